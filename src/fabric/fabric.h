@@ -1,0 +1,64 @@
+#pragma once
+// The transport between nodes. Everything above it sees ranks and numbered messages only.
+
+#include <chrono>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+
+namespace disco {
+
+using Clock = std::chrono::steady_clock;
+
+/// Numbers a message so that late ones of an abandoned request are told apart and dropped.
+struct MessageId {
+  std::uint32_t epoch = 0;    ///< which membership of the cluster
+  std::uint64_t request = 0;  ///< counts up
+  std::uint32_t tag = 0;      ///< which exchange within the request
+  friend auto operator<=>(const MessageId&, const MessageId&) = default;
+};
+
+/// Bytes with shared ownership, so that a transport can hand its own buffers out and keep the sender's alive.
+struct Payload {
+  std::shared_ptr<const std::byte> data;
+  std::size_t size = 0;
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {data.get(), size}; }
+};
+
+struct LinkCounters {
+  std::uint64_t bytes_sent = 0;      ///< payload bytes
+  std::uint64_t messages_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t messages_received = 0;
+};
+
+/// One rank's end of a mesh of `size()` ranks. Used by one thread at a time, but for `cancel`.
+class Fabric {
+ public:
+  virtual ~Fabric() = default;
+  [[nodiscard]] virtual int rank() const = 0;
+  [[nodiscard]] virtual int size() const = 0;
+
+  /// Hands the message over and returns at once; never waits for the peer. PeerLost if the peer is known to be gone.
+  virtual Status send(int peer, const MessageId& id, Payload payload) = 0;
+
+  /// Waits for the message `id` of `peer`. Messages of other ids that arrive meanwhile are kept; those of an older
+  /// (epoch, request) are dropped. Sleeps in the kernel, never spins.
+  ///
+  /// @return the bytes, or Timeout at the deadline, PeerLost as soon as the peer is known to be gone,
+  ///         ProtocolMismatch for a message that cannot be decoded
+  virtual Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) = 0;
+
+  /// Makes current and later waits return PeerLost with this reason; callable from any thread.
+  virtual void cancel(const std::string& reason) = 0;
+
+  /// Counters of the link to `peer` since construction.
+  [[nodiscard]] virtual LinkCounters counters(int peer) const = 0;
+};
+
+}  // namespace disco
