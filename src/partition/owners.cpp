@@ -1,0 +1,197 @@
+// Owners: channels that operators tie are one atom; atoms are dealt to nodes so that every value is balanced.
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "partition/partition.h"
+
+namespace disco {
+
+namespace {
+
+/// Union-find over every channel of every sharded value.
+class Atoms {
+ public:
+  Atoms(const Graph& graph, const std::vector<ShardAxis>& axes) : first_(graph.values.size(), 0) {
+    std::int32_t count = 0;
+    for (std::size_t v = 0; v < graph.values.size(); ++v) {
+      first_[v] = count;
+      if (axes[v] != kReplicate) {
+        count += static_cast<std::int32_t>(graph.values[v].shape()[static_cast<std::size_t>(axes[v])]);
+      }
+    }
+    parent_.resize(static_cast<std::size_t>(count));
+    std::iota(parent_.begin(), parent_.end(), 0);
+  }
+  std::int32_t find(ValueId value, std::int32_t channel) {
+    std::int32_t x = first_[static_cast<std::size_t>(value)] + channel;
+    while (parent_[static_cast<std::size_t>(x)] != x) {
+      auto& up = parent_[static_cast<std::size_t>(x)];
+      up = parent_[static_cast<std::size_t>(up)];
+      x = up;
+    }
+    return x;
+  }
+  void tie(ValueId a, std::int32_t channel_a, ValueId b, std::int32_t channel_b) {
+    parent_[static_cast<std::size_t>(find(b, channel_b))] = find(a, channel_a);
+  }
+  [[nodiscard]] std::size_t size() const { return parent_.size(); }
+
+ private:
+  std::vector<std::int32_t> first_;
+  std::vector<std::int32_t> parent_;
+};
+
+void tie_node(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes, int nodes,
+              Atoms& atoms) {
+  const bool free_groups = rule.form == Form::Linear && (rule.groups == 1 || rule.groups < nodes);
+  if (rule.form == Form::Replicated || free_groups) return;
+  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+    const ValueId in = node.inputs[k];
+    const InputUse& use = rule.inputs[k];
+    if (in == kNoValue || use.axis == kReplicate || axes[static_cast<std::size_t>(in)] != use.axis) continue;
+    for (std::size_t o = 0; o < node.outputs.size(); ++o) {
+      const ValueId out = node.outputs[o];
+      if (rule.form == Form::PartialSum) {
+        // Factors of a contraction are split alike; the result lies whole.
+        if (k == 0) continue;
+        for (std::int32_t c = 0; c < use.maps[0].outputs(); ++c) atoms.tie(node.inputs[0], c, in, c);
+        continue;
+      }
+      if (out == kNoValue) continue;
+      if (use.kind == UseKind::Owned || node.is("LRN")) {
+        const auto channels = graph.value(in).shape()[static_cast<std::size_t>(use.axis)];
+        for (std::int32_t c = 0; c < channels; ++c) atoms.tie(in, c, out, c);
+        continue;
+      }
+      if (use.kind != UseKind::Mapped) continue;
+      const IndexMap& map = use.maps[o];
+      for (std::int32_t c = 0; c < map.outputs(); ++c) {
+        for (const std::int32_t source : map.sources(c)) atoms.tie(in, source, out, c);
+      }
+    }
+  }
+}
+
+/// Deals the atoms of one value that have no owner yet, contiguously, so that each node comes to its share.
+void deal(ValueId value, std::int64_t channels, const std::vector<double>& shares, Atoms& atoms,
+          std::vector<std::int32_t>& owner) {
+  std::vector<double> room(shares.size());
+  for (std::size_t i = 0; i < shares.size(); ++i) room[i] = shares[i] * static_cast<double>(channels);
+  std::vector<std::int32_t> free_atoms;          // in order of their first channel
+  std::map<std::int32_t, std::int64_t> weight;   // channels of this value in each
+  for (std::int32_t c = 0; c < channels; ++c) {
+    const std::int32_t atom = atoms.find(value, c);
+    const std::int32_t node = owner[static_cast<std::size_t>(atom)];
+    if (node >= 0) {
+      room[static_cast<std::size_t>(node)] -= 1.0;
+    } else if (weight[atom]++ == 0) {
+      free_atoms.push_back(atom);
+    }
+  }
+  if (free_atoms.empty()) return;
+  double total_room = 0.0;
+  double total_weight = 0.0;
+  for (double& r : room) total_room += r = std::max(r, 0.0);
+  for (const auto& [atom, channels_of_atom] : weight) total_weight += static_cast<double>(channels_of_atom);
+  // An atom goes to the node in whose stretch of the line its middle lies.
+  std::size_t node = 0;
+  double stretch_end = room[0] / total_room * total_weight;
+  double at = 0.0;
+  for (const std::int32_t atom : free_atoms) {
+    const double middle = at + static_cast<double>(weight[atom]) / 2.0;
+    while (node + 1 < room.size() && (middle > stretch_end || room[node] <= 0.0)) {
+      ++node;
+      stretch_end += room[node] / total_room * total_weight;
+    }
+    owner[static_cast<std::size_t>(atom)] = static_cast<std::int32_t>(node);
+    at += static_cast<double>(weight[atom]);
+  }
+}
+
+Status check_options(const PartitionOptions& options) {
+  if (options.nodes < 1 || options.nodes > kMostNodes) {
+    return error(ErrorCode::InvalidArgument, "{} nodes: the number of nodes must be from 1 to {}", options.nodes,
+                 kMostNodes);
+  }
+  if (!options.shares.empty() && options.shares.size() != static_cast<std::size_t>(options.nodes)) {
+    return error(ErrorCode::InvalidArgument, "{} shares were given for {} nodes; give one share a node, such as --shares 3,1",
+                 options.shares.size(), options.nodes);
+  }
+  for (const double share : options.shares) {
+    if (!(share > 0.0) || share > 1e12) {
+      return error(ErrorCode::InvalidArgument, "a share of {} is not possible: shares are positive numbers", share);
+    }
+  }
+  return {};
+}
+
+std::string why_nothing_splits(const Graph& graph, const Layouts& layouts) {
+  std::string list;
+  int named = 0;
+  for (std::size_t n = 0; n < graph.nodes.size() && named < 3; ++n) {
+    const std::string& reason = layouts.rules[n].reason;
+    list += fmt::format("{}{}{}{}", named++ > 0 ? "; " : "", describe(graph, graph.nodes[n]), reason.empty() ? "" : ": ",
+                        reason);
+  }
+  return list;
+}
+
+}  // namespace
+
+Result<Partition> partition_channels(const Graph& graph, const PartitionOptions& options) {
+  DISCO_CHECK(check_options(options));
+  Partition partition;
+  partition.nodes = options.nodes;
+  partition.shares = options.shares;
+  if (partition.shares.empty()) partition.shares.assign(static_cast<std::size_t>(options.nodes), 1.0);
+  std::vector<double> shares = partition.shares;
+  const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share /= total;
+
+  const Layouts layouts = infer_layouts(graph, {});
+  Atoms atoms(graph, layouts.axes);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    tie_node(graph, graph.nodes[n], layouts.rules[n], layouts.axes, options.nodes, atoms);
+  }
+  if (atoms.size() == 0 && options.nodes > 1) {
+    return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}",
+                 why_nothing_splits(graph, layouts));
+  }
+
+  std::vector<std::int32_t> owner(atoms.size(), -1);
+  std::vector<bool> works(static_cast<std::size_t>(options.nodes), options.nodes == 1);
+  std::int64_t widest = 0;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    for (const ValueId out : node.outputs) {
+      if (out == kNoValue || layouts.axes[static_cast<std::size_t>(out)] == kReplicate) continue;
+      const std::int64_t channels =
+          graph.value(out).shape()[static_cast<std::size_t>(layouts.axes[static_cast<std::size_t>(out)])];
+      deal(out, channels, shares, atoms, owner);
+      widest = std::max(widest, channels);
+      std::vector<std::int32_t> owners;
+      for (std::int32_t c = 0; c < channels; ++c) {
+        owners.push_back(owner[static_cast<std::size_t>(atoms.find(out, c))]);
+        works[static_cast<std::size_t>(owners.back())] = true;
+      }
+      if (begins_channels(graph, node, layouts.rules[n], layouts.axes, options.nodes)) {
+        partition.owners[graph.value(out).name] = std::move(owners);
+      }
+      if (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze")) {
+        partition.reshape_axes[graph.value(out).name] = layouts.axes[static_cast<std::size_t>(out)];
+      }
+    }
+  }
+  for (std::size_t i = 0; i < works.size(); ++i) {
+    if (!works[i]) {
+      return error(ErrorCode::InvalidArgument,
+                   "node {} of {} would own no channel: the widest layer has {}; use fewer nodes or more even shares", i,
+                   options.nodes, widest);
+    }
+  }
+  return partition;
+}
+
+}  // namespace disco

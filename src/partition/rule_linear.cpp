@@ -1,0 +1,131 @@
+// Linear maps: y_i = W_ii x_i + sum over j of W_ij x_j, with the weights blocked over output and input channels.
+
+#include "partition/rule_context.h"
+
+namespace disco {
+
+namespace {
+
+/// Conv and ConvTranspose of constant weights.
+Rule convolution_rule(const RuleContext& context) {
+  const Node& node = context.node;
+  if (!context.constant(1)) return context.replicated("weights are not constant");
+  if (context.present(2) && !context.constant(2)) return context.replicated("bias is not constant");
+  const bool transposed = node.is("ConvTranspose");
+  const Shape weight = context.in(1);
+  const std::int64_t groups = node.int_or("group", 1);
+  const std::int64_t outputs = transposed ? weight[1] * groups : weight[0];
+  const std::int64_t inputs = context.in(0)[1];
+
+  Rule rule = context.with_form(Form::Linear, 1);
+  rule.groups = groups;
+  rule.weight_out_axis = transposed ? 1 : 0;
+  rule.weight_in_axis = transposed ? 0 : 1;
+  if (groups == 1) {
+    rule.inputs[0] = {UseKind::Contracted, 1, {}};
+    return rule;
+  }
+  std::vector<std::vector<std::int32_t>> sources(static_cast<std::size_t>(outputs));
+  for (std::int64_t m = 0; m < outputs; ++m) {
+    const std::int64_t group = m / (outputs / groups);
+    for (std::int64_t c = 0; c < inputs / groups; ++c) {
+      sources[static_cast<std::size_t>(m)].push_back(static_cast<std::int32_t>(group * (inputs / groups) + c));
+    }
+  }
+  rule.inputs[0] = RuleContext::mapped(1, IndexMap::multiple(sources));
+  return rule;
+}
+
+Rule gemm_rule(const RuleContext& context) {
+  const Node& node = context.node;
+  if (!context.constant(1)) return context.replicated("weights are not constant");
+  if (context.present(2) && !context.constant(2)) return context.replicated("bias is not constant");
+  if (node.int_or("transA", 0) != 0) return context.replicated("its input is transposed");
+  Rule rule = context.with_form(Form::Linear, 1);
+  const bool transposed = node.int_or("transB", 0) != 0;
+  rule.weight_out_axis = transposed ? 0 : 1;
+  rule.weight_in_axis = transposed ? 1 : 0;
+  if (context.sharded(0) && context.axes[0] == 0) {
+    // Rows of the input are owned: each node applies all of the weights to its rows.
+    Rule rows = context.carried(0, 0);
+    if (context.present(2) && context.in(2).size() == 2 && context.in(2)[0] != 1) {
+      rows.inputs[2] = RuleContext::mapped(0, IndexMap::identity(context.in(0)[0]));
+    }
+    return rows;
+  }
+  rule.inputs[0] = {UseKind::Contracted, 1, {}};
+  return rule;
+}
+
+/// A product of two computed values, or a batched constant: batch axes (attention heads) first, then rows or columns,
+/// then the contraction itself as partial sums.
+Rule product_rule(const RuleContext& context) {
+  const Shape a = context.in(0);
+  const Shape b = context.in(1);
+  const Shape out = context.out();
+  if (a.size() < 2 || b.size() < 2) return context.replicated("is a vector product");
+  const int rank = static_cast<int>(out.size());
+  const int shift_a = rank - static_cast<int>(a.size());
+  const int shift_b = rank - static_cast<int>(b.size());
+  const auto matches = [&](const Shape& shape, int own, int axis) {
+    return own >= 0 && extent(shape, own) == extent(out, axis);
+  };
+
+  const int axis_a = context.sharded(0) ? context.axes[0] + shift_a : kReplicate;
+  const int axis_b = context.sharded(1) ? context.axes[1] + shift_b : kReplicate;
+  ShardAxis axis = kReplicate;
+  if (axis_a != kReplicate && axis_a < rank - 2 && matches(a, axis_a - shift_a, axis_a)) {
+    axis = axis_a;
+  } else if (axis_b != kReplicate && axis_b < rank - 2 && matches(b, axis_b - shift_b, axis_b)) {
+    axis = axis_b;
+  }
+  if (axis != kReplicate) {
+    Rule rule = context.with_form(Form::Local, axis);
+    const IndexMap identity = IndexMap::identity(extent(out, axis));
+    if (matches(a, axis - shift_a, axis)) rule.inputs[0] = RuleContext::mapped(axis - shift_a, identity);
+    if (matches(b, axis - shift_b, axis)) rule.inputs[1] = RuleContext::mapped(axis - shift_b, identity);
+    return rule;
+  }
+  if (axis_a == rank - 2) return context.carried(context.axes[0], rank - 2);
+  if (axis_b == rank - 1) {
+    Rule rule = context.with_form(Form::Local, rank - 1);
+    rule.inputs[1] = RuleContext::mapped(context.axes[1], IndexMap::identity(extent(out, rank - 1)));
+    return rule;
+  }
+  const bool contracted_a = axis_a == rank - 1;
+  const bool contracted_b = axis_b == rank - 2;
+  if (contracted_a && contracted_b) {
+    Rule rule = context.with_form(Form::PartialSum, kReplicate);
+    rule.inputs[0] = {UseKind::Owned, context.axes[0], {}};
+    // The second factor follows the first one's owners.
+    rule.inputs[1] = RuleContext::mapped(context.axes[1], IndexMap::identity(extent(b, context.axes[1])));
+    return rule;
+  }
+  return context.replicated("the contracted axis of one factor is sharded");
+}
+
+Rule matmul_rule(const RuleContext& context) {
+  const Shape a = context.in(0);
+  if (!context.constant(1) || context.in(1).size() != 2 || a.size() < 2) {
+    const bool any_sharded = context.sharded(0) || context.sharded(1);
+    return any_sharded ? product_rule(context) : context.replicated();
+  }
+  const int last = static_cast<int>(a.size()) - 1;
+  if (context.sharded(0) && context.axes[0] != last) return context.carried(context.axes[0], context.axes[0]);
+  Rule rule = context.with_form(Form::Linear, last);
+  rule.weight_out_axis = 1;
+  rule.weight_in_axis = 0;
+  rule.inputs[0] = {UseKind::Contracted, last, {}};
+  return rule;
+}
+
+}  // namespace
+
+Rule linear_rule(const RuleContext& context) {
+  if (context.constant(0)) return context.replicated();
+  if (context.node.is("Gemm")) return gemm_rule(context);
+  if (context.node.is("MatMul")) return matmul_rule(context);
+  return convolution_rule(context);
+}
+
+}  // namespace disco
