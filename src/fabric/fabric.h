@@ -31,7 +31,7 @@ struct Payload {
 };
 
 struct LinkCounters {
-  std::uint64_t bytes_sent = 0;      ///< payload bytes
+  std::uint64_t bytes_sent = 0;  ///< payload bytes
   std::uint64_t messages_sent = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t messages_received = 0;
@@ -44,11 +44,12 @@ class Fabric {
   [[nodiscard]] virtual int rank() const = 0;
   [[nodiscard]] virtual int size() const = 0;
 
-  /// Hands the message over and returns at once; never waits for the peer. PeerLost if the peer is known to be gone.
+  /// Hands the message over and returns at once; never waits for the peer. PeerLost if the peer is known to
+  /// be gone.
   virtual Status send(int peer, const MessageId& id, Payload payload) = 0;
 
-  /// Waits for the message `id` of `peer`. Messages of other ids that arrive meanwhile are kept; those of an older
-  /// (epoch, request) are dropped. Sleeps in the kernel, never spins.
+  /// Waits for the message `id` of `peer`. Messages of other ids that arrive meanwhile are kept; those of an
+  /// older (epoch, request) are dropped. Sleeps in the kernel, never spins.
   ///
   /// @return the bytes, or Timeout at the deadline, PeerLost as soon as the peer is known to be gone,
   ///         ProtocolMismatch for a message that cannot be decoded
@@ -56,6 +57,9 @@ class Fabric {
 
   /// Makes current and later waits return PeerLost with this reason; callable from any thread.
   virtual void cancel(const std::string& reason) = 0;
+
+  /// How messages name a peer: "node 2 (10.0.0.7:7001)".
+  [[nodiscard]] virtual std::string describe(int peer) const = 0;
 
   /// Counters of the link to `peer` since construction.
   [[nodiscard]] virtual LinkCounters counters(int peer) const = 0;

@@ -1,0 +1,63 @@
+#pragma once
+// Messages that arrived before anybody asked for them.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "fabric/fabric.h"
+
+namespace disco {
+
+/// Messages by (id, peer), oldest request first. Not synchronised.
+class Inbox {
+ public:
+  /// Keeps a message, unless its (epoch, request) is older than what was asked for last.
+  void put(int peer, const MessageId& id, Payload payload) {
+    if (std::pair(id.epoch, id.request) < oldest_) {
+      return;
+    }
+    bytes_ += payload.size;
+    kept_[{id, peer}].push_back(std::move(payload));
+  }
+
+  /// Takes the first message `id` of `peer`, if it is here; drops whatever is older than `id`'s (epoch,
+  /// request).
+  std::optional<Payload> take(int peer, const MessageId& id) {
+    const std::pair asked(id.epoch, id.request);
+    if (oldest_ < asked) {
+      oldest_ = asked;
+      while (!kept_.empty() &&
+             std::pair(kept_.begin()->first.first.epoch, kept_.begin()->first.first.request) < oldest_) {
+        for (const Payload& payload : kept_.begin()->second) {
+          bytes_ -= payload.size;
+        }
+        kept_.erase(kept_.begin());
+      }
+    }
+    const auto found = kept_.find({id, peer});
+    if (found == kept_.end()) {
+      return std::nullopt;
+    }
+    Payload payload = std::move(found->second.front());
+    found->second.pop_front();
+    if (found->second.empty()) {
+      kept_.erase(found);
+    }
+    bytes_ -= payload.size;
+    return payload;
+  }
+
+  /// Payload bytes held.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::map<std::pair<MessageId, int>, std::deque<Payload>> kept_;
+  std::pair<std::uint32_t, std::uint64_t> oldest_{};
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace disco

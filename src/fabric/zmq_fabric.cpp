@@ -1,0 +1,380 @@
+#include "fabric/zmq_fabric.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace disco {
+namespace {
+
+std::span<const std::byte> as_bytes(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+Result<std::unique_ptr<ZmqFabric>> ZmqFabric::listen(const std::string& address, const ZmqOptions& options) {
+  std::unique_ptr<ZmqFabric> fabric(new ZmqFabric(options));
+  DISCO_TRY(fabric->listener_, ZmqSocket::open(fabric->context_, ZMQ_ROUTER, options.socket));
+  DISCO_TRY(fabric->address_, fabric->listener_.bind(address));
+  return fabric;
+}
+
+ZmqFabric::ZmqFabric(const ZmqOptions& options) : options_(options) {}
+
+ZmqFabric::~ZmqFabric() {
+  if (cancelled()) {
+    listener_.set_linger(std::chrono::milliseconds(0));
+    for (Peer& peer : peers_) {
+      peer.socket.set_linger(std::chrono::milliseconds(0));
+    }
+  }
+}
+
+Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadline) {
+  const Clock::time_point start = Clock::now();
+  const int size = static_cast<int>(membership.addresses.size());
+  if (connected_ || membership.rank < 0 || membership.rank >= size ||
+      (!membership.labels.empty() && membership.labels.size() != membership.addresses.size())) {
+    return error(ErrorCode::InvalidArgument, "cannot join as node {} of {} (addresses {}, labels {})",
+                 membership.rank, size, membership.addresses.size(), membership.labels.size());
+  }
+  connected_ = true;
+  rank_ = membership.rank;
+  hello_ = {membership.cluster, static_cast<std::uint32_t>(rank_), static_cast<std::uint32_t>(size),
+            membership.epoch};
+  peers_.resize(membership.addresses.size());
+  for (int peer = 0; peer < size; ++peer) {
+    at(peer).address = membership.addresses[static_cast<std::size_t>(peer)];
+    at(peer).label =
+        membership.labels.empty() ? at(peer).address : membership.labels[static_cast<std::size_t>(peer)];
+  }
+  for (int peer = 0; peer < rank_; ++peer) {
+    DISCO_TRY(at(peer).socket, ZmqSocket::open(context_, ZMQ_DEALER, options_.socket));
+    if (const Status connecting = at(peer).socket.connect(at(peer).address); !connecting) {
+      return in_context(describe(peer), connecting.error());
+    }
+    say_hello(peer);
+  }
+
+  const auto is_missing = [&](const Peer& peer) { return !peer.ready && &peer != &at(rank_); };
+  while (true) {
+    if (const auto reason = cancelled()) {
+      return *reason;
+    }
+    for (const Peer& peer : peers_) {
+      if (peer.fault) {
+        return *peer.fault;
+      }
+    }
+    const auto missing = std::find_if(peers_.begin(), peers_.end(), is_missing);
+    if (missing == peers_.end()) {
+      return {};
+    }
+    if (Clock::now() >= deadline) {
+      const int peer = static_cast<int>(missing - peers_.begin());
+      const double waited = seconds(Clock::now() - start);
+      if (peer > rank_ && stranger_) {
+        return error(ErrorCode::ProtocolMismatch, "{} did not join within {:.1f} s; refused was {}",
+                     describe(peer), waited, *stranger_);
+      }
+      return error(ErrorCode::Timeout, "{} did not {} within {:.1f} s; is it running and reachable?",
+                   describe(peer), peer > rank_ ? "join" : "answer", waited);
+    }
+    if (!pump()) {
+      wait(deadline);
+    }
+  }
+}
+
+Status ZmqFabric::send(int peer, const MessageId& id, Payload payload) {
+  DISCO_CHECK(check_peer(peer));
+  // What the monitor saw is taken in first: a DEALER would queue for a peer that is gone.
+  pump_events();
+  Peer& to = at(peer);
+  if (to.fault) {
+    return *to.fault;
+  }
+  if (static_cast<std::int64_t>(payload.size) > options_.socket.max_message_bytes) {
+    return error(ErrorCode::InvalidArgument, "a message of {} bytes to {}; at most {} can be sent",
+                 payload.size, describe(peer), options_.socket.max_message_bytes);
+  }
+  const std::size_t queued = to.queued->load(std::memory_order_acquire);
+  const std::size_t size = payload.size;
+  if (queued + size > options_.max_queued_bytes ||
+      !post(peer, wire::Kind::Data, id, {std::move(payload), to.queued})) {
+    fault(peer, ErrorCode::PeerLost, fmt::format("does not take its messages ({} bytes wait)", queued));
+    return *to.fault;
+  }
+  to.counters.bytes_sent += size;
+  ++to.counters.messages_sent;
+  return {};
+}
+
+Result<Payload> ZmqFabric::receive(int peer, const MessageId& id, Clock::time_point deadline) {
+  DISCO_CHECK(check_peer(peer));
+  const Clock::time_point start = Clock::now();
+  while (true) {
+    if (const auto reason = cancelled()) {
+      return *reason;
+    }
+    if (auto payload = inbox_.take(peer, id)) {
+      return std::move(*payload);
+    }
+    if (pump()) {
+      continue;
+    }
+    // Only now that nothing is left in the sockets: what a peer sent before it went away still counts.
+    if (at(peer).fault) {
+      return *at(peer).fault;
+    }
+    if (Clock::now() >= deadline) {
+      return error(ErrorCode::Timeout, "{} sent nothing for {:.1f} s", describe(peer),
+                   seconds(Clock::now() - std::max(start, at(peer).heard)));
+    }
+    wait(deadline);
+  }
+}
+
+void ZmqFabric::cancel(const std::string& reason) {
+  {
+    const std::lock_guard lock(cancel_mutex_);
+    cancel_reason_ = reason;
+  }
+  wake_.set();
+}
+
+std::optional<Error> ZmqFabric::cancelled() const {
+  const std::lock_guard lock(cancel_mutex_);
+  if (cancel_reason_) {
+    return Error{ErrorCode::PeerLost, *cancel_reason_};
+  }
+  return std::nullopt;
+}
+
+std::string ZmqFabric::describe(int peer) const {
+  return peer >= 0 && peer < size() ? fmt::format("node {} ({})", peer, at(peer).label)
+                                    : fmt::format("node {}", peer);
+}
+
+LinkCounters ZmqFabric::counters(int peer) const {
+  return peer >= 0 && peer < size() ? at(peer).counters : LinkCounters{};
+}
+
+Status ZmqFabric::check_peer(int peer) const {
+  if (peer < 0 || peer >= size() || peer == rank_) {
+    return error(ErrorCode::InvalidArgument, "node {} has no link to node {} in a cluster of {}", rank_, peer,
+                 size());
+  }
+  return {};
+}
+
+bool ZmqFabric::pump() {
+  // Events first: messages that came before a connection ended are in the sockets by the time that its end is
+  // seen.
+  bool any = pump_events();
+  any |= pump_listener();
+  for (int peer = 0; peer < rank_; ++peer) {
+    while (at(peer).socket.is_open()) {
+      auto parts = at(peer).socket.receive();
+      if (!parts) {
+        break;
+      }
+      any = true;
+      take(peer, *parts);
+    }
+    if (at(peer).fault) {
+      at(peer).socket.set_linger(std::chrono::milliseconds(0));
+      at(peer).socket.close();  // so that it does not reconnect
+    }
+  }
+  return any;
+}
+
+bool ZmqFabric::pump_events() {
+  const ZmqEvents events = listener_.events();
+  bool any = !events.accepted.empty() || !events.disconnected.empty();
+  for (const int connection : events.disconnected) {
+    open_connections_.erase(connection);
+    for (int peer = rank_ + 1; peer < size(); ++peer) {
+      if (at(peer).connection == connection) {
+        lost(peer);
+      }
+    }
+  }
+  open_connections_.insert(events.accepted.begin(), events.accepted.end());
+  for (int peer = 0; peer < rank_; ++peer) {
+    if (at(peer).socket.is_open() && !at(peer).socket.events().disconnected.empty()) {
+      any = true;
+      lost(peer);
+    }
+  }
+  return any;
+}
+
+bool ZmqFabric::pump_listener() {
+  bool any = false;
+  while (auto parts = listener_.receive()) {
+    any = true;
+    const auto known = identities_.find(parts->front().text());
+    if (known != identities_.end()) {
+      take(known->second, std::span(*parts).subspan(1));
+    } else {
+      admit(std::move(*parts));
+    }
+  }
+  return any;
+}
+
+void ZmqFabric::lost(int peer) {
+  if (at(peer).ready || peer > rank_) {
+    fault(peer, ErrorCode::PeerLost, "went away (its connection ended)");
+  } else if (!at(peer).fault) {
+    say_hello(peer);  // it restarted, or is not ours; libzmq connects again until the deadline
+  }
+}
+
+void ZmqFabric::fault(int peer, ErrorCode code, const std::string& reason) {
+  if (!at(peer).fault) {
+    at(peer).fault = error(code, "{} {}", describe(peer), reason);
+  }
+}
+
+void ZmqFabric::take(int peer, std::span<ZmqFrame> parts) {
+  Peer& from = at(peer);
+  if (from.fault && from.fault->code != ErrorCode::PeerLost) {
+    return;
+  }
+  from.heard = Clock::now();
+  const auto header = parts.empty()
+                          ? decltype(wire::decode_header({}))(Error{ErrorCode::ProtocolMismatch, "no header"})
+                          : wire::decode_header(parts[0].bytes());
+  if (!header || parts.size() != 2 || header->bytes != parts[1].bytes().size()) {
+    return fault(peer, ErrorCode::ProtocolMismatch,
+                 "sent what cannot be read: " +
+                     (header ? "a message of another size than its header says" : header.error().message));
+  }
+  if (header->kind == wire::Kind::Refusal) {
+    return fault(peer, ErrorCode::ProtocolMismatch,
+                 "refused this node: " + wire::printable(parts[1].bytes()));
+  }
+  if (header->kind == wire::Kind::Hello) {
+    const auto hello = wire::decode_hello(parts[1].bytes());
+    const Status fits = hello ? check_hello(*hello) : Status(hello.error());
+    if (!fits) {
+      return fault(peer, ErrorCode::ProtocolMismatch, "cannot be joined: " + fits.error().message);
+    }
+    if (static_cast<int>(hello->rank) != peer) {
+      return fault(
+          peer, ErrorCode::ProtocolMismatch,
+          fmt::format("cannot be joined: node {} answers at this address; check the list of addresses",
+                      hello->rank));
+    }
+    from.ready = true;
+    return;
+  }
+  if (!from.ready) {
+    return fault(peer, ErrorCode::ProtocolMismatch, "sent data before its handshake");
+  }
+  ++from.counters.messages_received;
+  from.counters.bytes_received += header->bytes;
+  if (inbox_.bytes() + header->bytes > options_.max_kept_bytes) {
+    return fault(peer, ErrorCode::ProtocolMismatch,
+                 fmt::format("sent more than {} bytes ahead of what was asked for", options_.max_kept_bytes));
+  }
+  inbox_.put(peer, {header->epoch, header->request, header->tag}, ZmqFrame::release(std::move(parts[1])));
+}
+
+Status ZmqFabric::check_hello(const wire::Hello& hello) const {
+  if (hello.cluster != hello_.cluster) {
+    return error(ErrorCode::ProtocolMismatch, "it belongs to cluster {:016x}, not to {:016x}", hello.cluster,
+                 hello_.cluster);
+  }
+  if (hello.epoch != hello_.epoch || hello.size != hello_.size) {
+    return error(ErrorCode::ProtocolMismatch, "it joins epoch {} of {} nodes, not epoch {} of {}",
+                 hello.epoch, hello.size, hello_.epoch, hello_.size);
+  }
+  return {};
+}
+
+void ZmqFabric::admit(std::vector<ZmqFrame> parts) {
+  std::string refusal;
+  int peer = -1;
+  const int connection = parts.back().source();
+  const auto header = parts.size() < 2 ? Result<wire::Header>(Error{ErrorCode::ProtocolMismatch, "no header"})
+                                       : wire::decode_header(parts[1].bytes());
+  if (!header) {
+    refusal = header.error().message;
+  } else if (parts.size() != 3 || header->kind != wire::Kind::Hello) {
+    refusal = "data without a handshake";
+  } else if (const auto hello = wire::decode_hello(parts[2].bytes()); !hello) {
+    refusal = hello.error().message;
+  } else if (const Status fits = check_hello(*hello); !fits) {
+    refusal = fits.error().message;
+  } else if (static_cast<int>(hello->rank) <= rank_ || at(static_cast<int>(hello->rank)).ready) {
+    refusal =
+        fmt::format("it says that it is node {}, which {}", hello->rank,
+                    static_cast<int>(hello->rank) <= rank_ ? "does not connect here" : "is here already");
+  } else {
+    peer = static_cast<int>(hello->rank);
+  }
+  if (peer < 0) {
+    stranger_ = "another peer: " + refusal;
+    std::vector<ZmqFrame> answer;
+    const wire::Header head{
+        .version = options_.version, .kind = wire::Kind::Refusal, .bytes = refusal.size()};
+    answer.push_back(std::move(parts[0]));
+    answer.emplace_back(std::span<const std::byte>(wire::encode(head)));
+    answer.emplace_back(as_bytes(refusal));
+    std::ignore = listener_.send(answer);
+    return;
+  }
+  Peer& joined = at(peer);
+  joined.identity = parts[0].text();
+  joined.connection = connection;
+  joined.ready = true;
+  joined.heard = Clock::now();
+  identities_[joined.identity] = peer;
+  say_hello(peer);
+  // The connection's end may have been noted before its hello was read, when it was nobody's yet.
+  pump_events();
+  if (!open_connections_.contains(connection)) {
+    lost(peer);
+  }
+}
+
+void ZmqFabric::say_hello(int peer) {
+  const auto hello = wire::encode(hello_);
+  if (!post(peer, wire::Kind::Hello, {}, ZmqFrame(std::span<const std::byte>(hello)))) {
+    fault(peer, ErrorCode::PeerLost, "went away (its connection ended)");
+  }
+}
+
+bool ZmqFabric::post(int peer, wire::Kind kind, const MessageId& id, ZmqFrame payload) {
+  const auto header = wire::encode(wire::Header{.version = options_.version,
+                                                .kind = kind,
+                                                .epoch = id.epoch,
+                                                .tag = id.tag,
+                                                .request = id.request,
+                                                .bytes = payload.bytes().size()});
+  std::vector<ZmqFrame> parts;
+  if (peer > rank_) {
+    parts.emplace_back(as_bytes(at(peer).identity));
+  }
+  parts.emplace_back(std::span<const std::byte>(header));
+  parts.push_back(std::move(payload));
+  ZmqSocket& socket = peer > rank_ ? listener_ : at(peer).socket;
+  return socket.is_open() && socket.send(parts);
+}
+
+void ZmqFabric::wait(Clock::time_point deadline) {
+  std::vector<const ZmqSocket*> sockets = {&listener_};
+  for (const Peer& peer : peers_) {
+    sockets.push_back(&peer.socket);
+  }
+  const int wake = wake_.fd();
+  zmq_wait(sockets, std::span(&wake, 1), deadline);
+}
+
+}  // namespace disco

@@ -1,0 +1,129 @@
+#pragma once
+// The transport between processes and machines: one TCP connection a pair of nodes, by ZeroMQ.
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fabric/fabric.h"
+#include "fabric/inbox.h"
+#include "fabric/wire.h"
+#include "fabric/zmq_socket.h"
+
+namespace disco {
+
+struct ZmqOptions {
+  ZmqSocketOptions socket;
+  /// The most payload bytes that may wait for one peer; a send beyond them fails.
+  std::size_t max_queued_bytes = std::size_t{1} << 30;
+  /// The most payload bytes that are kept of messages that came before they were asked for, of all peers
+  /// together.
+  std::size_t max_kept_bytes = std::size_t{1} << 30;
+  /// What this end says it speaks. Only a test has a reason to change it.
+  std::uint16_t version = wire::kVersion;
+};
+
+/// Who is in the mesh, as the coordinator tells every rank alike.
+struct Membership {
+  int rank = 0;
+  std::vector<std::string> addresses;  ///< one a rank, "host:port"; as reached from the other ranks
+  std::vector<std::string> labels;     ///< how messages name the ranks; where empty, the addresses
+  std::uint64_t cluster = 0;
+  std::uint32_t epoch = 0;
+};
+
+/// A rank listens on one ROUTER socket for all peers of higher rank and connects one DEALER socket to each of
+/// lower rank, so that a node needs one open port. Peers are told apart by the connection's identity and a
+/// handshake (wire.h), never by what a connection claims later; strangers are refused and do no harm.
+///
+/// A peer whose connection ends (watched by socket monitors, heartbeats and TCP keepalive) is gone for this
+/// epoch. libzmq's I/O thread moves the bytes while the rank computes. Payloads are copied neither on the way
+/// out nor in.
+///
+/// Memory: ZmqOptions bounds what waits for each peer in bytes and what is kept in bytes; what libzmq holds
+/// of received messages is bounded by high_water_messages, and in practice by what the peers send in one
+/// request.
+class ZmqFabric final : public Fabric {
+ public:
+  /// Opens the port. Io where it is in use (the line names it), InvalidArgument where `address` cannot be
+  /// one.
+  [[nodiscard]] static Result<std::unique_ptr<ZmqFabric>> listen(const std::string& address,
+                                                                 const ZmqOptions& options = {});
+  /// Lingers until what was sent is out, ZmqSocketOptions::linger at most; not at all after cancel().
+  ~ZmqFabric() override;
+
+  /// Where it listens, with the port that port 0 became.
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+  /// Joins the mesh: returns when every peer has shaken hands. Once only.
+  ///
+  /// @return InvalidArgument   the membership contradicts itself
+  ///         Timeout           the first peer that did not answer
+  ///         ProtocolMismatch  a peer is another rank, of another cluster or epoch, or speaks another version
+  ///         PeerLost          cancel() was called
+  Status connect(const Membership& membership, Clock::time_point deadline);
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(peers_.size()); }
+  Status send(int peer, const MessageId& id, Payload payload) override;
+  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) override;
+  void cancel(const std::string& reason) override;
+  std::string describe(int peer) const override;
+  LinkCounters counters(int peer) const override;
+
+ private:
+  struct Peer {
+    std::string address;
+    std::string label;
+    ZmqSocket socket;      // to a lower rank
+    std::string identity;  // of a higher rank's connection to listener_
+    int connection = -1;   // its TCP socket, as events name it
+    bool ready = false;
+    std::optional<Error> fault;  // set once; the link is of no use from then on
+    Clock::time_point heard{};
+    LinkCounters counters;
+    std::shared_ptr<std::atomic<std::size_t>> queued = std::make_shared<std::atomic<std::size_t>>(0);
+  };
+
+  explicit ZmqFabric(const ZmqOptions& options);
+
+  bool pump();  // takes in all that has arrived; whether that was anything
+  void wait(Clock::time_point deadline);
+  bool pump_events();
+  bool pump_listener();
+  void take(int peer, std::span<ZmqFrame> parts);
+  void admit(std::vector<ZmqFrame> parts);
+  void lost(int peer);
+  void fault(int peer, ErrorCode code, const std::string& reason);
+  void say_hello(int peer);
+  bool post(int peer, wire::Kind kind, const MessageId& id, ZmqFrame payload);
+  Status check_hello(const wire::Hello& hello) const;
+  Status check_peer(int peer) const;
+  std::optional<Error> cancelled() const;
+  Peer& at(int peer) { return peers_[static_cast<std::size_t>(peer)]; }
+  const Peer& at(int peer) const { return peers_[static_cast<std::size_t>(peer)]; }
+
+  ZmqOptions options_;
+  ZmqContext context_;  // outlives the sockets below
+  ZmqSocket listener_;
+  std::string address_;
+  int rank_ = 0;
+  wire::Hello hello_;
+  bool connected_ = false;
+  std::vector<Peer> peers_;                // by rank; its own is unused
+  std::map<std::string, int> identities_;  // ranks by their connection's identity
+  std::set<int> open_connections_;         // of listener_
+  std::optional<std::string> stranger_;    // who was refused last, and why
+  Inbox inbox_;
+
+  WakeUp wake_;
+  mutable std::mutex cancel_mutex_;
+  std::optional<std::string> cancel_reason_;
+};
+
+}  // namespace disco

@@ -1,0 +1,276 @@
+#include "fabric/zmq_socket.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+namespace disco {
+namespace {
+
+/// What a frame without a copy holds until libzmq's I/O thread calls free_lease.
+struct Lease {
+  Payload payload;
+  std::shared_ptr<std::atomic<std::size_t>> queued;
+};
+
+void free_lease(void* /*data*/, void* hint) {
+  Lease* lease = static_cast<Lease*>(hint);
+  lease->queued->fetch_sub(lease->payload.size, std::memory_order_acq_rel);
+  delete lease;
+}
+
+}  // namespace
+
+ZmqContext::~ZmqContext() {
+  while (zmq_ctx_term(context_) != 0 && errno == EINTR) {
+  }
+}
+
+ZmqFrame::ZmqFrame(std::span<const std::byte> bytes) {
+  zmq_msg_init_size(&message_, bytes.size());
+  if (!bytes.empty()) {
+    std::memcpy(zmq_msg_data(&message_), bytes.data(), bytes.size());
+  }
+}
+
+ZmqFrame::ZmqFrame(Payload payload, std::shared_ptr<std::atomic<std::size_t>> queued) {
+  const std::size_t size = payload.size;
+  if (size == 0) {
+    zmq_msg_init(&message_);
+    return;
+  }
+  queued->fetch_add(size, std::memory_order_acq_rel);
+  auto* lease = new Lease{std::move(payload), std::move(queued)};
+  zmq_msg_init_data(&message_, const_cast<std::byte*>(lease->payload.data.get()), size, free_lease, lease);
+}
+
+std::string ZmqFrame::text() const { return {reinterpret_cast<const char*>(bytes().data()), bytes().size()}; }
+
+Payload ZmqFrame::release(ZmqFrame frame) {
+  auto owner = std::make_shared<ZmqFrame>(std::move(frame));
+  const std::span<const std::byte> bytes = owner->bytes();
+  return {std::shared_ptr<const std::byte>(owner, bytes.data()), bytes.size()};
+}
+
+Result<HostPort> parse_address(const std::string& address) {
+  const std::size_t colon = address.rfind(':');
+  HostPort parsed;
+  if (colon != std::string::npos && colon > 0) {
+    parsed.host = address.substr(0, colon);
+    const char* end = address.data() + address.size();
+    const auto [stop, failure] = std::from_chars(address.data() + colon + 1, end, parsed.port);
+    const bool plain = parsed.host.find(':') == std::string::npos || parsed.host.front() == '[';
+    if (failure == std::errc() && stop == end && parsed.port >= 0 && parsed.port <= 65535 && plain) {
+      return parsed;
+    }
+  }
+  return error(ErrorCode::InvalidArgument, "'{}' is not an address; write HOST:PORT, e.g. 10.0.0.7:7001",
+               address);
+}
+
+Result<ZmqSocket> ZmqSocket::open(const ZmqContext& context, int type, const ZmqSocketOptions& options) {
+  static std::atomic<unsigned> number{0};
+  ZmqSocket socket;
+  socket.socket_ = zmq_socket(context.get(), type);
+  if (socket.socket_ == nullptr) {
+    return error(ErrorCode::Io, "cannot open a socket: {}", zmq_strerror(zmq_errno()));
+  }
+  const auto set = [&](int option, int value) {
+    zmq_setsockopt(socket.socket_, option, &value, sizeof value);
+  };
+  set(ZMQ_LINGER, static_cast<int>(options.linger.count()));
+  set(ZMQ_SNDHWM, options.high_water_messages);
+  set(ZMQ_RCVHWM, options.high_water_messages);
+  zmq_setsockopt(socket.socket_, ZMQ_MAXMSGSIZE, &options.max_message_bytes,
+                 sizeof options.max_message_bytes);
+  set(ZMQ_HEARTBEAT_IVL, static_cast<int>(options.heartbeat_interval.count()));
+  set(ZMQ_HEARTBEAT_TIMEOUT, static_cast<int>(options.heartbeat_timeout.count()));
+  set(ZMQ_TCP_KEEPALIVE, 1);
+  set(ZMQ_TCP_KEEPALIVE_IDLE, 5);
+  set(ZMQ_TCP_KEEPALIVE_INTVL, 2);
+  set(ZMQ_TCP_KEEPALIVE_CNT, 3);
+  set(ZMQ_TCP_MAXRT, 10000);
+  set(ZMQ_HANDSHAKE_IVL, 5000);
+  set(ZMQ_CONNECT_TIMEOUT, 2000);
+  set(ZMQ_RECONNECT_IVL, 20);
+  set(ZMQ_RECONNECT_IVL_MAX, 200);
+  if (type == ZMQ_ROUTER) {
+    set(ZMQ_ROUTER_MANDATORY, 1);
+  }
+  const std::string endpoint = fmt::format("inproc://monitor-{}", number.fetch_add(1));
+  zmq_socket_monitor(socket.socket_, endpoint.c_str(), ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
+  socket.monitor_ = zmq_socket(context.get(), ZMQ_PAIR);
+  if (socket.monitor_ == nullptr || zmq_connect(socket.monitor_, endpoint.c_str()) != 0) {
+    return error(ErrorCode::Io, "cannot watch a socket: {}", zmq_strerror(zmq_errno()));
+  }
+  const int linger = 0;
+  zmq_setsockopt(socket.monitor_, ZMQ_LINGER, &linger, sizeof linger);
+  return socket;
+}
+
+ZmqSocket& ZmqSocket::operator=(ZmqSocket&& other) noexcept {
+  if (this != &other) {
+    close();
+    socket_ = std::exchange(other.socket_, nullptr);
+    monitor_ = std::exchange(other.monitor_, nullptr);
+  }
+  return *this;
+}
+
+void ZmqSocket::close() {
+  if (monitor_ != nullptr) {
+    if (socket_ != nullptr) {
+      zmq_socket_monitor(socket_, nullptr, 0);
+    }
+    zmq_close(std::exchange(monitor_, nullptr));
+  }
+  if (socket_ != nullptr) {
+    zmq_close(std::exchange(socket_, nullptr));
+  }
+}
+
+void ZmqSocket::set_linger(std::chrono::milliseconds linger) {
+  const int value = static_cast<int>(linger.count());
+  if (socket_ != nullptr) {
+    zmq_setsockopt(socket_, ZMQ_LINGER, &value, sizeof value);
+  }
+}
+
+Result<std::string> ZmqSocket::bind(const std::string& address) {
+  DISCO_TRY(const HostPort host_port, parse_address(address));
+  if (host_port.host.front() == '[') {
+    const int enabled = 1;
+    zmq_setsockopt(socket_, ZMQ_IPV6, &enabled, sizeof enabled);
+  }
+  const std::string endpoint =
+      fmt::format("tcp://{}:{}", host_port.host, host_port.port == 0 ? "*" : std::to_string(host_port.port));
+  if (zmq_bind(socket_, endpoint.c_str()) != 0) {
+    const int reason = zmq_errno();
+    if (reason == EADDRINUSE) {
+      return error(ErrorCode::Io,
+                   "cannot listen on {}: port {} is in use; stop the other program or choose another port",
+                   address, host_port.port);
+    }
+    return error(ErrorCode::Io, "cannot listen on {}: {}", address, zmq_strerror(reason));
+  }
+  char bound[256] = {};
+  std::size_t size = sizeof bound;
+  zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, bound, &size);
+  const std::string text(bound);
+  return host_port.host + text.substr(text.rfind(':'));
+}
+
+Status ZmqSocket::connect(const std::string& address) {
+  DISCO_TRY(const HostPort host_port, parse_address(address));
+  if (host_port.host.front() == '[') {
+    const int enabled = 1;
+    zmq_setsockopt(socket_, ZMQ_IPV6, &enabled, sizeof enabled);
+  }
+  if (host_port.port == 0 || zmq_connect(socket_, ("tcp://" + address).c_str()) != 0) {
+    return error(ErrorCode::InvalidArgument, "cannot connect to {}: {}", address,
+                 host_port.port == 0 ? "port 0" : zmq_strerror(zmq_errno()));
+  }
+  return {};
+}
+
+bool ZmqSocket::send(std::span<ZmqFrame> parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const int flags = ZMQ_DONTWAIT | (i + 1 < parts.size() ? ZMQ_SNDMORE : 0);
+    int sent = -1;
+    do {
+      sent = zmq_msg_send(parts[i].get(), socket_, flags);
+    } while (sent < 0 && zmq_errno() == EINTR);
+    if (sent < 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<std::vector<ZmqFrame>> ZmqSocket::receive() {
+  constexpr std::size_t kMaxParts = 4096;
+  std::vector<ZmqFrame> parts;
+  while (true) {
+    ZmqFrame frame;
+    if (zmq_msg_recv(frame.get(), socket_, ZMQ_DONTWAIT) < 0) {
+      if (zmq_errno() == EINTR) {
+        continue;
+      }
+      return std::nullopt;  // messages are atomic: this happens before a first part only
+    }
+    const bool more = zmq_msg_more(frame.get()) != 0;
+    if (parts.size() < kMaxParts) {
+      parts.push_back(std::move(frame));
+    }
+    if (!more) {
+      return parts;
+    }
+  }
+}
+
+ZmqEvents ZmqSocket::events() {
+  ZmqEvents events;
+  while (true) {
+    ZmqFrame frame;
+    if (zmq_msg_recv(frame.get(), monitor_, ZMQ_DONTWAIT) < 0) {
+      if (zmq_errno() == EINTR) {
+        continue;
+      }
+      return events;
+    }
+    // An event is 16 bits of kind and 32 bits of value in the machine's byte order; its address is the second
+    // part.
+    std::uint16_t kind = 0;
+    std::int32_t value = 0;
+    if (zmq_msg_more(frame.get()) != 0 && frame.bytes().size() == 6) {
+      std::memcpy(&kind, frame.bytes().data(), 2);
+      std::memcpy(&value, frame.bytes().data() + 2, 4);
+    }
+    if (kind == ZMQ_EVENT_ACCEPTED) {
+      // The kernel reuses a number only after it was closed, so a disconnection noted before is of another
+      // connection.
+      events.accepted.push_back(value);
+    } else if (kind == ZMQ_EVENT_DISCONNECTED) {
+      std::erase(events.accepted, value);
+      events.disconnected.push_back(value);
+    }
+  }
+}
+
+void zmq_wait(std::span<const ZmqSocket* const> sockets, std::span<const int> wakes,
+              Clock::time_point deadline) {
+  std::vector<zmq_pollitem_t> items;
+  for (const ZmqSocket* socket : sockets) {
+    if (socket->is_open()) {
+      items.push_back({socket->get(), 0, ZMQ_POLLIN, 0});
+      items.push_back({socket->monitor(), 0, ZMQ_POLLIN, 0});
+    }
+  }
+  for (const int wake : wakes) {
+    items.push_back({nullptr, wake, ZMQ_POLLIN, 0});
+  }
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  constexpr std::int64_t kHour = 3600 * 1000;
+  zmq_poll(items.data(), static_cast<int>(items.size()),
+           static_cast<long>(std::clamp<std::int64_t>(left, 0, kHour)));
+}
+
+WakeUp::WakeUp() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+WakeUp::~WakeUp() { ::close(fd_); }
+
+void WakeUp::set() const {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(fd_, &one, sizeof one);  // fails only where it is set already
+}
+
+void WakeUp::clear() const {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = read(fd_, &count, sizeof count);  // fails only where it is clear already
+}
+
+}  // namespace disco

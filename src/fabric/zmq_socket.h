@@ -1,0 +1,147 @@
+#pragma once
+// libzmq's C API with owners: contexts, frames and sockets that close themselves, and a monitor beside every
+// socket. (cppzmq reports by exceptions; here errors are values.)
+
+#include <zmq.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "fabric/fabric.h"
+
+namespace disco {
+
+class ZmqContext {
+ public:
+  ZmqContext() : context_(zmq_ctx_new()) {}
+  /// Waits until the closed sockets' lingering messages are sent, each socket's linger time at most.
+  ~ZmqContext();
+  ZmqContext(const ZmqContext&) = delete;
+  ZmqContext& operator=(const ZmqContext&) = delete;
+  [[nodiscard]] void* get() const { return context_; }
+
+ private:
+  void* context_;
+};
+
+/// One part of a message.
+class ZmqFrame {
+ public:
+  ZmqFrame() { zmq_msg_init(&message_); }
+  /// A copy of `bytes`.
+  explicit ZmqFrame(std::span<const std::byte> bytes);
+  /// Without a copy: the payload is kept alive until its bytes went out; `queued` is lowered by their number
+  /// then.
+  ZmqFrame(Payload payload, std::shared_ptr<std::atomic<std::size_t>> queued);
+  ~ZmqFrame() { zmq_msg_close(&message_); }
+  ZmqFrame(ZmqFrame&& other) noexcept {
+    zmq_msg_init(&message_);
+    zmq_msg_move(&message_, &other.message_);
+  }
+  ZmqFrame& operator=(ZmqFrame&& other) noexcept {
+    zmq_msg_move(&message_, &other.message_);
+    return *this;
+  }
+
+  [[nodiscard]] std::span<const std::byte> bytes() const {
+    return {static_cast<const std::byte*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
+  }
+  [[nodiscard]] std::string text() const;
+  /// The TCP socket that it came in by, or -1.
+  [[nodiscard]] int source() const { return zmq_msg_get(&message_, ZMQ_SRCFD); }
+  [[nodiscard]] zmq_msg_t* get() { return &message_; }
+
+  /// Hands the bytes out as a Payload, without a copy. Their alignment is whatever libzmq's decoder left.
+  static Payload release(ZmqFrame frame);
+
+ private:
+  mutable zmq_msg_t message_;  // zmq_msg_data has no const form
+};
+
+struct ZmqSocketOptions {
+  std::chrono::milliseconds heartbeat_interval{500};
+  std::chrono::milliseconds heartbeat_timeout{5000};
+  std::chrono::milliseconds linger{1000};
+  int high_water_messages = 16384;
+  std::int64_t max_message_bytes = std::int64_t{1} << 30;
+};
+
+/// Whether a socket's connections come and go.
+struct ZmqEvents {
+  std::vector<int> accepted;      ///< TCP sockets
+  std::vector<int> disconnected;  ///< TCP sockets
+};
+
+/// A socket and its monitor. Used by one thread at a time. No call waits.
+class ZmqSocket {
+ public:
+  /// Opens a socket of `type` (ZMQ_ROUTER, ZMQ_DEALER) with keepalive, heartbeats and a monitor.
+  static Result<ZmqSocket> open(const ZmqContext& context, int type, const ZmqSocketOptions& options);
+
+  ZmqSocket() = default;
+  ~ZmqSocket() { close(); }
+  ZmqSocket(ZmqSocket&& other) noexcept { *this = std::move(other); }
+  ZmqSocket& operator=(ZmqSocket&& other) noexcept;
+
+  /// Listens on "host:port", "*:port"; port 0 takes a free one. @return the address with its port; Io names
+  /// it where it is in use, InvalidArgument where it cannot be one.
+  Result<std::string> bind(const std::string& address);
+  /// Starts to connect to "host:port" and goes on trying until closed. InvalidArgument for what cannot be an
+  /// address.
+  Status connect(const std::string& address);
+
+  /// Sends one message of several parts. @return false where it cannot be taken now (the peer's queue is
+  /// full) or its addressee is gone.
+  [[nodiscard]] bool send(std::span<ZmqFrame> parts);
+  /// The next message, or nullopt where none has come. Parts beyond the first 4096 are dropped.
+  [[nodiscard]] std::optional<std::vector<ZmqFrame>> receive();
+  /// What happened to its connections since the last call.
+  [[nodiscard]] ZmqEvents events();
+
+  void set_linger(std::chrono::milliseconds linger);
+  void close();
+  [[nodiscard]] bool is_open() const { return socket_ != nullptr; }
+  [[nodiscard]] void* get() const { return socket_; }
+  [[nodiscard]] void* monitor() const { return monitor_; }
+
+ private:
+  void* socket_ = nullptr;
+  void* monitor_ = nullptr;
+};
+
+/// Sleeps until one of the sockets or their monitors has something, `wake` (an eventfd or pipe) is readable,
+/// or the deadline has come.
+void zmq_wait(std::span<const ZmqSocket* const> sockets, std::span<const int> wakes,
+              Clock::time_point deadline);
+
+/// Splits "host:port" ("[::1]:7001" too); InvalidArgument says what is wrong with it.
+struct HostPort {
+  std::string host;
+  int port = 0;
+};
+[[nodiscard]] Result<HostPort> parse_address(const std::string& address);
+
+/// An eventfd: wakes a thread that sleeps in zmq_wait. `set` may be called from any thread.
+class WakeUp {
+ public:
+  WakeUp();
+  ~WakeUp();
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+  void set() const;
+  void clear() const;
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace disco

@@ -1,0 +1,93 @@
+#pragma once
+// Meshes of ranks that are threads of one process, over every transport, for tests.
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fabric/inproc.h"
+#include "fabric/zmq_fabric.h"
+
+namespace disco::testing {
+
+using namespace std::chrono_literals;
+
+/// Ends of a mesh of `ranks` over "inproc" or "zmq" (on free ports of the loopback interface).
+inline std::vector<std::unique_ptr<Fabric>> make_mesh(const std::string& transport, int ranks,
+                                                      const ZmqOptions& options = {},
+                                                      std::uint32_t epoch = 1) {
+  if (transport == "inproc") {
+    return InprocMesh::create(ranks);
+  }
+  std::vector<std::unique_ptr<ZmqFabric>> ends;
+  Membership membership{.cluster = 42, .epoch = epoch};
+  for (int rank = 0; rank < ranks; ++rank) {
+    auto end = ZmqFabric::listen("127.0.0.1:0", options);
+    EXPECT_TRUE(end.ok()) << (end ? "" : end.error().message);
+    membership.addresses.push_back((*end)->address());
+    ends.push_back(std::move(*end));
+  }
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < ranks; ++rank) {
+    threads.emplace_back([&, rank] {
+      Membership mine = membership;
+      mine.rank = rank;
+      const Status joined = ends[static_cast<std::size_t>(rank)]->connect(mine, Clock::now() + 20s);
+      EXPECT_TRUE(joined.ok()) << "rank " << rank << ": " << joined.error().message;
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  std::vector<std::unique_ptr<Fabric>> fabrics;
+  for (auto& end : ends) {
+    fabrics.push_back(std::move(end));
+  }
+  return fabrics;
+}
+
+/// Runs `body(fabric)` on one thread a rank.
+inline void on_every_rank(const std::vector<std::unique_ptr<Fabric>>& mesh,
+                          const std::function<void(Fabric&)>& body) {
+  std::vector<std::thread> threads;
+  for (const auto& fabric : mesh) {
+    threads.emplace_back([&body, &fabric] { body(*fabric); });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+/// `size` bytes that follow from the seed.
+inline Payload make_payload(std::size_t size, std::uint64_t seed) {
+  std::shared_ptr<std::byte[]> bytes(new std::byte[size + 1]);
+  std::uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
+  for (std::size_t i = 0; i < size; ++i) {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    bytes[i] = static_cast<std::byte>(state >> 56);
+  }
+  return {std::shared_ptr<const std::byte>(bytes, bytes.get()), size};
+}
+
+/// The index of the first byte that is not make_payload(size, seed)'s, -1 where all are equal.
+inline std::int64_t first_difference(const Payload& payload, std::size_t size, std::uint64_t seed) {
+  const Payload want = make_payload(size, seed);
+  if (payload.size != size) {
+    return static_cast<std::int64_t>(std::min(payload.size, size));
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (payload.data.get()[i] != want.data.get()[i]) {
+      return static_cast<std::int64_t>(i);
+    }
+  }
+  return -1;
+}
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace disco::testing
