@@ -24,9 +24,12 @@ Result<std::unique_ptr<ZmqFabric>> ZmqFabric::listen(const std::string& address,
 ZmqFabric::ZmqFabric(const ZmqOptions& options) : options_(options) {}
 
 ZmqFabric::~ZmqFabric() {
-  if (cancelled()) {
+  const bool abandoned = cancelled().has_value();
+  if (abandoned) {
     listener_.set_linger(std::chrono::milliseconds(0));
-    for (Peer& peer : peers_) {
+  }
+  for (Peer& peer : peers_) {
+    if (abandoned || !peer.ready) {
       peer.socket.set_linger(std::chrono::milliseconds(0));
     }
   }

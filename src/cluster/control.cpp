@@ -1,0 +1,275 @@
+#include "cluster/control.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+
+namespace disco::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array kCodes = {
+    ErrorCode::InvalidArgument, ErrorCode::InvalidModel, ErrorCode::Unsupported, ErrorCode::ShapeMismatch,
+    ErrorCode::NotFound,        ErrorCode::Io,           ErrorCode::Timeout,     ErrorCode::PeerLost,
+    ErrorCode::ProtocolMismatch, ErrorCode::Internal};
+
+Error malformed(std::string_view what) {
+  return error(ErrorCode::ProtocolMismatch, "a control message that cannot be read: {}", what);
+}
+
+/// What JSON's typed access throws becomes an Error here, at the module's edge.
+template <typename Function>
+auto guarded(std::string_view what, Function function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const json::exception&) {
+    return malformed(what);
+  }
+}
+
+std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+
+json put_chunks(Message& message, std::span<const std::byte> bytes) {
+  const std::size_t size = bytes.size();
+  std::size_t chunks = 0;
+  while (!bytes.empty()) {
+    const auto chunk = bytes.first(std::min(bytes.size(), kChunkBytes));
+    message.parts.emplace_back(chunk);
+    bytes = bytes.subspan(chunk.size());
+    ++chunks;
+  }
+  return {{"bytes", size}, {"chunks", chunks}};
+}
+
+Result<const json*> field(const Message& message, const char* key) {
+  const auto found = message.head.find(key);
+  if (found == message.head.end()) {
+    return malformed(fmt::format("no '{}'", key));
+  }
+  return &*found;
+}
+
+}  // namespace
+
+Message request(std::string_view op, std::uint64_t id) {
+  return {{{"disco", kVersion}, {"id", id}, {"op", op}}, {}};
+}
+
+Message success(std::uint64_t id) { return {{{"disco", kVersion}, {"id", id}, {"ok", true}}, {}}; }
+
+Message failure(std::uint64_t id, const Error& error) {
+  return {{{"disco", kVersion}, {"id", id}, {"ok", false}, {"code", to_string(error.code)}, {"message", error.message}}, {}};
+}
+
+std::vector<ZmqFrame> encode(Message message) {
+  // Names of values come from models, which may hold anything: what is not UTF-8 is replaced.
+  const std::string head = message.head.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::vector<ZmqFrame> frames;
+  frames.reserve(1 + message.parts.size());
+  frames.emplace_back(as_bytes(head));
+  std::move(message.parts.begin(), message.parts.end(), std::back_inserter(frames));
+  return frames;
+}
+
+Result<Message> decode(std::vector<ZmqFrame> frames) {
+  constexpr std::size_t kMaxHeadBytes = std::size_t{64} << 20;
+  if (frames.empty() || frames[0].bytes().size() > kMaxHeadBytes) {
+    return malformed("no head");
+  }
+  const std::string text = frames[0].text();
+  Message message{json::parse(text, nullptr, /*allow_exceptions=*/false), {}};
+  if (!message.head.is_object()) {
+    return malformed("its head is no JSON object");
+  }
+  DISCO_TRY(const std::uint64_t version, number(message, "disco", std::numeric_limits<std::uint32_t>::max()));
+  if (version != kVersion) {
+    return error(ErrorCode::ProtocolMismatch,
+                 "control protocol version {}, but this program speaks version {}; install the same release everywhere",
+                 version, kVersion);
+  }
+  DISCO_CHECK(number(message, "id", std::numeric_limits<std::uint64_t>::max()));
+  message.parts.assign(std::make_move_iterator(frames.begin() + 1), std::make_move_iterator(frames.end()));
+  return message;
+}
+
+std::optional<Error> error_of(const Message& reply) {
+  const auto ok = reply.head.find("ok");
+  if (ok != reply.head.end() && ok->is_boolean() && ok->get<bool>()) {
+    return std::nullopt;
+  }
+  const auto name = text(reply, "code");
+  const auto message = text(reply, "message");
+  if (!name || !message) {
+    return malformed("a reply without 'ok'");
+  }
+  const auto code = std::find_if(kCodes.begin(), kCodes.end(), [&](ErrorCode one) { return to_string(one) == *name; });
+  std::string line = *message;
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return Error{code == kCodes.end() ? ErrorCode::Internal : *code, std::move(line)};
+}
+
+Result<std::uint64_t> number(const Message& message, const char* key, std::uint64_t most) {
+  DISCO_TRY(const json* value, field(message, key));
+  if (!value->is_number_unsigned() || value->get<std::uint64_t>() > most) {
+    return malformed(fmt::format("'{}' is not a number from 0 to {}", key, most));
+  }
+  return value->get<std::uint64_t>();
+}
+
+Result<std::string> text(const Message& message, const char* key) {
+  DISCO_TRY(const json* value, field(message, key));
+  if (!value->is_string()) {
+    return malformed(fmt::format("'{}' is not a text", key));
+  }
+  return value->get<std::string>();
+}
+
+Result<std::vector<std::string>> texts(const Message& message, const char* key) {
+  DISCO_TRY(const json* value, field(message, key));
+  return guarded(key, [&]() -> Result<std::vector<std::string>> { return value->get<std::vector<std::string>>(); });
+}
+
+void put_bytes(Message& message, const char* key, std::string_view bytes) {
+  message.head[key] = put_chunks(message, as_bytes(bytes));
+}
+
+void put_tensors(Message& message, const char* key, const NamedTensors& tensors) {
+  json list = json::array();
+  for (const auto& [name, tensor] : tensors) {
+    json entry = put_chunks(message, {tensor.raw(), tensor.bytes()});
+    entry["name"] = name;
+    entry["type"] = static_cast<std::int32_t>(tensor.type());
+    entry["shape"] = tensor.shape();
+    list.push_back(std::move(entry));
+  }
+  message.head[key] = std::move(list);
+}
+
+void put_statistics(Message& message, const RunStatistics& statistics) {
+  message.head["statistics"] = {{"compute_ms", statistics.compute_ms},
+                                {"pack_ms", statistics.pack_ms},
+                                {"wait_ms", statistics.wait_ms},
+                                {"total_ms", statistics.total_ms},
+                                {"bytes_sent", statistics.bytes_sent},
+                                {"messages_sent", statistics.messages_sent},
+                                {"bytes_received", statistics.bytes_received},
+                                {"messages_received", statistics.messages_received},
+                                {"peak_rss_bytes", statistics.peak_rss_bytes}};
+}
+
+void put_trace(Message& message, const std::vector<TraceEvent>& trace) {
+  json list = json::array();
+  for (const TraceEvent& event : trace) {
+    list.push_back({event.name, event.op, static_cast<int>(event.phase), event.start_ns, event.end_ns, event.bytes,
+                    event.peer});
+  }
+  message.head["trace"] = std::move(list);
+}
+
+Status Reader::copy(const json& entry, std::byte* to, std::size_t size) {
+  const auto chunks = entry.at("chunks").get<std::size_t>();
+  std::size_t done = 0;
+  for (std::size_t chunk = 0; chunk < chunks; ++chunk, ++next_) {
+    if (next_ >= message_.parts.size()) {
+      return malformed("it has fewer parts than it says");
+    }
+    const std::span<const std::byte> part = message_.parts[next_].bytes();
+    if (part.size() > size - done) {
+      return malformed("its parts are larger than it says");
+    }
+    if (!part.empty()) {
+      std::memcpy(to + done, part.data(), part.size());
+    }
+    done += part.size();
+  }
+  return done == size ? Status() : malformed("its parts are smaller than it says");
+}
+
+Result<std::vector<std::byte>> Reader::bytes(const char* key) {
+  DISCO_TRY(const json* entry, field(message_, key));
+  return guarded(key, [&]() -> Result<std::vector<std::byte>> {
+    const auto size = entry->at("bytes").get<std::uint64_t>();
+    if (size > kMaxShardBytes) {
+      return malformed(fmt::format("'{}' of {} bytes, at most {}", key, size, kMaxShardBytes));
+    }
+    // Sized by what came, not by what the head says: a lie costs no memory.
+    std::uint64_t came = 0;
+    for (const ZmqFrame& part : message_.parts) {
+      came += part.bytes().size();
+    }
+    if (size > came) {
+      return malformed("its parts are smaller than it says");
+    }
+    std::vector<std::byte> bytes(size);
+    DISCO_CHECK(copy(*entry, bytes.data(), bytes.size()));
+    return bytes;
+  });
+}
+
+Result<NamedTensors> Reader::tensors(const char* key) {
+  DISCO_TRY(const json* list, field(message_, key));
+  return guarded(key, [&]() -> Result<NamedTensors> {
+    std::uint64_t came = 0;
+    for (const ZmqFrame& part : message_.parts) {
+      came += part.bytes().size();
+    }
+    NamedTensors tensors;
+    for (const json& entry : *list) {
+      const auto type = static_cast<DataType>(entry.at("type").get<std::int32_t>());
+      const auto shape = entry.at("shape").get<Shape>();
+      const auto size = entry.at("bytes").get<std::uint64_t>();
+      std::uint64_t want = size_of(type);
+      bool fits = want > 0 && size <= came && shape.size() <= 64;
+      for (const std::int64_t extent : shape) {
+        std::uint64_t product = 0;
+        fits = fits && extent >= 0 && !__builtin_mul_overflow(want, static_cast<std::uint64_t>(extent), &product);
+        want = product;
+      }
+      if (!fits || want != size) {
+        return malformed(fmt::format("tensor '{}' of {} bytes does not have its shape's size", entry.at("name").get<std::string>(), size));
+      }
+      Tensor tensor(type, shape);
+      DISCO_CHECK(copy(entry, tensor.raw(), tensor.bytes()));
+      tensors[entry.at("name").get<std::string>()] = std::move(tensor);
+    }
+    return tensors;
+  });
+}
+
+Result<RunStatistics> get_statistics(const Message& message) {
+  DISCO_TRY(const json* entry, field(message, "statistics"));
+  return guarded("statistics", [&]() -> Result<RunStatistics> {
+    RunStatistics statistics;
+    entry->at("compute_ms").get_to(statistics.compute_ms);
+    entry->at("pack_ms").get_to(statistics.pack_ms);
+    entry->at("wait_ms").get_to(statistics.wait_ms);
+    entry->at("total_ms").get_to(statistics.total_ms);
+    entry->at("bytes_sent").get_to(statistics.bytes_sent);
+    entry->at("messages_sent").get_to(statistics.messages_sent);
+    entry->at("bytes_received").get_to(statistics.bytes_received);
+    entry->at("messages_received").get_to(statistics.messages_received);
+    entry->at("peak_rss_bytes").get_to(statistics.peak_rss_bytes);
+    return statistics;
+  });
+}
+
+Result<std::vector<TraceEvent>> get_trace(const Message& message) {
+  DISCO_TRY(const json* list, field(message, "trace"));
+  return guarded("trace", [&]() -> Result<std::vector<TraceEvent>> {
+    std::vector<TraceEvent> trace;
+    for (const json& entry : *list) {
+      const int phase = entry.at(2).get<int>();
+      if (phase < 0 || phase > static_cast<int>(TracePhase::Unpack)) {
+        return malformed("a trace's phase");
+      }
+      trace.push_back({entry.at(0).get<std::string>(), entry.at(1).get<std::string>(), static_cast<TracePhase>(phase),
+                       entry.at(3).get<std::int64_t>(), entry.at(4).get<std::int64_t>(),
+                       entry.at(5).get<std::uint64_t>(), entry.at(6).get<int>()});
+    }
+    return trace;
+  });
+}
+
+}  // namespace disco::control

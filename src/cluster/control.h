@@ -1,0 +1,68 @@
+#pragma once
+// What coordinator and nodes say to each other: a JSON head and binary parts, as one ZeroMQ message.
+
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "fabric/zmq_socket.h"
+#include "runtime/executor.h"
+
+namespace disco::control {
+
+/// Raised with every change of what follows; a node refuses other versions.
+inline constexpr int kVersion = 1;
+/// Binary parts of more bytes are split, so that heartbeats get through between them on slow links.
+inline constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
+/// The largest shard that travels as a message.
+inline constexpr std::size_t kMaxShardBytes = 1'900'000'000;
+
+/// A request {"disco": version, "id": n, "op": "...", ...} or a reply {"disco", "id", "ok": true, ...} or
+/// {"disco", "id", "ok": false, "code": "PeerLost", "message": "..."}.
+struct Message {
+  nlohmann::json head;
+  std::vector<ZmqFrame> parts;
+};
+
+[[nodiscard]] Message request(std::string_view op, std::uint64_t id);
+[[nodiscard]] Message success(std::uint64_t id);
+[[nodiscard]] Message failure(std::uint64_t id, const Error& error);
+
+/// One ZeroMQ message, without a routing id.
+[[nodiscard]] std::vector<ZmqFrame> encode(Message message);
+/// ProtocolMismatch for what is no control message of this version: not JSON, no object, no id, another version.
+[[nodiscard]] Result<Message> decode(std::vector<ZmqFrame> frames);
+/// The Error that a failure holds; for a success, none.
+[[nodiscard]] std::optional<Error> error_of(const Message& reply);
+
+/// A field of the head; ProtocolMismatch where it is absent, of another type or outside [0, most].
+[[nodiscard]] Result<std::uint64_t> number(const Message& message, const char* key, std::uint64_t most);
+[[nodiscard]] Result<std::string> text(const Message& message, const char* key);
+[[nodiscard]] Result<std::vector<std::string>> texts(const Message& message, const char* key);
+
+/// Appends bytes as parts of kChunkBytes, and their number and size to the head under `key`.
+void put_bytes(Message& message, const char* key, std::string_view bytes);
+/// Appends tensors likewise. The tensors' elements are copied.
+void put_tensors(Message& message, const char* key, const NamedTensors& tensors);
+void put_statistics(Message& message, const RunStatistics& statistics);
+void put_trace(Message& message, const std::vector<TraceEvent>& trace);
+
+/// Reads parts back in the order in which they were put. Every size is checked against what came.
+class Reader {
+ public:
+  explicit Reader(const Message& message) : message_(message) {}
+  [[nodiscard]] Result<std::vector<std::byte>> bytes(const char* key);
+  [[nodiscard]] Result<NamedTensors> tensors(const char* key);
+
+ private:
+  Status copy(const nlohmann::json& entry, std::byte* to, std::size_t size);
+  const Message& message_;
+  std::size_t next_ = 0;
+};
+[[nodiscard]] Result<RunStatistics> get_statistics(const Message& message);
+[[nodiscard]] Result<std::vector<TraceEvent>> get_trace(const Message& message);
+
+}  // namespace disco::control
