@@ -1,0 +1,153 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace disco {
+
+namespace {
+
+Error system_error(const std::filesystem::path& path, std::string_view doing) {
+  const int code = errno;
+  return error(code == ENOENT || code == ENOTDIR ? ErrorCode::NotFound : ErrorCode::Io, "{}: cannot {}: {}",
+               path.string(), doing, std::strerror(code));
+}
+
+/// An open descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  [[nodiscard]] int get() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+/// The size of an open file; refuses what is not a regular file, because a pipe or a device could block or
+/// never end.
+Result<std::uint64_t> size_of_open(int descriptor, const std::filesystem::path& path) {
+  struct stat status = {};
+  if (::fstat(descriptor, &status) != 0) return system_error(path, "read");
+  if (!S_ISREG(status.st_mode)) return error(ErrorCode::Io, "{}: not a regular file", path.string());
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+// O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever.
+int open_for_reading(const std::filesystem::path& path) {
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+Status read_exactly(int descriptor, const std::filesystem::path& path, std::uint64_t offset,
+                    std::span<std::byte> destination) {
+  std::size_t done = 0;
+  while (done < destination.size()) {
+    const ssize_t count = ::pread(descriptor, destination.data() + done, destination.size() - done,
+                                  static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(path, "read");
+    if (count == 0) {
+      return error(ErrorCode::Io, "{}: ends at byte {}, {} were expected", path.string(), offset + done,
+                   offset + destination.size());
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::uint64_t> size_of_file(const std::filesystem::path& path) {
+  const Descriptor file(open_for_reading(path));
+  if (file.get() < 0) return system_error(path, "open");
+  return size_of_open(file.get(), path);
+}
+
+Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
+  const Descriptor file(open_for_reading(path));
+  if (file.get() < 0) return system_error(path, "open");
+  DISCO_TRY(const std::uint64_t size, size_of_open(file.get(), path));
+  std::vector<std::byte> bytes(size);
+  DISCO_CHECK(read_exactly(file.get(), path, 0, bytes));
+  return bytes;
+}
+
+Status read_file_range(const std::filesystem::path& path, std::uint64_t offset,
+                       std::span<std::byte> destination) {
+  const Descriptor file(open_for_reading(path));
+  if (file.get() < 0) return system_error(path, "open");
+  DISCO_TRY(const std::uint64_t size, size_of_open(file.get(), path));
+  if (offset > size || destination.size() > size - offset) {
+    return error(ErrorCode::Io, "{}: has {} bytes; {} from byte {} on were asked for", path.string(), size,
+                 destination.size(), offset);
+  }
+  return read_exactly(file.get(), path, offset, destination);
+}
+
+Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
+  static std::atomic<unsigned> counter = 0;  // two threads may write the same file
+  FileWriter writer;
+  writer.path_ = path;
+  writer.temporary_ = path;
+  writer.temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
+  writer.descriptor_ = ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (writer.descriptor_ < 0) return system_error(path, "write");
+  return writer;
+}
+
+FileWriter::FileWriter(FileWriter&& other) noexcept { *this = std::move(other); }
+
+FileWriter& FileWriter::operator=(FileWriter&& other) noexcept {
+  if (this == &other) return *this;
+  discard();
+  path_ = std::move(other.path_);
+  temporary_ = std::move(other.temporary_);
+  descriptor_ = std::exchange(other.descriptor_, -1);
+  size_ = other.size_;
+  return *this;
+}
+
+FileWriter::~FileWriter() { discard(); }
+
+void FileWriter::discard() {
+  if (descriptor_ < 0) return;
+  ::close(std::exchange(descriptor_, -1));
+  ::unlink(temporary_.c_str());
+}
+
+Status FileWriter::append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(path_, "write");
+    size_ += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Status FileWriter::commit() {
+  // Without this the name could reach the disk before the bytes, and a power cut would leave an empty file.
+  if (::fsync(descriptor_) != 0) return system_error(path_, "write");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "write");
+  ::close(std::exchange(descriptor_, -1));
+  return {};
+}
+
+Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  DISCO_TRY(FileWriter writer, FileWriter::create(path));
+  DISCO_CHECK(writer.append(bytes));
+  return writer.commit();
+}
+
+}  // namespace disco

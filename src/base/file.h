@@ -1,0 +1,54 @@
+#pragma once
+// Files read whole, and files written whole or not at all.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+
+namespace disco {
+
+/// Bytes of a regular file, or NotFound, or Io (a folder, a device, no permission).
+[[nodiscard]] Result<std::uint64_t> size_of_file(const std::filesystem::path& path);
+
+/// The whole of a regular file, or NotFound, or Io.
+[[nodiscard]] Result<std::vector<std::byte>> read_file(const std::filesystem::path& path);
+
+/// Copies `destination.size()` bytes from `offset` on; Io where the file ends before.
+[[nodiscard]] Status read_file_range(const std::filesystem::path& path, std::uint64_t offset,
+                                     std::span<std::byte> destination);
+
+/// Writes beside the target under a temporary name; only commit() gives the file its name, after its bytes
+/// are on disk. Destroyed without a commit, it leaves nothing behind, and a file of that name stays as it
+/// was.
+class FileWriter {
+ public:
+  [[nodiscard]] static Result<FileWriter> create(const std::filesystem::path& path);
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&& other) noexcept;
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+  ~FileWriter();
+
+  [[nodiscard]] Status append(std::span<const std::byte> bytes);
+  /// Bytes appended so far.
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] Status commit();
+
+ private:
+  FileWriter() = default;
+  void discard();
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// Replaces or creates a file, whole or not at all.
+[[nodiscard]] Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
+}  // namespace disco

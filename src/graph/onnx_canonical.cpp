@@ -1,0 +1,206 @@
+#include "graph/onnx_canonical.h"
+
+#include <onnx/defs/schema.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "graph/onnx_proto.h"
+
+namespace disco {
+
+namespace {
+
+/// Round to nearest even; only ordinary numbers come here (1, 0.5, an epsilon).
+std::uint16_t to_half(double value) {
+  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+  const std::uint32_t sign = (bits >> 16) & 0x8000U;
+  const int exponent = static_cast<int>((bits >> 23) & 0xFF) - 127 + 15;
+  const std::uint32_t mantissa = (bits & 0x7FFFFFU) | 0x800000U;
+  if (exponent >= 31) return static_cast<std::uint16_t>(sign | 0x7C00U);
+  if (exponent < -10) return static_cast<std::uint16_t>(sign);
+  const int shift = exponent <= 0 ? 14 - exponent : 13;
+  std::uint32_t half = mantissa >> shift;
+  const std::uint32_t rest = mantissa & ((1U << shift) - 1);
+  if (rest > (1U << (shift - 1)) || (rest == (1U << (shift - 1)) && (half & 1U))) ++half;
+  if (exponent > 0) half += static_cast<std::uint32_t>(exponent - 1) << 10;
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+std::uint16_t to_bfloat(double value) {
+  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+}  // namespace
+
+ValueId Lowering::emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
+  const std::string base = node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
+  const ValueId output = graph.add_value(fmt::format("{}/{}", base, op));
+  graph.nodes.push_back({.name = graph.value(output).name,
+                         .op = std::string(op),
+                         .domain = {},
+                         .inputs = std::move(inputs),
+                         .outputs = {output},
+                         .attributes = std::move(attributes)});
+  infer_quietly(graph, graph.nodes.size() - 1);
+  return output;
+}
+
+void Lowering::emit_result(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
+  graph.nodes.push_back({.name = node.name,
+                         .op = std::string(op),
+                         .domain = {},
+                         .inputs = std::move(inputs),
+                         .outputs = {node.outputs[0]},
+                         .attributes = std::move(attributes)});
+}
+
+ValueId Lowering::constant(std::string_view suffix, Tensor tensor) {
+  const std::string base = node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
+  return graph.add_constant(fmt::format("{}/{}", base, suffix), std::move(tensor));
+}
+
+ValueId Lowering::int64s(std::string_view suffix, const std::vector<std::int64_t>& values) {
+  return constant(suffix, Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values));
+}
+
+ValueId Lowering::scalar_like(std::string_view suffix, double value, ValueId like) {
+  const DataType type = like == kNoValue ? DataType::Float32 : graph.value(like).type;
+  switch (type) {
+    case DataType::Float64:
+      return constant(suffix, Tensor::scalar(value));
+    case DataType::Float16:
+    case DataType::BFloat16: {
+      Tensor tensor(type, {});
+      *tensor.data<std::uint16_t>() = type == DataType::Float16 ? to_half(value) : to_bfloat(value);
+      return constant(suffix, std::move(tensor));
+    }
+    default:
+      return constant(suffix, Tensor::scalar(static_cast<float>(value)));
+  }
+}
+
+namespace {
+
+Error located(ErrorCode code, const Graph& graph, const Node& node, int opset, std::string_view what) {
+  std::string label = node.name;
+  if (label.empty() && !node.outputs.empty() && node.outputs[0] != kNoValue)
+    label = graph.value(node.outputs[0]).name;
+  return error(code, "node '{}' ({}, opset {}): {}", label, node.op, opset, what);
+}
+
+}  // namespace
+
+Error Lowering::unsupported(std::string_view what) const {
+  return located(ErrorCode::Unsupported, graph, node, opset, what);
+}
+
+Error Lowering::invalid(std::string_view what) const {
+  return located(ErrorCode::InvalidModel, graph, node, opset, what);
+}
+
+Result<std::optional<std::vector<std::int64_t>>> Lowering::int_input(std::size_t position) const {
+  const ValueId id = node.input(position);
+  if (id == kNoValue) return std::optional<std::vector<std::int64_t>>{};
+  const Tensor* tensor = graph.constant(id);
+  if (tensor == nullptr) return unsupported(fmt::format("input {} is not a constant", position));
+  if (tensor->type() != DataType::Int64 && tensor->type() != DataType::Int32) {
+    return invalid(fmt::format("input {} is not of integers", position));
+  }
+  return std::optional(to_int64s(*tensor));
+}
+
+Result<std::int64_t> Lowering::rank(std::size_t position) const {
+  const ValueId id = node.input(position);
+  if (id == kNoValue || !graph.value(id).dims) {
+    return unsupported(fmt::format("the rank of input {} is not known", position));
+  }
+  return static_cast<std::int64_t>(graph.value(id).dims->size());
+}
+
+void Lowering::set_input(std::size_t position, ValueId id) {
+  if (node.inputs.size() <= position) node.inputs.resize(position + 1, kNoValue);
+  node.inputs[position] = id;
+}
+
+void Lowering::drop(std::string_view attribute) {
+  const auto found = node.attributes.find(attribute);
+  if (found != node.attributes.end()) node.attributes.erase(found);
+}
+
+void Lowering::ints_to_input(std::string_view attribute, std::size_t position) {
+  if (!node.has(attribute)) return;
+  set_input(position, int64s(attribute, node.ints_or(attribute, {})));
+  drop(attribute);
+}
+
+Status check_definition(const Graph& graph, const Node& node, int opset) {
+  const auto* schema = onnx::OpSchemaRegistry::Schema(node.op, kOpset, node.domain);
+  if (schema == nullptr || schema->Deprecated()) {
+    return located(ErrorCode::Unsupported, graph, node, opset, "the operator has no form in opset 17");
+  }
+  for (const auto& [key, attribute] : node.attributes) {
+    if (schema->attributes().contains(key)) continue;
+    return located(opset > kOpset ? ErrorCode::Unsupported : ErrorCode::InvalidModel, graph, node, opset,
+                   fmt::format("attribute '{}' has no form in opset 17", key));
+  }
+  try {
+    schema->Verify(node_to_onnx(graph, node));
+  } catch (const std::exception& failure) {
+    return located(ErrorCode::InvalidModel, graph, node, opset, one_line(failure.what()));
+  }
+  return {};
+}
+
+bool needs_ranks(std::string_view op, int opset) {
+  static constexpr std::array<std::string_view, 3> kOlder = {"Softmax", "LogSoftmax", "Hardmax"};
+  static constexpr std::array<std::string_view, 8> kNewer = {
+      "Pad", "Split", "Resize", "GroupNormalization", "Gelu", "RMSNormalization", "Mish", "Swish"};
+  if (opset < 11 && (op == "Clip" || op == "Pad")) return true;
+  if (opset < 13) return std::ranges::find(kOlder, op) != kOlder.end();
+  return opset > kOpset && std::ranges::find(kNewer, op) != kNewer.end();
+}
+
+Status append_canonical(Graph& graph, Node node, int opset) {
+  if (node.domain == kDiscoDomain) {
+    graph.nodes.push_back(std::move(node));
+    return {};
+  }
+  Lowering lowering(graph, node, opset);
+  const Rule rule = opset < kOpset   ? find_older_rule(node.op)
+                    : opset > kOpset ? find_newer_rule(node.op)
+                                     : nullptr;
+  const std::size_t first = graph.nodes.size();
+  if (rule != nullptr) {
+    if (node.outputs.empty() || node.outputs[0] == kNoValue || node.inputs.empty() ||
+        node.inputs[0] == kNoValue) {
+      return lowering.invalid("the first input or output is missing");
+    }
+    DISCO_TRY(const Lowered lowered, rule(lowering));
+    if (lowered == Lowered::Append) graph.nodes.push_back(std::move(node));
+  } else {
+    graph.nodes.push_back(std::move(node));
+  }
+  for (std::size_t n = first; n < graph.nodes.size(); ++n) {
+    Node& added = graph.nodes[n];
+    while (!added.inputs.empty() && added.inputs.back() == kNoValue) added.inputs.pop_back();
+    // Old exporters give Resize empty tensors where opset 13 leaves the input out.
+    if (added.is("Resize")) {
+      for (std::size_t i = 1; i < added.inputs.size(); ++i) {
+        const Tensor* tensor = graph.constant(added.inputs[i]);
+        if (tensor != nullptr && tensor->elements() == 0) added.inputs[i] = kNoValue;
+      }
+      if (added.string_or("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize" &&
+          added.inputs.size() > 2) {
+        added.inputs[1] = kNoValue;
+      }
+      while (!added.inputs.empty() && added.inputs.back() == kNoValue) added.inputs.pop_back();
+    }
+    DISCO_CHECK(check_definition(graph, added, opset));
+  }
+  return {};
+}
+
+}  // namespace disco
