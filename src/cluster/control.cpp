@@ -11,8 +11,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array kCodes = {
-    ErrorCode::InvalidArgument, ErrorCode::InvalidModel, ErrorCode::Unsupported, ErrorCode::ShapeMismatch,
-    ErrorCode::NotFound,        ErrorCode::Io,           ErrorCode::Timeout,     ErrorCode::PeerLost,
+    ErrorCode::InvalidArgument,  ErrorCode::InvalidModel, ErrorCode::Unsupported, ErrorCode::ShapeMismatch,
+    ErrorCode::NotFound,         ErrorCode::Io,           ErrorCode::Timeout,     ErrorCode::PeerLost,
     ErrorCode::ProtocolMismatch, ErrorCode::Internal};
 
 Error malformed(std::string_view what) {
@@ -29,7 +29,9 @@ auto guarded(std::string_view what, Function function) -> decltype(function()) {
   }
 }
 
-std::span<const std::byte> as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 json put_chunks(Message& message, std::span<const std::byte> bytes) {
   const std::size_t size = bytes.size();
@@ -60,7 +62,12 @@ Message request(std::string_view op, std::uint64_t id) {
 Message success(std::uint64_t id) { return {{{"disco", kVersion}, {"id", id}, {"ok", true}}, {}}; }
 
 Message failure(std::uint64_t id, const Error& error) {
-  return {{{"disco", kVersion}, {"id", id}, {"ok", false}, {"code", to_string(error.code)}, {"message", error.message}}, {}};
+  return {{{"disco", kVersion},
+           {"id", id},
+           {"ok", false},
+           {"code", to_string(error.code)},
+           {"message", error.message}},
+          {}};
 }
 
 std::vector<ZmqFrame> encode(Message message) {
@@ -86,7 +93,8 @@ Result<Message> decode(std::vector<ZmqFrame> frames) {
   DISCO_TRY(const std::uint64_t version, number(message, "disco", std::numeric_limits<std::uint32_t>::max()));
   if (version != kVersion) {
     return error(ErrorCode::ProtocolMismatch,
-                 "control protocol version {}, but this program speaks version {}; install the same release everywhere",
+                 "control protocol version {}, but this program speaks version {}; install the same release "
+                 "everywhere",
                  version, kVersion);
   }
   DISCO_CHECK(number(message, "id", std::numeric_limits<std::uint64_t>::max()));
@@ -104,7 +112,8 @@ std::optional<Error> error_of(const Message& reply) {
   if (!name || !message) {
     return malformed("a reply without 'ok'");
   }
-  const auto code = std::find_if(kCodes.begin(), kCodes.end(), [&](ErrorCode one) { return to_string(one) == *name; });
+  const auto code =
+      std::find_if(kCodes.begin(), kCodes.end(), [&](ErrorCode one) { return to_string(one) == *name; });
   std::string line = *message;
   std::replace(line.begin(), line.end(), '\n', ' ');
   return Error{code == kCodes.end() ? ErrorCode::Internal : *code, std::move(line)};
@@ -128,7 +137,8 @@ Result<std::string> text(const Message& message, const char* key) {
 
 Result<std::vector<std::string>> texts(const Message& message, const char* key) {
   DISCO_TRY(const json* value, field(message, key));
-  return guarded(key, [&]() -> Result<std::vector<std::string>> { return value->get<std::vector<std::string>>(); });
+  return guarded(
+      key, [&]() -> Result<std::vector<std::string>> { return value->get<std::vector<std::string>>(); });
 }
 
 void put_bytes(Message& message, const char* key, std::string_view bytes) {
@@ -162,8 +172,8 @@ void put_statistics(Message& message, const RunStatistics& statistics) {
 void put_trace(Message& message, const std::vector<TraceEvent>& trace) {
   json list = json::array();
   for (const TraceEvent& event : trace) {
-    list.push_back({event.name, event.op, static_cast<int>(event.phase), event.start_ns, event.end_ns, event.bytes,
-                    event.peer});
+    list.push_back({event.name, event.op, static_cast<int>(event.phase), event.start_ns, event.end_ns,
+                    event.bytes, event.peer});
   }
   message.head["trace"] = std::move(list);
 }
@@ -224,11 +234,13 @@ Result<NamedTensors> Reader::tensors(const char* key) {
       bool fits = want > 0 && size <= came && shape.size() <= 64;
       for (const std::int64_t extent : shape) {
         std::uint64_t product = 0;
-        fits = fits && extent >= 0 && !__builtin_mul_overflow(want, static_cast<std::uint64_t>(extent), &product);
+        fits = fits && extent >= 0 &&
+               !__builtin_mul_overflow(want, static_cast<std::uint64_t>(extent), &product);
         want = product;
       }
       if (!fits || want != size) {
-        return malformed(fmt::format("tensor '{}' of {} bytes does not have its shape's size", entry.at("name").get<std::string>(), size));
+        return malformed(fmt::format("tensor '{}' of {} bytes does not have its shape's size",
+                                     entry.at("name").get<std::string>(), size));
       }
       Tensor tensor(type, shape);
       DISCO_CHECK(copy(entry, tensor.raw(), tensor.bytes()));
@@ -264,9 +276,10 @@ Result<std::vector<TraceEvent>> get_trace(const Message& message) {
       if (phase < 0 || phase > static_cast<int>(TracePhase::Unpack)) {
         return malformed("a trace's phase");
       }
-      trace.push_back({entry.at(0).get<std::string>(), entry.at(1).get<std::string>(), static_cast<TracePhase>(phase),
-                       entry.at(3).get<std::int64_t>(), entry.at(4).get<std::int64_t>(),
-                       entry.at(5).get<std::uint64_t>(), entry.at(6).get<int>()});
+      trace.push_back({entry.at(0).get<std::string>(), entry.at(1).get<std::string>(),
+                       static_cast<TracePhase>(phase), entry.at(3).get<std::int64_t>(),
+                       entry.at(4).get<std::int64_t>(), entry.at(5).get<std::uint64_t>(),
+                       entry.at(6).get<int>()});
     }
     return trace;
   });

@@ -33,7 +33,8 @@ struct Message {
 
 /// One ZeroMQ message, without a routing id.
 [[nodiscard]] std::vector<ZmqFrame> encode(Message message);
-/// ProtocolMismatch for what is no control message of this version: not JSON, no object, no id, another version.
+/// ProtocolMismatch for what is no control message of this version: not JSON, no object, no id, another
+/// version.
 [[nodiscard]] Result<Message> decode(std::vector<ZmqFrame> frames);
 /// The Error that a failure holds; for a success, none.
 [[nodiscard]] std::optional<Error> error_of(const Message& reply);

@@ -1,0 +1,119 @@
+#pragma once
+// One network over several nodes, as one thing that answers.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "graph/graph.h"
+#include "runtime/executor.h"
+
+namespace disco {
+
+/// One `[[node]]` of a cluster file.
+struct NodeConfig {
+  std::string address;  ///< "10.0.0.7:7001", where `disco node` listens
+  std::string name;     ///< for messages; the address where empty
+  double share = 1;     ///< of the channels, on any scale
+  int threads = 0;      ///< 0: the node's own choice
+};
+
+/// Reads a cluster file (TOML): `[[node]]` tables in order of rank, each with `address` and optionally
+/// `name`, `share`, `threads`.
+///
+/// @return the nodes, or NotFound, Io, or InvalidArgument: one line with file:line, also for keys that do not
+/// exist
+[[nodiscard]] Result<std::vector<NodeConfig>> load_cluster_file(const std::filesystem::path& path);
+
+struct ClusterOptions {
+  /// For a node to start and to answer, and for the nodes to find each other; each by itself.
+  std::chrono::milliseconds start_timeout{10'000};
+  /// For a node to receive and compile its shard.
+  std::chrono::milliseconds load_timeout{120'000};
+  /// OpenMP threads a node. 0: the machine's cores shared evenly where all nodes are on this machine, else
+  /// the node's own choice.
+  int threads = 0;
+  bool optimise = true;  ///< see CompileOptions
+  /// What start_local runs; empty: this executable.
+  std::filesystem::path executable;
+  /// Its arguments, before "--listen 127.0.0.1:0 --parent-fd N".
+  std::vector<std::string> arguments = {"node"};
+};
+
+struct RunOptions {
+  std::chrono::milliseconds deadline{30'000};
+  bool trace = false;
+};
+
+struct RunResult {
+  NamedTensors outputs;
+  std::vector<RunStatistics> statistics;  ///< by rank
+  std::vector<NodeTrace> traces;          ///< by rank, where RunOptions::trace
+  double total_ms = 0;                    ///< as the caller waited
+};
+
+struct NodeInfo {
+  std::string label;  ///< as messages name it: its name or address
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  std::uint64_t weight_bytes = 0;  ///< see Program
+  std::uint64_t arena_bytes = 0;
+  pid_t process = -1;  ///< of a node that start_local started
+};
+
+/// N nodes that hold a shard each. Used by one thread at a time. Destroying it ends what it started.
+///
+/// A run that fails leaves the cluster usable where its nodes still are: the next run brings them together
+/// again, under a new epoch. All errors name the node; those of a lost or silent node say who waited for
+/// what.
+class Cluster {
+ public:
+  virtual ~Cluster() = default;
+
+  /// Ranks as threads of this process. `shards` by rank; one is an unsplit model.
+  [[nodiscard]] static Result<std::unique_ptr<Cluster>> start_inproc(std::vector<Graph> shards,
+                                                                     const ClusterOptions& options = {});
+  /// Ranks as processes of this machine, which end when this process does, however it does.
+  ///
+  /// @return Io where a node could not be started (with the last line of its standard error), or a load's
+  /// error
+  [[nodiscard]] static Result<std::unique_ptr<Cluster>> start_local(std::vector<Graph> shards,
+                                                                    const ClusterOptions& options = {});
+  /// Ranks on machines that run `disco node`.
+  ///
+  /// @return Timeout or PeerLost for a node that does not answer, ProtocolMismatch for one of another
+  /// version,
+  ///         Io for one that serves another coordinator, Unsupported for a shard over 1.9 GB, or a load's
+  ///         error
+  [[nodiscard]] static Result<std::unique_ptr<Cluster>> connect(const std::vector<NodeConfig>& nodes,
+                                                                std::vector<Graph> shards,
+                                                                const ClusterOptions& options = {});
+
+  [[nodiscard]] const std::vector<NodeInfo>& nodes() const { return nodes_; }
+
+  /// Runs the network once. Inputs go to the nodes whose shards read them.
+  ///
+  /// @return the outputs, or
+  ///   - NotFound, InvalidArgument, ShapeMismatch  the inputs
+  ///   - Timeout, PeerLost                         names the node, its address and what was waited for
+  [[nodiscard]] virtual Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options = {}) = 0;
+
+  /// Ends the nodes that were started, and leaves those that were connected to to others. Later runs fail.
+  virtual void shutdown() = 0;
+
+ protected:
+  /// The inputs that rank `rank` reads.
+  [[nodiscard]] NamedTensors inputs_of(std::size_t rank, const NamedTensors& inputs) const;
+  /// NotFound or InvalidArgument where `inputs` are not exactly what the shards read.
+  [[nodiscard]] Status check_inputs(const NamedTensors& inputs) const;
+
+  std::vector<NodeInfo> nodes_;
+};
+
+}  // namespace disco

@@ -1,0 +1,323 @@
+#include "cluster/node_server.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "cluster/control.h"
+#include "cluster/worker.h"
+#include "compile/program.h"
+#include "fabric/zmq_fabric.h"
+#include "graph/onnx.h"
+#include "runtime/executor.h"
+
+namespace disco {
+namespace {
+
+using control::Message;
+
+/// The shard that a node holds, and its work; used by the worker thread, but for `cancel`.
+class Session {
+ public:
+  explicit Session(const NodeServerOptions& options) : options_(options) {}
+
+  Result<Message> handle(const Message& request, std::uint64_t id) {
+    DISCO_TRY(const std::string op, control::text(request, "op"));
+    if (op == "load") {
+      return load(request, id);
+    }
+    if (op == "listen") {
+      return listen(id);
+    }
+    if (op == "join") {
+      return join(request, id);
+    }
+    if (op == "run") {
+      return run(request, id);
+    }
+    if (op == "unload") {
+      unload();
+      return control::success(id);
+    }
+    return error(ErrorCode::ProtocolMismatch, "unknown control operation '{}'", op);
+  }
+
+  /// Ends the waits of what runs; callable from any thread.
+  void cancel(const std::string& reason) {
+    const std::lock_guard lock(mutex_);
+    if (fabric_) {
+      fabric_->cancel(reason);
+    }
+  }
+
+  void unload() {
+    set_fabric(nullptr);
+    executor_.reset();
+  }
+
+ private:
+  Result<Message> load(const Message& request, std::uint64_t id) {
+    unload();
+    DISCO_TRY(const std::uint64_t optimise, control::number(request, "optimise", 1));
+    DISCO_TRY(const std::uint64_t threads, control::number(request, "threads", 1024));
+    std::shared_ptr<const Program> program;
+    {
+      control::Reader reader(request);
+      DISCO_TRY(const std::vector<std::byte> bytes, reader.bytes("shard"));
+      DISCO_TRY(const Graph graph, parse_onnx(bytes));
+      DISCO_TRY(Program compiled, compile(graph, {.optimise = optimise == 1}));
+      program = std::make_shared<const Program>(std::move(compiled));
+    }
+    executor_ = std::make_unique<Executor>(
+        program,
+        ExecutorOptions{.threads = options_.threads > 0 ? options_.threads : static_cast<int>(threads)});
+    Message reply = control::success(id);
+    reply.head["inputs"] = program->input_names();
+    reply.head["outputs"] = program->output_names();
+    reply.head["weight_bytes"] = program->weight_bytes();
+    reply.head["arena_bytes"] = program->arena_bytes();
+    return reply;
+  }
+
+  Result<Message> listen(std::uint64_t id) {
+    set_fabric(nullptr);  // first, so that a fixed port is free again
+    DISCO_TRY(const HostPort address, parse_address(options_.listen));
+    DISCO_TRY(auto fabric, ZmqFabric::listen(fmt::format("{}:{}", address.host, options_.fabric_port)));
+    DISCO_TRY(const HostPort bound, parse_address(fabric->address()));
+    set_fabric(std::move(fabric));
+    Message reply = control::success(id);
+    reply.head["port"] = bound.port;
+    return reply;
+  }
+
+  Result<Message> join(const Message& request, std::uint64_t id) {
+    Membership membership;
+    DISCO_TRY(membership.addresses, control::texts(request, "addresses"));
+    DISCO_TRY(membership.labels, control::texts(request, "labels"));
+    DISCO_TRY(const std::uint64_t rank, control::number(request, "rank", std::numeric_limits<int>::max()));
+    DISCO_TRY(membership.cluster,
+              control::number(request, "cluster", std::numeric_limits<std::uint64_t>::max()));
+    DISCO_TRY(const std::uint64_t epoch,
+              control::number(request, "epoch", std::numeric_limits<std::uint32_t>::max()));
+    DISCO_TRY(const Clock::time_point deadline, deadline_of(request));
+    if (!fabric_) {
+      return error(ErrorCode::ProtocolMismatch, "a 'join' without a 'listen' before it");
+    }
+    membership.rank = static_cast<int>(rank);
+    membership.epoch = epoch_ = static_cast<std::uint32_t>(epoch);
+    DISCO_CHECK(fabric_->connect(membership, deadline));
+    return control::success(id);
+  }
+
+  Result<Message> run(const Message& request, std::uint64_t id) {
+    if (!executor_ || !fabric_) {
+      return error(ErrorCode::InvalidArgument, "no shard was loaded on this node");
+    }
+    RunRequest run{.epoch = epoch_};
+    DISCO_TRY(run.request, control::number(request, "request", std::numeric_limits<std::uint64_t>::max()));
+    DISCO_TRY(const std::uint64_t trace, control::number(request, "trace", 1));
+    DISCO_TRY(run.deadline, deadline_of(request));
+    run.trace = trace == 1;
+    control::Reader reader(request);
+    DISCO_TRY(const NamedTensors inputs, reader.tensors("inputs"));
+    DISCO_TRY(const ExecutorResult result, executor_->run(inputs, run, fabric_.get()));
+    Message reply = control::success(id);
+    control::put_tensors(reply, "outputs", result.outputs);
+    control::put_statistics(reply, result.statistics);
+    control::put_trace(reply, result.trace);
+    return reply;
+  }
+
+  /// Clocks of two machines differ, so requests say how long, not until when.
+  static Result<Clock::time_point> deadline_of(const Message& request) {
+    DISCO_TRY(const std::uint64_t milliseconds, control::number(request, "deadline_ms", 86'400'000));
+    return Clock::now() + std::chrono::milliseconds(milliseconds);
+  }
+
+  void set_fabric(std::shared_ptr<ZmqFabric> fabric) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::swap(fabric_, fabric);
+    }
+    // The old one ends here, outside of the lock: it may linger.
+  }
+
+  const NodeServerOptions& options_;
+  std::unique_ptr<Executor> executor_;
+  std::uint32_t epoch_ = 0;
+  std::mutex mutex_;
+  std::shared_ptr<ZmqFabric> fabric_;  // changed under the mutex; read by the worker without it
+};
+
+/// The control socket and who is behind it; used by the serving thread, but for `post`.
+class Server {
+ public:
+  explicit Server(const NodeServerOptions& options) : options_(options), session_(options) {}
+
+  Status serve() {
+    ZmqSocketOptions socket_options;
+    socket_options.heartbeat_timeout = std::chrono::seconds(10);
+    DISCO_TRY(socket_, ZmqSocket::open(context_, ZMQ_ROUTER, socket_options));
+    DISCO_TRY(const std::string address, socket_.bind(options_.listen));
+    if (options_.parent_fd >= 0) {
+      const std::string line = address + "\n";
+      if (::write(options_.parent_fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+        return error(ErrorCode::Io, "cannot report the address to the starting process");
+      }
+    }
+    if (options_.on_ready) {
+      options_.on_ready(address);
+    }
+    while (!has_ended(options_.stop_fd)) {
+      if (has_ended(options_.parent_fd)) {
+        _exit(0);  // at once, whatever the worker is in the middle of: nobody is left to use it
+      }
+      if (!pump()) {
+        const ZmqSocket* const socket = &socket_;
+        std::vector<int> wakes = {wake_.fd()};
+        for (const int fd : {options_.parent_fd, options_.stop_fd}) {
+          if (fd >= 0) {
+            wakes.push_back(fd);
+          }
+        }
+        zmq_wait(std::span(&socket, 1), wakes, Clock::now() + std::chrono::hours(1));
+      }
+    }
+    session_.cancel("the node is stopping");
+    return {};
+  }
+
+ private:
+  /// Whether a byte or the other end's end is there.
+  static bool has_ended(int fd) {
+    pollfd item{fd, POLLIN, 0};
+    return fd >= 0 && poll(&item, 1, 0) > 0;
+  }
+
+  bool pump() {
+    bool any = false;
+    for (const int connection : socket_.events().disconnected) {
+      any = true;
+      if (connection == owner_connection_) {
+        abandon();
+      }
+    }
+    while (auto frames = socket_.receive()) {
+      any = true;
+      take(std::move(*frames));
+    }
+    wake_.clear();
+    std::vector<std::vector<ZmqFrame>> replies;
+    {
+      const std::lock_guard lock(mutex_);
+      std::swap(replies, replies_);
+    }
+    for (auto& reply : replies) {
+      any = true;
+      std::ignore = socket_.send(reply);  // whoever asked may be gone
+    }
+    return any;
+  }
+
+  /// The coordinator is gone: what it asked for is of no use.
+  void abandon() {
+    owner_.clear();
+    owner_connection_ = -1;
+    session_.cancel("the coordinator went away");
+    worker_.post([this] { session_.unload(); });
+  }
+
+  void take(std::vector<ZmqFrame> frames) {
+    const std::string client = frames[0].text();
+    const int connection = frames.back().source();
+    frames.erase(frames.begin());
+    auto request = control::decode(std::move(frames));
+    if (!request) {
+      return post(client, control::failure(0, request.error()));
+    }
+    const std::uint64_t id =
+        control::number(*request, "id", std::numeric_limits<std::uint64_t>::max()).value();
+    const auto op = control::text(*request, "op");
+    if (!op) {
+      return post(client, control::failure(id, op.error()));
+    }
+    if (*op == "hello" || *op == "ping") {
+      Message reply = control::success(id);
+      reply.head["clock_ns"] =
+          std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+      reply.head["busy"] = !owner_.empty() && owner_ != client;
+      return post(client, std::move(reply));
+    }
+    if (!owner_.empty() && owner_ != client) {
+      return post(client, control::failure(
+                              id, error(ErrorCode::Io, "it serves another coordinator; try again later")));
+    }
+    if (*op == "cancel") {
+      const auto reason = control::text(*request, "reason");
+      session_.cancel(reason ? *reason : "the request was cancelled");
+      return post(client, control::success(id));
+    }
+    if (worker_.waiting() > 16) {
+      return post(client, control::failure(id, error(ErrorCode::Io, "it has too many requests waiting")));
+    }
+    owner_ = client;
+    owner_connection_ = connection;
+    const bool leaves = *op == "unload";
+    worker_.post([this, client, id, request = std::make_shared<Message>(std::move(*request))] {
+      post(client, work(*request, id));
+      wake_.set();
+    });
+    if (leaves) {
+      owner_.clear();
+      owner_connection_ = -1;
+    }
+  }
+
+  /// On the worker thread. What libraries throw (memory that is not there, mostly) becomes an answer here.
+  Message work(const Message& request, std::uint64_t id) {
+    try {
+      auto reply = session_.handle(request, id);
+      return reply ? std::move(*reply) : control::failure(id, reply.error());
+    } catch (const std::bad_alloc&) {
+      return control::failure(id, error(ErrorCode::Io, "out of memory"));
+    } catch (const std::exception& exception) {
+      return control::failure(id, error(ErrorCode::Internal, "{}", exception.what()));
+    }
+  }
+
+  void post(const std::string& client, Message reply) {
+    std::vector<ZmqFrame> frames;
+    frames.emplace_back(std::as_bytes(std::span(client.data(), client.size())));
+    for (ZmqFrame& frame : control::encode(std::move(reply))) {
+      frames.push_back(std::move(frame));
+    }
+    const std::lock_guard lock(mutex_);
+    replies_.push_back(std::move(frames));
+  }
+
+  const NodeServerOptions& options_;
+  ZmqContext context_;
+  ZmqSocket socket_;
+  WakeUp wake_;
+  std::string owner_;          // routing id of the coordinator that is served
+  int owner_connection_ = -1;  // its TCP socket
+  std::mutex mutex_;
+  std::vector<std::vector<ZmqFrame>> replies_;
+  Session session_;
+  Worker worker_;  // last: its thread ends before the rest does
+};
+
+}  // namespace
+
+Status run_node_server(const NodeServerOptions& options) {
+  Server server(options);
+  return server.serve();
+}
+
+}  // namespace disco

@@ -1,0 +1,180 @@
+#include "cluster/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+extern char** environ;
+
+namespace disco {
+namespace {
+
+/// The environment, with the variables that are missing.
+std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>>& defaults) {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    variables.emplace_back(*variable);
+  }
+  for (const auto& [name, value] : defaults) {
+    const std::string start = name + "=";
+    if (std::none_of(variables.begin(), variables.end(),
+                     [&](const auto& one) { return one.starts_with(start); })) {
+      variables.push_back(start + value);
+    }
+  }
+  return variables;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> list;
+  for (std::string& text : texts) {
+    list.push_back(text.data());
+  }
+  list.push_back(nullptr);
+  return list;
+}
+
+void close_fd(int& fd) {
+  if (fd >= 0) {
+    ::close(std::exchange(fd, -1));
+  }
+}
+
+}  // namespace
+
+Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
+                                       const std::vector<std::string>& arguments) {
+  constexpr int kChildFd = 3;
+  NodeProcess process;
+  int ends[2] = {-1, -1};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return error(ErrorCode::Io, "cannot start a node: {}", std::strerror(errno));
+  }
+  process.lifeline_ = ends[0];
+  process.standard_error_ = memfd_create("node-stderr", MFD_CLOEXEC);
+
+  std::vector<std::string> words = {executable.string()};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  words.insert(words.end(), {"--listen", "127.0.0.1:0", "--parent-fd", std::to_string(kChildFd)});
+  std::vector<std::string> variables =
+      environment_with({{"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "0"}});
+
+  // All else that this process has open closes on exec; what does not is the user's own, and inherited as
+  // usual.
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], kChildFd);
+  if (process.standard_error_ >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, process.standard_error_, STDERR_FILENO);
+  }
+  const int failure = posix_spawn(&process.pid_, executable.c_str(), &actions, nullptr,
+                                  pointers(words).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  if (failure != 0) {
+    process.pid_ = -1;
+    return error(ErrorCode::Io, "cannot start {}: {}", executable.string(), std::strerror(failure));
+  }
+  return process;
+}
+
+NodeProcess& NodeProcess::operator=(NodeProcess&& other) noexcept {
+  if (this != &other) {
+    end();
+    pid_ = std::exchange(other.pid_, -1);
+    lifeline_ = std::exchange(other.lifeline_, -1);
+    standard_error_ = std::exchange(other.standard_error_, -1);
+    fate_ = std::move(other.fate_);
+  }
+  return *this;
+}
+
+Result<std::string> NodeProcess::address(Clock::time_point deadline) {
+  std::string line;
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd item{lifeline_, POLLIN, 0};
+    const int ready = poll(&item, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000)));
+    if (ready < 0 && errno == EINTR) {
+      continue;
+    }
+    if (ready == 0) {
+      return error(ErrorCode::Timeout, "process {} did not say where it listens in time", pid_);
+    }
+    char buffer[256];
+    const ssize_t size = ::read(lifeline_, buffer, sizeof buffer);
+    if (size <= 0) {
+      // It ended; its status is there in a moment.
+      for (int i = 0; i < 200 && fate().empty(); ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+      return error(ErrorCode::Io, "process {} {} before it could be reached", pid_,
+                   fate_.empty() ? "ended" : fate_);
+    }
+    line.append(buffer, static_cast<std::size_t>(size));
+    if (const std::size_t end = line.find('\n'); end != std::string::npos) {
+      return line.substr(0, end);
+    }
+  }
+}
+
+std::string NodeProcess::fate() {
+  int status = 0;
+  if (fate_.empty() && pid_ > 0 && waitpid(pid_, &status, WNOHANG) == pid_) {
+    if (WIFSIGNALED(status)) {
+      fate_ = fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    } else {
+      const std::string words = last_words();
+      fate_ = fmt::format("ended with status {}{}{}", WEXITSTATUS(status), words.empty() ? "" : ": ", words);
+    }
+  }
+  return fate_;
+}
+
+std::string NodeProcess::last_words() const {
+  struct stat status {};
+  if (standard_error_ < 0 || fstat(standard_error_, &status) != 0) {
+    return {};
+  }
+  char buffer[1024];
+  const off_t start = std::max<off_t>(0, status.st_size - static_cast<off_t>(sizeof buffer));
+  const ssize_t size = pread(standard_error_, buffer, sizeof buffer, start);
+  std::string text(buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
+    text.pop_back();
+  }
+  const std::size_t line = text.rfind('\n');
+  return line == std::string::npos ? text : text.substr(line + 1);
+}
+
+void NodeProcess::end() {
+  close_fd(lifeline_);
+  if (pid_ > 0 && fate_.empty()) {
+    const auto patience = Clock::now() + std::chrono::seconds(2);
+    while (fate().empty() && Clock::now() < patience) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    if (fate_.empty()) {
+      kill(pid_, SIGKILL);
+      int status = 0;
+      while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+      }
+    }
+  }
+  pid_ = -1;
+  close_fd(standard_error_);
+}
+
+}  // namespace disco

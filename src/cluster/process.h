@@ -1,0 +1,50 @@
+#pragma once
+// A node as a child process.
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "fabric/fabric.h"
+
+namespace disco {
+
+/// A child that runs a node server. It ends when this object does, and when this process does, even by
+/// SIGKILL: the child watches its end of a socket pair whose other end only this process holds.
+class NodeProcess {
+ public:
+  /// Starts `executable arguments… --listen 127.0.0.1:0 --parent-fd N`. OpenMP's wait policy is set to
+  /// passive in its environment where the user did not set it. Its standard error goes to memory, for
+  /// messages.
+  [[nodiscard]] static Result<NodeProcess> start(const std::filesystem::path& executable,
+                                                 const std::vector<std::string>& arguments);
+  NodeProcess() = default;
+  NodeProcess(NodeProcess&& other) noexcept { *this = std::move(other); }
+  NodeProcess& operator=(NodeProcess&& other) noexcept;
+  ~NodeProcess() { end(); }
+
+  /// Waits for the line that says where it listens; Io where it ends before, with its last words; Timeout.
+  [[nodiscard]] Result<std::string> address(Clock::time_point deadline);
+
+  /// "killed by signal 9 (Killed)", "ended with status 1: <last line of its standard error>"; empty while it
+  /// runs.
+  [[nodiscard]] std::string fate();
+
+  /// Ends it, by force after two seconds, and reaps it.
+  void end();
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  [[nodiscard]] std::string last_words() const;
+
+  pid_t pid_ = -1;
+  int lifeline_ = -1;
+  int standard_error_ = -1;
+  std::string fate_;
+};
+
+}  // namespace disco

@@ -1,0 +1,469 @@
+// Ranks as processes, of this machine or of others, that run a node server.
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "cluster/cluster.h"
+#include "cluster/control.h"
+#include "cluster/process.h"
+#include "fabric/zmq_socket.h"
+#include "graph/onnx.h"
+
+namespace disco {
+namespace {
+
+using control::Message;
+using std::chrono::milliseconds;
+
+double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+}
+
+class RemoteCluster final : public Cluster {
+ public:
+  ~RemoteCluster() override { shutdown(); }
+
+  /// Starts the processes, all at once, and returns where they listen.
+  Result<std::vector<NodeConfig>> spawn(std::size_t nodes, const ClusterOptions& options) {
+    std::error_code failure;
+    const std::filesystem::path executable = options.executable.empty()
+                                                 ? std::filesystem::read_symlink("/proc/self/exe", failure)
+                                                 : options.executable;
+    const Clock::time_point deadline = Clock::now() + options.start_timeout;
+    for (std::size_t rank = 0; rank < nodes; ++rank) {
+      DISCO_TRY(NodeProcess process, NodeProcess::start(executable, options.arguments));
+      processes_.push_back(std::move(process));
+    }
+    std::vector<NodeConfig> configs;
+    for (NodeProcess& process : processes_) {
+      auto address = process.address(deadline);
+      if (!address) {
+        return in_context(fmt::format("node {}", configs.size()), address.error());
+      }
+      configs.push_back({.address = *address});
+    }
+    return configs;
+  }
+
+  Status open(const std::vector<NodeConfig>& configs, std::vector<Graph> shards,
+              const ClusterOptions& options) {
+    if (configs.size() != shards.size() || configs.empty()) {
+      return error(ErrorCode::InvalidArgument, "{} shards for {} nodes", shards.size(), configs.size());
+    }
+    options_ = options;
+    ZmqSocketOptions socket_options;
+    socket_options.heartbeat_timeout = std::chrono::seconds(10);
+    socket_options.linger = milliseconds(200);
+    for (std::size_t rank = 0; rank < configs.size(); ++rank) {
+      const NodeConfig& config = configs[rank];
+      Node node;
+      node.address = config.address;
+      NodeInfo info;
+      info.label = config.name.empty() ? config.address : config.name + ", " + config.address;
+      info.process = rank < processes_.size() ? processes_[rank].pid() : -1;
+      nodes_.push_back(std::move(info));
+      DISCO_TRY(node.socket, ZmqSocket::open(context_, ZMQ_DEALER, socket_options));
+      if (const Status status = node.socket.connect(config.address); !status) {
+        return in_context(describe(rank), status.error());
+      }
+      links_.push_back(std::move(node));
+    }
+    DISCO_CHECK(exchange(
+        "hello", [](std::size_t, Message&) { return Status(); }, options.start_timeout));
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      if (links_[rank].reply->head.value("busy", false)) {
+        return error(ErrorCode::Io, "{} serves another coordinator; try again later", describe(rank));
+      }
+    }
+    DISCO_CHECK(load(configs, shards));
+    return join();
+  }
+
+  Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options) override {
+    if (links_.empty()) {
+      return error(ErrorCode::InvalidArgument, "the cluster was shut down");
+    }
+    DISCO_CHECK(check_inputs(inputs));
+    if (!joined_) {
+      DISCO_CHECK(join());
+    }
+    if (options.trace) {
+      DISCO_CHECK(measure_clocks());
+    }
+    const Clock::time_point start = Clock::now();
+    const std::uint64_t request = ++request_;
+    const auto fill = [&](std::size_t rank, Message& message) {
+      message.head["request"] = request;
+      message.head["trace"] = options.trace ? 1 : 0;
+      message.head["deadline_ms"] = std::max<std::int64_t>(0, options.deadline.count());
+      control::put_tensors(message, "inputs", inputs_of(rank, inputs));
+      return Status();
+    };
+    joined_ = false;  // until all went well: cancelled ends cannot be used again
+    // A second more than the nodes have, so that they come first: they know what they wait for.
+    DISCO_CHECK(exchange("run", fill, options.deadline, milliseconds(1000)));
+    joined_ = true;
+    RunResult result;
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      const Message& reply = *links_[rank].reply;
+      control::Reader reader(reply);
+      DISCO_TRY(NamedTensors outputs, named(rank, reader.tensors("outputs")));
+      result.outputs.merge(outputs);
+      DISCO_TRY(RunStatistics statistics, named(rank, control::get_statistics(reply)));
+      result.statistics.push_back(statistics);
+      if (options.trace) {
+        DISCO_TRY(auto trace, named(rank, control::get_trace(reply)));
+        result.traces.push_back(
+            {static_cast<int>(rank), nodes_[rank].label, links_[rank].clock_offset_ns, std::move(trace)});
+      }
+    }
+    result.total_ms = seconds(Clock::now() - start) * 1e3;
+    return result;
+  }
+
+  void shutdown() override {
+    for (Node& link : links_) {
+      if (link.socket.is_open() && processes_.empty()) {
+        std::vector<ZmqFrame> frames = control::encode(control::request("unload", ++id_));
+        std::ignore = link.socket.send(frames);
+      } else {
+        link.socket.set_linger(milliseconds(0));
+      }
+    }
+    links_.clear();
+    processes_.clear();
+    joined_ = false;
+  }
+
+ private:
+  struct Node {
+    std::string address;
+    ZmqSocket socket;
+    bool met = false;  // it has answered once: the end of its connection is its end
+    bool lost = false;
+    std::int64_t clock_offset_ns = 0;
+    // Of the current exchange:
+    std::uint64_t expected = 0;  // the reply's id
+    std::optional<Message> reply;
+    std::int64_t reply_ns = 0;  // when it came
+    std::optional<Error> fault;
+    bool fault_is_its_word = false;  // it said so itself
+    bool after_cancel = false;
+    std::size_t order = 0;
+  };
+
+  std::string describe(std::size_t rank) const {
+    return fmt::format("node {} ({})", rank, nodes_[rank].label);
+  }
+
+  template <typename T>
+  Result<T> named(std::size_t rank, Result<T> result) const {
+    return result ? std::move(result) : Result<T>(in_context(describe(rank), result.error()));
+  }
+
+  Status load(const std::vector<NodeConfig>& configs, std::vector<Graph>& shards) {
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    const int local_share = std::max(1, cores / static_cast<int>(shards.size()));
+    const auto fill = [&](std::size_t rank, Message& message) -> Status {
+      DISCO_TRY(const std::string bytes, named(rank, serialise_onnx(shards[rank])));
+      if (bytes.size() > control::kMaxShardBytes) {
+        return error(ErrorCode::Unsupported,
+                     "{}: a shard of {} bytes; at most {} can be sent, so use more nodes", describe(rank),
+                     bytes.size(), control::kMaxShardBytes);
+      }
+      shards[rank] = {};
+      message.head["threads"] = options_.threads > 0        ? options_.threads
+                                : configs[rank].threads > 0 ? configs[rank].threads
+                                : !processes_.empty()       ? local_share
+                                                            : 0;
+      message.head["optimise"] = options_.optimise ? 1 : 0;
+      control::put_bytes(message, "shard", bytes);
+      return {};
+    };
+    DISCO_CHECK(exchange("load", fill, options_.load_timeout));
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      const Message& reply = *links_[rank].reply;
+      constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+      DISCO_TRY(nodes_[rank].inputs, named(rank, control::texts(reply, "inputs")));
+      DISCO_TRY(nodes_[rank].outputs, named(rank, control::texts(reply, "outputs")));
+      DISCO_TRY(nodes_[rank].weight_bytes, named(rank, control::number(reply, "weight_bytes", kMost)));
+      DISCO_TRY(nodes_[rank].arena_bytes, named(rank, control::number(reply, "arena_bytes", kMost)));
+    }
+    return {};
+  }
+
+  /// Brings the nodes together under a new epoch: each opens a port, then all learn of all.
+  Status join() {
+    DISCO_CHECK(exchange(
+        "listen", [](std::size_t, Message&) { return Status(); }, options_.start_timeout));
+    std::vector<std::string> addresses;
+    std::vector<std::string> labels;
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      DISCO_TRY(const std::uint64_t port, named(rank, control::number(*links_[rank].reply, "port", 65535)));
+      DISCO_TRY(const HostPort control_address, parse_address(links_[rank].address));
+      addresses.push_back(fmt::format("{}:{}", control_address.host, port));
+      labels.push_back(nodes_[rank].label);
+    }
+    ++epoch_;
+    const auto fill = [&](std::size_t rank, Message& message) {
+      message.head["addresses"] = addresses;
+      message.head["labels"] = labels;
+      message.head["rank"] = rank;
+      message.head["cluster"] = cluster_;
+      message.head["epoch"] = epoch_;
+      message.head["deadline_ms"] = options_.start_timeout.count();
+      return Status();
+    };
+    DISCO_CHECK(exchange("join", fill, options_.start_timeout, milliseconds(1000)));
+    joined_ = true;
+    return {};
+  }
+
+  /// Of a few round trips the shortest tells best what the node's clock showed in its middle.
+  Status measure_clocks() {
+    std::vector<std::int64_t> shortest(links_.size(), std::numeric_limits<std::int64_t>::max());
+    for (int round = 0; round < 5; ++round) {
+      std::vector<std::int64_t> sent(links_.size());
+      const auto fill = [&](std::size_t rank, Message&) {
+        sent[rank] = now_ns();
+        return Status();
+      };
+      DISCO_CHECK(exchange("ping", fill, options_.start_timeout));
+      for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+        const std::int64_t trip = links_[rank].reply_ns - sent[rank];
+        DISCO_TRY(const std::uint64_t clock,
+                  named(rank, control::number(*links_[rank].reply, "clock_ns",
+                                              std::numeric_limits<std::int64_t>::max())));
+        if (trip < shortest[rank]) {
+          shortest[rank] = trip;
+          links_[rank].clock_offset_ns = sent[rank] + trip / 2 - static_cast<std::int64_t>(clock);
+        }
+      }
+    }
+    return {};
+  }
+
+  /// Asks every node the same thing and waits for all answers, which are then in Node::reply. Where one
+  /// fails, the others have a moment to say what they see; then they are told to stop, and have half a second
+  /// to do so.
+  ///
+  /// @param fill     completes a rank's request
+  /// @param margin   added to the deadline here, where the nodes know it too
+  Status exchange(std::string_view op, const std::function<Status(std::size_t, Message&)>& fill,
+                  milliseconds deadline, milliseconds margin = milliseconds(0)) {
+    constexpr milliseconds kMoment{100};
+    constexpr milliseconds kStopping{500};
+    const Clock::time_point start = Clock::now();
+    answered_ = 0;
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      Node& link = links_[rank];
+      link.reply.reset();
+      link.fault.reset();
+      link.fault_is_its_word = link.after_cancel = false;
+      link.expected = ++id_;
+      Message message = control::request(op, link.expected);
+      DISCO_CHECK(fill(rank, message));
+      std::vector<ZmqFrame> frames = control::encode(std::move(message));
+      if (link.lost || !link.socket.send(frames)) {
+        link.lost = true;
+        set_fault(rank, error(ErrorCode::PeerLost, "{} went away{}", describe(rank), fate(rank)), false);
+      }
+    }
+    const Clock::time_point end = Clock::now() + deadline + margin;
+    std::optional<Clock::time_point> failed;
+    bool cancelled = false;
+    while (true) {
+      bool any = false;
+      for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+        any |= pump(rank, cancelled);
+      }
+      const bool waiting = std::any_of(links_.begin(), links_.end(),
+                                       [](const Node& link) { return !link.reply && !link.fault; });
+      const Clock::time_point now = Clock::now();
+      if (!failed && std::any_of(links_.begin(), links_.end(),
+                                 [](const Node& link) { return link.fault.has_value(); })) {
+        failed = now;
+      }
+      if (!waiting || (!failed && now >= end) || (failed && now >= *failed + kMoment + kStopping)) {
+        break;
+      }
+      const bool told = op == "run" || op == "join";  // the others may wait for the one that failed
+      if (failed && !cancelled && now >= *failed + kMoment) {
+        cancelled = true;
+        if (!told) {
+          break;
+        }
+        tell_to_stop();
+      }
+      if (!any) {
+        wait(!failed ? end : *failed + kMoment + (cancelled ? kStopping : milliseconds(0)));
+      }
+    }
+    return verdict(op, seconds(Clock::now() - start));
+  }
+
+  void set_fault(std::size_t rank, Error fault, bool its_word) {
+    Node& link = links_[rank];
+    link.fault = std::move(fault);
+    link.fault_is_its_word = its_word;
+    link.order = answered_++;
+  }
+
+  bool pump(std::size_t rank, bool cancelled) {
+    Node& link = links_[rank];
+    if (!link.socket.is_open()) {
+      return false;
+    }
+    const bool ended = !link.socket.events().disconnected.empty();
+    bool any = ended;
+    while (auto frames = link.socket.receive()) {
+      any = true;
+      auto message = control::decode(std::move(*frames));
+      const bool waiting = !link.reply && !link.fault;
+      if (!message) {
+        if (waiting) {
+          set_fault(rank, in_context(describe(rank), message.error()), false);
+        }
+        continue;
+      }
+      const auto id = control::number(*message, "id", std::numeric_limits<std::uint64_t>::max());
+      // Id 0: it could not read the request, so it could not read the id.
+      if (!waiting || (*id != link.expected && *id != 0)) {
+        continue;
+      }
+      link.met = true;
+      link.reply_ns = now_ns();
+      link.after_cancel = cancelled;
+      if (auto fault = control::error_of(*message)) {
+        set_fault(rank, std::move(*fault), true);
+      } else {
+        link.reply = std::move(*message);
+      }
+    }
+    if (ended && link.met) {
+      link.lost = true;
+      link.socket.set_linger(milliseconds(0));
+      link.socket.close();
+      if (!link.reply && !link.fault) {
+        set_fault(rank, error(ErrorCode::PeerLost, "{} went away{}", describe(rank), fate(rank)), false);
+      }
+    }
+    return any;
+  }
+
+  /// "; it was killed by signal 9 (Killed)", where that can be known.
+  std::string fate(std::size_t rank) {
+    if (rank >= processes_.size()) {
+      return "";
+    }
+    for (int i = 0; i < 20 && processes_[rank].fate().empty(); ++i) {
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+    const std::string fate = processes_[rank].fate();
+    return fate.empty() ? "" : "; it " + fate;
+  }
+
+  void tell_to_stop() {
+    for (Node& link : links_) {
+      if (!link.lost && link.socket.is_open()) {
+        Message message = control::request("cancel", ++id_);
+        message.head["reason"] = "the coordinator cancelled the request";
+        std::vector<ZmqFrame> frames = control::encode(std::move(message));
+        std::ignore = link.socket.send(frames);
+      }
+    }
+  }
+
+  void wait(Clock::time_point deadline) {
+    std::vector<const ZmqSocket*> sockets;
+    for (const Node& link : links_) {
+      sockets.push_back(&link.socket);
+    }
+    zmq_wait(sockets, {}, deadline);
+  }
+
+  /// The error that says most: what a node says of one that is silent or gone; then the first that one says
+  /// of itself; then who is silent.
+  Status verdict(std::string_view op, double waited) {
+    std::vector<std::size_t> complaints;  // ranks, in the order of what they said
+    std::vector<std::size_t> silent;
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      const Node& link = links_[rank];
+      if (link.fault && link.fault_is_its_word) {
+        if (!link.after_cancel) {
+          complaints.push_back(rank);
+        }
+      } else if (!link.reply) {
+        silent.push_back(rank);
+      }
+    }
+    std::sort(complaints.begin(), complaints.end(),
+              [this](std::size_t a, std::size_t b) { return links_[a].order < links_[b].order; });
+    for (const std::size_t rank : complaints) {
+      for (const std::size_t quiet : silent) {
+        const Error& word = *links_[rank].fault;
+        if (word.message.starts_with(describe(quiet))) {
+          return error(word.code, "{} (says node {}){}", word.message, rank, fate(quiet));
+        }
+      }
+    }
+    if (!complaints.empty()) {
+      const Error& word = *links_[complaints.front()].fault;
+      return word.message.starts_with("node ")
+                 ? error(word.code, "{} (says node {})", word.message, complaints.front())
+                 : in_context(describe(complaints.front()), word);
+    }
+    for (const std::size_t rank : silent) {
+      if (links_[rank].fault) {
+        return *links_[rank].fault;
+      }
+    }
+    if (!silent.empty()) {
+      return error(ErrorCode::Timeout, "{} did not answer '{}' within {:.1f} s; is it running and reachable?",
+                   describe(silent.front()), op, waited);
+    }
+    for (const Node& link : links_) {
+      if (link.fault) {
+        return *link.fault;
+      }
+    }
+    return {};
+  }
+
+  ClusterOptions options_;
+  std::vector<NodeProcess> processes_;  // by rank, where they are ours
+  ZmqContext context_;
+  std::vector<Node> links_;  // by rank
+  std::uint64_t cluster_ = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+  std::uint32_t epoch_ = 0;
+  std::uint64_t request_ = 0;
+  std::uint64_t id_ = 0;
+  std::size_t answered_ = 0;
+  bool joined_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Cluster>> Cluster::start_local(std::vector<Graph> shards,
+                                                      const ClusterOptions& options) {
+  auto cluster = std::make_unique<RemoteCluster>();
+  DISCO_TRY(const auto configs, cluster->spawn(shards.size(), options));
+  DISCO_CHECK(cluster->open(configs, std::move(shards), options));
+  return std::unique_ptr<Cluster>(std::move(cluster));
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::connect(const std::vector<NodeConfig>& nodes,
+                                                  std::vector<Graph> shards, const ClusterOptions& options) {
+  auto cluster = std::make_unique<RemoteCluster>();
+  DISCO_CHECK(cluster->open(nodes, std::move(shards), options));
+  return std::unique_ptr<Cluster>(std::move(cluster));
+}
+
+}  // namespace disco
