@@ -154,6 +154,37 @@ Status check_definition(const Graph& graph, const Node& node, int opset) {
   return {};
 }
 
+namespace {
+
+/// The operators of shards have no schema in onnx; this is theirs.
+Status check_disco(const Graph& graph, const Node& node) {
+  struct Definition {
+    std::string_view op;
+    std::size_t least_inputs, most_inputs, outputs;
+  };
+  constexpr std::size_t kAny = 1 << 16;
+  static constexpr std::array<Definition, 6> kDefinitions = {{{"Send", 1, 1, 0},
+                                                              {"Recv", 0, 0, 1},
+                                                              {"LayerNormStatistics", 1, 1, 1},
+                                                              {"LayerNormApply", 4, kAny, 1},
+                                                              {"SoftmaxStatistics", 1, 1, 1},
+                                                              {"SoftmaxApply", 2, kAny, 1}}};
+  for (const Definition& definition : kDefinitions) {
+    if (node.op != definition.op) continue;
+    const std::size_t count = node.inputs.size();
+    const bool missing = count > 0 && node.inputs[0] == kNoValue;
+    if (missing || count < definition.least_inputs || count > definition.most_inputs ||
+        node.outputs.size() != definition.outputs) {
+      return error(ErrorCode::InvalidModel, "{}: {} inputs and {} outputs cannot be", describe(graph, node),
+                   count, node.outputs.size());
+    }
+    return {};
+  }
+  return error(ErrorCode::Unsupported, "{}: not an operator of this version", describe(graph, node));
+}
+
+}  // namespace
+
 bool needs_ranks(std::string_view op, int opset) {
   static constexpr std::array<std::string_view, 3> kOlder = {"Softmax", "LogSoftmax", "Hardmax"};
   static constexpr std::array<std::string_view, 8> kNewer = {
@@ -165,6 +196,7 @@ bool needs_ranks(std::string_view op, int opset) {
 
 Status append_canonical(Graph& graph, Node node, int opset) {
   if (node.domain == kDiscoDomain) {
+    DISCO_CHECK(check_disco(graph, node));
     graph.nodes.push_back(std::move(node));
     return {};
   }

@@ -135,7 +135,9 @@ Status GraphReader::declare_values(onnx::GraphProto& proto) {
     value.type = elements.type();
     value.set_shape(elements.shape());
     value.constant = std::move(elements);
-    tensor.Clear();  // large models are held once, not twice
+    onnx::TensorProto emptied;  // large models are held once, not twice; Clear() would keep the memory
+    emptied.set_name(tensor.name());
+    tensor.Swap(&emptied);
   }
   // Before IR 4 every initialiser was listed as an input too; what has a value here is a constant.
   for (const auto& input : proto.input()) {
