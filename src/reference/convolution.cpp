@@ -271,14 +271,14 @@ Result<Doubles> centred_activations(const Node& node, const Tensor& x, const Ten
 
 Result<Tensor> centred_weights(const Node& node, const Tensor& w, const Tensor& zero) {
   Doubles values = to_doubles(w);
-  if (!zero.empty() && !values.empty()) {
+  if (!zero.empty()) {
     const Doubles offsets = to_doubles(zero);
     const auto maps = static_cast<std::size_t>(w.shape()[0]);
     if (offsets.size() != 1 && offsets.size() != maps) {
       return error(ErrorCode::ShapeMismatch, "{}: {} zero points for {} output channels", node.op,
                    offsets.size(), maps);
     }
-    const std::size_t filter = values.size() / maps;
+    const std::size_t filter = values.size() / std::max<std::size_t>(maps, 1);
     for (std::size_t i = 0; i < values.size(); ++i)
       values[i] -= offsets[offsets.size() == 1 ? 0 : i / filter];
   }

@@ -10,7 +10,8 @@ void register_einsum(Registry& registry);  // einsum.cpp
 
 namespace {
 
-constexpr std::int64_t kPanel = 64;  // rows of B held as doubles at once
+constexpr std::int64_t kPanel = 64;    // rows of B held as doubles at once
+constexpr std::int64_t kFewRows = 16;  // of A: transposing B costs more than it saves
 
 // Columns are innermost so that the sums vectorise; four rows a pass save loads and stores of y.
 void add_panel(const double* a, std::int64_t a_stride, const double* panel, std::int64_t m, std::int64_t rows,
@@ -30,6 +31,20 @@ void add_panel(const double* a, std::int64_t a_stride, const double* panel, std:
       for (std::int64_t j = 0; j < n; ++j) out[j] += factor[r] * b[j];
     }
   }
+}
+
+// Four sums at once, as additions wait for each other otherwise.
+double dot(const double* a, const double* b, std::int64_t count) {
+  double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  std::int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    s0 += a[i] * b[i];
+    s1 += a[i + 1] * b[i + 1];
+    s2 += a[i + 2] * b[i + 2];
+    s3 += a[i + 3] * b[i + 3];
+  }
+  for (; i < count; ++i) s0 += a[i] * b[i];
+  return (s0 + s1) + (s2 + s3);
 }
 
 /// How two operands' leading axes combine: offsets, in matrices, of each operand for every product.
@@ -173,6 +188,14 @@ Result<Outputs> evaluate_gemm(const Node& node, const Inputs& inputs, const Scop
 
 void multiply_add(const double* a, const Tensor& b, std::int64_t offset, bool transposed, std::int64_t m,
                   std::int64_t k, std::int64_t n, double* y) {
+  if (transposed && m <= kFewRows) {
+    Doubles row(static_cast<std::size_t>(k));
+    for (std::int64_t j = 0; j < n; ++j) {
+      convert(b, offset + j * k, k, row.data());
+      for (std::int64_t i = 0; i < m; ++i) y[i * n + j] += dot(a + i * k, row.data(), k);
+    }
+    return;
+  }
   Doubles panel(static_cast<std::size_t>(std::min(k, kPanel) * n));
   Doubles column(static_cast<std::size_t>(std::min(k, kPanel)));
   for (std::int64_t first = 0; first < k; first += kPanel) {
