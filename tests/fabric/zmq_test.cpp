@@ -330,10 +330,10 @@ TEST(ZmqFabric, StoppedPeerTimesOutAndIsHeardAgainOnceItRuns) {
   const auto host = listen();
   const Child child(host->address());
   ASSERT_NO_FATAL_FAILURE(meet(*host, child));
+  Payload payload = make_payload(16 << 20, 4);  // more than the kernel buffers
   child.signal(SIGSTOP);
   const auto start = Clock::now();
-  ASSERT_TRUE(host->send(1, {0, 2, 0}, make_payload(16 << 20, 4))
-                  .ok());  // more than the kernel buffers: does not block
+  ASSERT_TRUE(host->send(1, {0, 2, 0}, std::move(payload)).ok());
   EXPECT_LT(seconds_since(start), 0.5);
   const auto got = host->receive(1, {0, 2, 0}, start + 1s);
   ASSERT_FALSE(got.ok());
