@@ -14,7 +14,9 @@ std::int64_t nanoseconds(Clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
-double milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+double milliseconds(Clock::duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
 
 /// 100352 as "100,352".
 std::string grouped(std::size_t number) {
@@ -52,7 +54,8 @@ struct Executor::Recorder {
                                                : statistics.pack_ms;
     sum += milliseconds(now - mark);
     if (trace != nullptr) {
-      trace->push_back({step.name, step.op, phase, nanoseconds(mark), nanoseconds(now), step.wire_bytes, step.peer});
+      trace->push_back(
+          {step.name, step.op, phase, nanoseconds(mark), nanoseconds(now), step.wire_bytes, step.peer});
     }
     mark = now;
   }
@@ -110,8 +113,8 @@ Result<ExecutorResult> Executor::run(const NamedTensors& inputs, const RunReques
       continue;
     }
     if (fabric == nullptr) {
-      return error(ErrorCode::InvalidArgument, "step '{}' ({}) needs node {}, but this is one node alone", step.name,
-                   step.op, step.peer);
+      return error(ErrorCode::InvalidArgument, "step '{}' ({}) needs node {}, but this is one node alone",
+                   step.name, step.op, step.peer);
     }
     DISCO_CHECK(step.kind == StepKind::Send ? send(number, request, *fabric, recorder)
                                             : receive(number, request, *fabric, recorder));
@@ -135,13 +138,15 @@ Status Executor::send(std::size_t number, const RunRequest& request, Fabric& fab
   }
   const std::span<const std::byte> wire = workspace_->wire(number);
   if (wire.size() != step.wire_bytes) {
-    return in_step(step, error(ErrorCode::Internal, "packed {} bytes where {} are sent", wire.size(), step.wire_bytes));
+    return in_step(
+        step, error(ErrorCode::Internal, "packed {} bytes where {} are sent", wire.size(), step.wire_bytes));
   }
   const MessageId id{request.epoch, request.request, step.tag};
-  const Status sent = fabric.send(step.peer, id, {std::shared_ptr<const std::byte>(lease_, wire.data()), wire.size()});
+  const Status sent =
+      fabric.send(step.peer, id, {std::shared_ptr<const std::byte>(lease_, wire.data()), wire.size()});
   if (!sent) {
-    return error(sent.error().code, "{} while '{}' ({} bytes) was sent to it", sent.error().message, step.name,
-                 grouped(step.wire_bytes));
+    return error(sent.error().code, "{} while '{}' ({} bytes) was sent to it", sent.error().message,
+                 step.name, grouped(step.wire_bytes));
   }
   recorder.statistics.bytes_sent += step.wire_bytes;
   ++recorder.statistics.messages_sent;
@@ -153,8 +158,9 @@ Status Executor::receive(std::size_t number, const RunRequest& request, Fabric& 
   const Step& step = program_->steps()[number];
   auto message = fabric.receive(step.peer, {request.epoch, request.request, step.tag}, request.deadline);
   if (!message) {
-    return error(message.error().code, "{} while waiting for '{}' ({} bytes){}", message.error().message, step.name,
-                 grouped(step.wire_bytes), message.error().code == ErrorCode::Timeout ? "; is it running?" : "");
+    return error(message.error().code, "{} while waiting for '{}' ({} bytes){}", message.error().message,
+                 step.name, grouped(step.wire_bytes),
+                 message.error().code == ErrorCode::Timeout ? "; is it running?" : "");
   }
   recorder.add(step, TracePhase::Wait);
   const std::span<std::byte> wire = workspace_->wire(number);

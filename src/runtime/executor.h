@@ -27,9 +27,9 @@ struct RunStatistics {
 };
 
 struct ExecutorOptions {
-  /// OpenMP threads of every kernel; 0 leaves OpenMP's own choice. Processes that run an executor should be started
-  /// with OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=0: OpenMP's waiting threads spin otherwise, and take the core from
-  /// the thread that moves the messages. libgomp reads both before main() only.
+  /// OpenMP threads of every kernel; 0 leaves OpenMP's own choice. Processes that run an executor should be
+  /// started with OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=0: OpenMP's waiting threads spin otherwise, and
+  /// take the core from the thread that moves the messages. libgomp reads both before main() only.
   int threads = 0;
 };
 
@@ -48,10 +48,10 @@ struct ExecutorResult {
 
 /// A program with what a run of it needs. One run at a time.
 ///
-/// A sent message is copied once, by the kernel that packs it: the fabric sends from the workspace's wire buffer itself,
-/// which it keeps alive. Should a message of an earlier run still wait to be sent when the next run begins (its peer
-/// stalled, and that run failed), then the next run gets a new workspace, so that nothing waits and nothing is changed
-/// under the transport.
+/// A sent message is copied once, by the kernel that packs it: the fabric sends from the workspace's wire
+/// buffer itself, which it keeps alive. Should a message of an earlier run still wait to be sent when the
+/// next run begins (its peer stalled, and that run failed), then the next run gets a new workspace, so that
+/// nothing waits and nothing is changed under the transport.
 class Executor {
  public:
   explicit Executor(std::shared_ptr<const Program> program, const ExecutorOptions& options = {});

@@ -33,8 +33,12 @@ Status write_trace(const std::filesystem::path& path, std::span<const NodeTrace>
   json events = json::array();
   for (const NodeTrace& node : nodes) {
     const std::string track = fmt::format("node {} ({})", node.rank, node.label);
-    events.push_back({{"ph", "M"}, {"name", "process_name"}, {"pid", node.rank}, {"args", {{"name", track}}}});
-    events.push_back({{"ph", "M"}, {"name", "process_sort_index"}, {"pid", node.rank}, {"args", {{"sort_index", node.rank}}}});
+    events.push_back(
+        {{"ph", "M"}, {"name", "process_name"}, {"pid", node.rank}, {"args", {{"name", track}}}});
+    events.push_back({{"ph", "M"},
+                      {"name", "process_sort_index"},
+                      {"pid", node.rank},
+                      {"args", {{"sort_index", node.rank}}}});
     for (const TraceEvent& event : node.events) {
       json arguments = {{"op", event.op}};
       if (event.phase != TracePhase::Compute) {
@@ -42,8 +46,9 @@ Status write_trace(const std::filesystem::path& path, std::span<const NodeTrace>
         arguments["bytes"] = event.bytes;
       }
       events.push_back({{"ph", "X"},
-                        {"name", event.phase == TracePhase::Compute ? event.name
-                                                                    : fmt::format("{} {}", to_string(event.phase), event.name)},
+                        {"name", event.phase == TracePhase::Compute
+                                     ? event.name
+                                     : fmt::format("{} {}", to_string(event.phase), event.name)},
                         {"cat", to_string(event.phase)},
                         {"pid", node.rank},
                         {"tid", 0},

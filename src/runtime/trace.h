@@ -35,8 +35,8 @@ struct NodeTrace {
   std::vector<TraceEvent> events;
 };
 
-/// Writes Chrome's trace event format, which Perfetto and chrome://tracing open: one track a node, time from the
-/// earliest event on.
+/// Writes Chrome's trace event format, which Perfetto and chrome://tracing open: one track a node, time from
+/// the earliest event on.
 [[nodiscard]] Status write_trace(const std::filesystem::path& path, std::span<const NodeTrace> nodes);
 
 }  // namespace disco

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "cluster/process.h"
-#include "shards.h"
+#include "../runtime/shards.h"
 
 namespace disco::testing {
 namespace {

@@ -1,0 +1,167 @@
+#include "runtime/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+
+#include "../fabric/mesh.h"
+#include "shards.h"
+
+namespace disco::testing {
+namespace {
+
+std::shared_ptr<const Program> compiled(const Graph& graph) {
+  auto program = compile(graph);
+  EXPECT_TRUE(program.ok()) << (program ? "" : program.error().message);
+  return std::make_shared<const Program>(std::move(*program));
+}
+
+class OverTransport : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(, OverTransport, ::testing::Values("inproc", "zmq"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(OverTransport, RanksComputeTogether) {
+  for (const int ranks : {1, 2, 3}) {
+    for (const std::int64_t elements : {1, 77, 100'000}) {
+      constexpr int kRounds = 4;
+      const auto shards = all_reduce_shards(ranks, kRounds, elements);
+      const auto mesh = make_mesh(GetParam(), ranks);
+      on_every_rank(mesh, [&](Fabric& fabric) {
+        Executor executor(compiled(shards[static_cast<std::size_t>(fabric.rank())]), {.threads = 1});
+        for (std::uint64_t request = 1; request <= 5; ++request) {
+          const NamedTensors inputs = all_reduce_input(elements, static_cast<int>(request));
+          const auto result =
+              executor.run(inputs, {.epoch = 1, .request = request, .deadline = Clock::now() + 20s}, &fabric);
+          ASSERT_TRUE(result.ok()) << result.error().message;
+          if (fabric.rank() == 0) {
+            EXPECT_EQ(first_wrong(result->outputs, inputs, ranks, kRounds), -1)
+                << GetParam() << " ranks=" << ranks << " elements=" << elements << " request=" << request;
+          }
+        }
+      });
+    }
+  }
+}
+
+TEST_P(OverTransport, SilenceAndLossNameWhatWasWaitedFor) {
+  const auto shards = all_reduce_shards(2, 1, 25'088);
+  auto mesh = make_mesh(GetParam(), 2);
+  Executor executor(compiled(shards[0]));
+  const NamedTensors inputs = all_reduce_input(25'088);
+  const auto silent = executor.run(inputs, {.request = 1, .deadline = Clock::now() + 200ms}, mesh[0].get());
+  ASSERT_FALSE(silent.ok());
+  EXPECT_EQ(silent.error().code, ErrorCode::Timeout);
+  EXPECT_EQ(silent.error().message,
+            mesh[0]->describe(1) +
+                " sent nothing for 0.2 s while waiting for 'sum_0_of_1' (100,352 bytes); is it running?");
+  mesh[1].reset();
+  const auto lost = executor.run(inputs, {.request = 2, .deadline = Clock::now() + 10s}, mesh[0].get());
+  ASSERT_FALSE(lost.ok());
+  EXPECT_EQ(lost.error().code, ErrorCode::PeerLost);
+  EXPECT_TRUE(lost.error().message.starts_with(mesh[0]->describe(1) + " went away")) << lost.error().message;
+  EXPECT_NE(lost.error().message.find("'sum_0_of_"), std::string::npos) << lost.error().message;
+}
+
+TEST_P(OverTransport, AMessageOfAnotherSizeIsRefused) {
+  const auto shards = all_reduce_shards(2, 1, 100);
+  for (const std::size_t size : {0, 399, 401, 100'000}) {
+    const auto mesh = make_mesh(GetParam(), 2);
+    Executor executor(compiled(shards[0]));
+    ASSERT_TRUE(mesh[1]->send(0, {0, 1, 0}, make_payload(size, 1)).ok());
+    const auto result = executor.run(all_reduce_input(100), {.deadline = Clock::now() + 10s}, mesh[0].get());
+    ASSERT_FALSE(result.ok()) << "size=" << size;
+    EXPECT_EQ(result.error().code, ErrorCode::ProtocolMismatch) << "size=" << size;
+    EXPECT_NE(result.error().message.find("'sum_0_of_1', expected 400"), std::string::npos)
+        << result.error().message;
+  }
+}
+
+/// A transport whose peer takes nothing: what is sent stays here.
+class Stalled final : public Fabric {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  Status send(int, const MessageId& id, Payload payload) override {
+    held[id.request] = std::move(payload);
+    return {};
+  }
+  Result<Payload> receive(int, const MessageId&, Clock::time_point) override {
+    return error(ErrorCode::Timeout, "node 1 (nowhere) sent nothing for 0.0 s");
+  }
+  void cancel(const std::string&) override {}
+  std::string describe(int) const override { return "node 1 (nowhere)"; }
+  LinkCounters counters(int) const override { return {}; }
+
+  std::map<std::uint64_t, Payload> held;
+};
+
+TEST(Executor, MessagesThatWaitAreNotChangedByLaterRuns) {
+  constexpr std::int64_t kElements = 1000;
+  Stalled fabric;
+  {
+    Executor executor(compiled(all_reduce_shards(2, 1, kElements)[0]));
+    for (std::uint64_t request = 1; request <= 4; ++request) {
+      const auto result =
+          executor.run(all_reduce_input(kElements, static_cast<int>(request)), {.request = request}, &fabric);
+      ASSERT_FALSE(result.ok());
+    }
+  }
+  // The executor is gone too; rank 0 sends its input times 1.
+  ASSERT_EQ(fabric.held.size(), 4U);
+  for (const auto& [request, payload] : fabric.held) {
+    const NamedTensors inputs = all_reduce_input(kElements, static_cast<int>(request));
+    ASSERT_EQ(payload.size, inputs.at("x").bytes());
+    EXPECT_EQ(std::memcmp(payload.data.get(), inputs.at("x").raw(), payload.size), 0)
+        << "request=" << request;
+  }
+}
+
+TEST(Executor, InputsMustBeTheProgramsOwn) {
+  Executor executor(compiled(all_reduce_shards(1, 1, 10)[0]));
+  const Tensor x = all_reduce_input(10).at("x");
+  EXPECT_EQ(executor.run({}, {}, nullptr).error().code, ErrorCode::NotFound);
+  EXPECT_EQ(executor.run({{"x", x}, {"y", x}}, {}, nullptr).error().code, ErrorCode::InvalidArgument);
+  EXPECT_EQ(executor.run(all_reduce_input(9), {}, nullptr).error().code, ErrorCode::ShapeMismatch);
+  const auto result = executor.run({{"x", x}}, {}, nullptr);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(first_wrong(result->outputs, {{"x", x}}, 1, 1), -1);
+}
+
+TEST(Executor, AShardAloneIsAnError) {
+  Executor executor(compiled(all_reduce_shards(2, 1, 10)[0]));
+  const auto result = executor.run(all_reduce_input(10), {}, nullptr);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::InvalidArgument);
+  EXPECT_NE(result.error().message.find("needs node 1"), std::string::npos) << result.error().message;
+}
+
+TEST(Executor, StatisticsAddUpAndWaitingIsCountedAsSuch) {
+  const auto shards = all_reduce_shards(2, 3, 500);
+  const auto mesh = make_mesh("inproc", 2);
+  on_every_rank(mesh, [&](Fabric& fabric) {
+    Executor executor(compiled(shards[static_cast<std::size_t>(fabric.rank())]));
+    if (fabric.rank() == 1) {
+      std::this_thread::sleep_for(200ms);
+    }
+    const auto result =
+        executor.run(all_reduce_input(500), {.deadline = Clock::now() + 20s, .trace = true}, &fabric);
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    const RunStatistics& statistics = result->statistics;
+    EXPECT_EQ(statistics.messages_sent, 3U);
+    EXPECT_EQ(statistics.bytes_sent, 6000U);
+    EXPECT_EQ(statistics.messages_received, 3U);
+    EXPECT_EQ(statistics.bytes_received, 6000U);
+    if (fabric.rank() == 0) {
+      EXPECT_GE(statistics.wait_ms, 150);
+    }
+    double traced = 0;
+    for (const TraceEvent& event : result->trace) {
+      traced += static_cast<double>(event.end_ns - event.start_ns) * 1e-6;
+    }
+    EXPECT_NEAR(traced, statistics.compute_ms + statistics.pack_ms + statistics.wait_ms, 0.1);
+  });
+}
+
+}  // namespace
+}  // namespace disco::testing
