@@ -36,7 +36,7 @@ std::uint16_t to_bfloat(double value) {
 }  // namespace
 
 ValueId Lowering::emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
-  const std::string base = node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
+  const std::string base = graph.value(node.outputs[0]).name;  // unique, as the node's own name need not be
   const ValueId output = graph.add_value(fmt::format("{}/{}", base, op));
   graph.nodes.push_back({.name = graph.value(output).name,
                          .op = std::string(op),
@@ -58,8 +58,8 @@ void Lowering::emit_result(std::string_view op, std::vector<ValueId> inputs, Att
 }
 
 ValueId Lowering::constant(std::string_view suffix, Tensor tensor) {
-  const std::string base = node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
-  return graph.add_constant(fmt::format("{}/{}", base, suffix), std::move(tensor));
+  return graph.add_constant(fmt::format("{}/{}", graph.value(node.outputs[0]).name, suffix),
+                            std::move(tensor));
 }
 
 ValueId Lowering::int64s(std::string_view suffix, const std::vector<std::int64_t>& values) {

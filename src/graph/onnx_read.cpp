@@ -18,10 +18,11 @@ namespace {
 constexpr int kNewestIr = 13;
 constexpr int kCheckerIr = 8;
 // Local functions can call each other so that a small file grows without bound; no exporter comes near these.
-constexpr std::size_t kMaxExpandedNodes = 200'000;
+constexpr std::size_t kMaxExpandedNodes = 100'000;
 constexpr int kMaxFunctionDepth = 16;
 // Inference walks the body of a Loop several times, and so a nest of them exponentially often.
 constexpr int kMaxSubgraphDepth = 6;
+constexpr std::size_t kCopiedConstant = 1024;  // bytes of an outer constant that a subgraph gets a copy of
 
 /// What every graph of one model shares while it is read.
 struct Model {
@@ -29,6 +30,7 @@ struct Model {
   bool infer_ranks = false;
   std::map<std::pair<std::string, std::string>, const onnx::FunctionProto*> functions;
   std::size_t expanded_nodes = 0;
+  std::size_t expanded_calls = 0;
 };
 
 /// Values by the names of one scope: a graph, or the body of a function.
@@ -154,16 +156,27 @@ Status GraphReader::declare_values(onnx::GraphProto& proto) {
 
 Status GraphReader::declare_captures(const onnx::GraphProto& proto) {
   if (outer_ == nullptr) return {};
+  std::vector<std::string> constants;
   for (const std::string& name : free_names(proto)) {
     const Value* value = outer_->find_visible(name);
     if (value == nullptr) {
       return error(ErrorCode::InvalidModel, "value '{}' of a subgraph is computed nowhere before it",
                    name.substr(0, 100));
     }
+    if (value->is_constant() && value->constant->bytes() <= kCopiedConstant) {
+      constants.push_back(name);
+      continue;
+    }
     DISCO_CHECK(declare(name, true));
     graph_.captures.push_back(name);
     graph_.values.back().type = value->type;
     graph_.values.back().dims = value->dims;
+  }
+  // Axes, pads and shapes must be seen inside as the constants that they are; under a name of their own,
+  // because a subgraph may not use a name of the graph around it again.
+  for (const std::string& name : constants) {
+    names_[name] = graph_.add_constant(name + "/copy", *outer_->find_visible(name)->constant);
+    defined_.push_back(true);
   }
   return {};
 }
@@ -370,7 +383,9 @@ Status GraphReader::expand(const onnx::NodeProto& call, const onnx::FunctionProt
       return error(ErrorCode::InvalidModel, "{}: its function has an output twice", label);
     }
   }
-  const std::string prefix = node.name.empty() ? call.op_type() : node.name;
+  // A prefix of its own for every call: searching for a free suffix among thousands would take quadratic
+  // time.
+  const std::string prefix = fmt::format("{}.{}", call.op_type(), model_.expanded_calls++);
   for (const auto& inner : function.node()) {
     for (const std::string& input : inner.input()) {
       if (!input.empty() && !names.contains(input)) {
@@ -523,7 +538,10 @@ Result<Graph> parse_onnx(std::span<const std::byte> bytes, const std::filesystem
     if (bytes.empty() || !proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
       return error(ErrorCode::InvalidModel, "not an ONNX file, or truncated ({} bytes)", bytes.size());
     }
-    return read_model(proto, folder);
+    Result<Graph> graph = read_model(proto, folder);
+    // Names in messages come from the file and may hold anything.
+    if (!graph) return Error{graph.error().code, one_line(graph.error().message)};
+    return graph;
   } catch (const std::bad_alloc&) {
     return error(ErrorCode::InvalidModel, "the model needs more memory than there is");
   }

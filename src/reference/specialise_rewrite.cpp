@@ -181,6 +181,10 @@ bool inline_branch(Graph& graph, const Node& node, const Graph& branch, std::vec
   }
   const std::size_t values_before = graph.values.size();
   Renames renames;
+  std::string prefix;
+  for (const ValueId id : node.outputs) {
+    if (id != kNoValue && prefix.empty()) prefix = graph.value(id).name + "/";
+  }
   for (std::size_t i = 0; i < branch.values.size(); ++i) {
     if (ids[i] != kNoValue) continue;
     const Value& value = branch.values[i];
