@@ -60,6 +60,7 @@ class Program {
   [[nodiscard]] std::size_t weight_bytes() const;  ///< as held in memory after packing
   [[nodiscard]] std::size_t arena_bytes() const;   ///< peak activations of one request, by liveness, with scratchpad
   [[nodiscard]] const Impl& impl() const { return *impl_; }
+  [[nodiscard]] const std::shared_ptr<const Impl>& shared() const { return impl_; }
 
  private:
   std::shared_ptr<const Impl> impl_;

@@ -1,0 +1,170 @@
+// disco bench: how long a split run takes, beside one node.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "cluster_flags.h"
+#include "command.h"
+#include "graph/onnx.h"
+#include "runtime/trace.h"
+
+namespace disco::cli {
+
+namespace {
+
+using nlohmann::json;
+
+NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::normal_distribution<float> normal;
+  NamedTensors inputs;
+  for (const ValueId id : graph.inputs) {
+    Tensor tensor = Tensor::zeros(graph.value(id).type, graph.value(id).shape());
+    if (tensor.type() == DataType::Float32) {
+      for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
+    }
+    inputs[graph.value(id).name] = tensor;
+  }
+  return inputs;
+}
+
+double quantile(std::vector<double> samples, double q) {
+  std::sort(samples.begin(), samples.end());
+  const double at = q * static_cast<double>(samples.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, samples.size() - 1);
+  return samples[low] + (samples[high] - samples[low]) * (at - static_cast<double>(low));
+}
+
+/// Samples of one way to run.
+struct Samples {
+  std::vector<double> latency;
+  std::vector<std::vector<RunStatistics>> statistics;  // by run, by node
+
+  void add(const RunResult& result) {
+    latency.push_back(result.total_ms);
+    statistics.push_back(result.statistics);
+  }
+  [[nodiscard]] double median_of(std::size_t node, double RunStatistics::*field) const {
+    std::vector<double> values;
+    for (const auto& run : statistics) values.push_back(run[node].*field);
+    return quantile(values, 0.5);
+  }
+  [[nodiscard]] json to_json() const {
+    json nodes = json::array();
+    for (std::size_t r = 0; r < statistics.front().size(); ++r) {
+      const RunStatistics& last = statistics.back()[r];
+      nodes.push_back({{"compute_ms", median_of(r, &RunStatistics::compute_ms)},
+                       {"pack_ms", median_of(r, &RunStatistics::pack_ms)},
+                       {"wait_ms", median_of(r, &RunStatistics::wait_ms)},
+                       {"bytes_sent", last.bytes_sent},
+                       {"messages", last.messages_sent},
+                       {"peak_rss_bytes", last.peak_rss_bytes}});
+    }
+    return {{"latency_ms", {{"median", quantile(latency, 0.5)}, {"p95", quantile(latency, 0.95)}, {"min", quantile(latency, 0.0)}}},
+            {"nodes", nodes}};
+  }
+};
+
+void print(const Samples& one, const Samples& split) {
+  Table table({"", "median", "p95", "min", "compute", "pack", "wait", "sent", "messages", "peak memory"});
+  const auto add = [&](const std::string& name, const Samples& samples) {
+    const auto ms = [](double value) { return fmt::format("{:.2f} ms", value); };
+    table.add({name, ms(quantile(samples.latency, 0.5)), ms(quantile(samples.latency, 0.95)), ms(quantile(samples.latency, 0.0))});
+    for (std::size_t r = 0; r < samples.statistics.front().size(); ++r) {
+      const RunStatistics& last = samples.statistics.back()[r];
+      table.add({fmt::format("  node {}", r), "", "", "", ms(samples.median_of(r, &RunStatistics::compute_ms)),
+                 ms(samples.median_of(r, &RunStatistics::pack_ms)), ms(samples.median_of(r, &RunStatistics::wait_ms)),
+                 human_bytes(static_cast<double>(last.bytes_sent)), fmt::format("{}", last.messages_sent),
+                 human_bytes(static_cast<double>(last.peak_rss_bytes))});
+    }
+  };
+  add("one node", one);
+  add("split", split);
+  table.print();
+  const double ratio = quantile(split.latency, 0.5) / quantile(one.latency, 0.5);
+  fmt::print("\nthe split run takes {:.3f}x of one node's time{}\n", ratio,
+             ratio >= 1.0 ? ": on this network one node alone is faster" : "");
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& action) {
+  struct Flags {
+    SplitFlags split;
+    ClusterFlags cluster;
+    int runs = 30;
+    int warmup = 3;
+    std::string trace;
+    bool as_json = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("bench", "Times a split model beside one node, in interleaved runs: latency, compute, wait, bytes");
+  flags->split.add_to(*command);
+  flags->cluster.add_to(*command);
+  command->add_option("--runs", flags->runs, "timed runs of each")->check(CLI::Range(1, 100000))->capture_default_str();
+  command->add_option("--warmup", flags->warmup, "runs before them")->check(CLI::Range(0, 1000))->capture_default_str();
+  command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)");
+  command->add_flag("--json", flags->as_json, "machine-readable");
+  command->callback([flags, &action] {
+    action = [flags]() -> Status {
+      DISCO_TRY(const std::vector<NodeConfig> remote, flags->cluster.remote_nodes());
+      if (!remote.empty() && flags->split.nodes == 0 && flags->split.shares.empty()) {
+        for (const NodeConfig& node : remote) flags->split.shares += fmt::format("{}{}", flags->split.shares.empty() ? "" : ",", node.share);
+      }
+      DISCO_TRY(SplitModel model, load_and_split(flags->split));
+      const NamedTensors inputs = random_inputs(model.graph, 1);
+      // One node, where rank 0 is: on the first machine of the cluster, or beside the local nodes.
+      ClusterOptions options;
+      options.threads = flags->cluster.threads;
+      std::vector<Graph> whole;
+      whole.push_back(model.graph);
+      auto one_started = !remote.empty()                          ? Cluster::connect({remote.front()}, std::move(whole), options)
+                         : flags->cluster.transport == "threads" ? Cluster::start_inproc(std::move(whole), options)
+                                                                  : Cluster::start_local(std::move(whole), options);
+      DISCO_TRY(std::unique_ptr<Cluster> one, std::move(one_started));
+      const bool shared_machine = !remote.empty();
+      Samples one_samples;
+      Samples split_samples;
+      RunResult last;
+      Progress progress("bench", static_cast<std::size_t>(flags->runs));
+      const auto sample = [&](Cluster& cluster, Samples& samples, int run, bool trace) -> Status {
+        DISCO_TRY(RunResult result, cluster.run(inputs, flags->cluster.run_options(trace)));
+        if (run >= flags->warmup) samples.add(result);
+        if (trace) last = std::move(result);
+        return {};
+      };
+      const int total = flags->warmup + flags->runs;
+      if (shared_machine) {
+        // A remote node serves one coordinator at a time, so the two are timed one after the other.
+        for (int run = 0; run < total; ++run) DISCO_CHECK(sample(*one, one_samples, run, false));
+        one->shutdown();
+        one.reset();
+      }
+      DISCO_TRY(std::unique_ptr<Cluster> cluster, flags->cluster.start(std::move(model.shards)));
+      for (int run = 0; run < total; ++run) {
+        if (one) DISCO_CHECK(sample(*one, one_samples, run, false));
+        DISCO_CHECK(sample(*cluster, split_samples, run, run + 1 == total && !flags->trace.empty()));
+        progress.step(static_cast<std::size_t>(std::max(0, run + 1 - flags->warmup)));
+      }
+      if (!flags->trace.empty()) DISCO_CHECK(write_trace(flags->trace, last.traces));
+      if (flags->as_json) {
+        json document = split_samples.to_json();
+        document["runs"] = flags->runs;
+        document["one_node"] = one_samples.to_json();
+        document["ratio"] = quantile(split_samples.latency, 0.5) / quantile(one_samples.latency, 0.5);
+        fmt::print("{}\n", document.dump(2));
+      } else {
+        print(one_samples, split_samples);
+      }
+      return {};
+    };
+  });
+}
+
+}  // namespace disco::cli

@@ -1,0 +1,137 @@
+#include "command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "graph/onnx.h"
+
+namespace disco::cli {
+
+void SplitFlags::add_to(CLI::App& command) {
+  command.add_option("model", model, "ONNX model, or an artifact of `disco partition`")->required();
+  command.add_option("-n,--nodes", nodes, "number of nodes, 1 to 64 (default: the artifact's, else 1)")
+      ->check(CLI::Range(1, kMostNodes));
+  command.add_option("--shares", shares, "how much each node takes, such as 3,1 (default: equal)");
+  command.add_option("--shape", shapes, "extents of an input that the model leaves open, such as input:1,3,64,64")
+      ->allow_extra_args(false);
+}
+
+Result<std::vector<double>> SplitFlags::parsed_shares() const {
+  std::vector<double> result;
+  const char* at = shares.c_str();
+  while (*at != '\0') {
+    char* end = nullptr;
+    result.push_back(std::strtod(at, &end));
+    if (end == at || (*end != ',' && *end != '\0')) {
+      return error(ErrorCode::InvalidArgument, "--shares {}: give one positive number a node, such as 3,1", shares);
+    }
+    at = *end == ',' ? end + 1 : end;
+  }
+  return result;
+}
+
+Result<InputShapes> SplitFlags::parsed_shapes() const {
+  InputShapes result;
+  for (const std::string& text : shapes) {
+    const std::size_t colon = text.rfind(':');
+    const auto bad = [&] {
+      return error(ErrorCode::InvalidArgument, "--shape {}: write NAME:EXTENT,EXTENT,… such as input:1,3,64,64", text);
+    };
+    if (colon == std::string::npos || colon == 0) return bad();
+    Shape shape;
+    const char* at = text.c_str() + colon + 1;
+    while (*at != '\0') {
+      char* end = nullptr;
+      const long long extent = std::strtoll(at, &end, 10);
+      if (end == at || (*end != ',' && *end != '\0') || extent < 1) return bad();
+      shape.push_back(extent);
+      at = *end == ',' ? end + 1 : end;
+    }
+    result.shapes[text.substr(0, colon)] = shape;
+  }
+  return result;
+}
+
+Result<SplitModel> split(const Graph& model, const SplitFlags& flags, const std::map<std::string, Shape>& given) {
+  DISCO_TRY(InputShapes shapes, flags.parsed_shapes());
+  for (const auto& [name, shape] : given) shapes.shapes[name] = shape;
+  DISCO_TRY(const std::vector<double> shares, flags.parsed_shares());
+  SplitModel result;
+  auto graph = specialise(model, shapes);
+  if (!graph) return in_context(flags.model, graph.error());
+  result.graph = std::move(*graph);
+
+  const auto stored = model.metadata.find(std::string(kPartitionKey));
+  const bool use_stored = stored != model.metadata.end() && flags.nodes == 0 && shares.empty();
+  const int nodes = flags.nodes != 0 ? flags.nodes : shares.empty() ? 1 : static_cast<int>(shares.size());
+  auto partition = use_stored ? partition_from_json(stored->second) : partition_channels(result.graph, {nodes, shares});
+  if (!partition) return in_context(flags.model, partition.error());
+  result.partition = std::move(*partition);
+
+  auto plan = plan_split(result.graph, result.partition);
+  if (!plan) return in_context(flags.model, plan.error());
+  result.plan = std::move(*plan);
+  for (int rank = 0; rank < result.plan.nodes; ++rank) {
+    auto shard = make_shard(result.graph, result.plan, rank);
+    if (!shard) return in_context(flags.model, shard.error());
+    result.shards.push_back(std::move(*shard));
+  }
+  return result;
+}
+
+Result<SplitModel> load_and_split(const SplitFlags& flags, const std::map<std::string, Shape>& given) {
+  DISCO_TRY(const Graph model, load_onnx(flags.model));
+  return split(model, flags, given);
+}
+
+void Table::print() const {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows_) {
+    widths.resize(std::max(widths.size(), row.size()), 0);
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    std::string line;
+    for (std::size_t i = 0; i < rows_[r].size(); ++i) {
+      line += i == 0 ? fmt::format("{:<{}}", rows_[r][i], widths[i]) : fmt::format("  {:>{}}", rows_[r][i], widths[i]);
+    }
+    fmt::print("{}\n", line);
+    if (r == 0) fmt::print("{}\n", std::string(line.size(), '-'));
+  }
+}
+
+namespace {
+
+std::string scaled(double value, const char* unit) {
+  const char* prefixes[] = {"", "k", "M", "G", "T", "P"};
+  std::size_t p = 0;
+  while (value >= 1000.0 && p + 1 < std::size(prefixes)) {
+    value /= 1000.0;
+    ++p;
+  }
+  return p == 0 ? fmt::format("{:.0f} {}", value, unit) : fmt::format("{:.2f} {}{}", value, prefixes[p], unit);
+}
+
+}  // namespace
+
+std::string human_bytes(double bytes) { return scaled(bytes, "B"); }
+std::string human_count(double count) { return scaled(count, ""); }
+
+Progress::Progress(std::string what, std::size_t total)
+    : what_(std::move(what)), total_(total), shown_(isatty(STDERR_FILENO) == 1 && total > 1) {}
+
+void Progress::step(std::size_t done) {
+  if (!shown_) return;
+  constexpr std::size_t kWidth = 30;
+  const std::size_t filled = total_ == 0 ? kWidth : kWidth * done / total_;
+  fmt::print(stderr, "\r{} [{}{}] {}/{}", what_, std::string(filled, '#'), std::string(kWidth - filled, ' '), done, total_);
+  std::fflush(stderr);
+}
+
+Progress::~Progress() {
+  if (shown_) fmt::print(stderr, "\r\033[K");
+}
+
+}  // namespace disco::cli

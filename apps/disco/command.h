@@ -1,0 +1,82 @@
+#pragma once
+// What the subcommands share: how they are added, how they load a model, how they print.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "graph/graph.h"
+#include "partition/plan.h"
+#include "reference/specialise.h"
+
+namespace disco::cli {
+
+/// What a parsed command line asks for; run after parsing.
+using Action = std::function<Status()>;
+
+void add_run(CLI::App& app, Action& action);
+void add_partition(CLI::App& app, Action& action);
+void add_shard(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_bench(CLI::App& app, Action& action);
+void add_zoo(CLI::App& app, Action& action);
+void add_node(CLI::App& app, Action& action);
+
+/// Flags that choose a model and how it is split.
+struct SplitFlags {
+  std::string model;
+  int nodes = 0;  ///< 0: what the artifact says, or 1
+  std::string shares;
+  std::vector<std::string> shapes;
+
+  void add_to(CLI::App& command);
+  [[nodiscard]] Result<std::vector<double>> parsed_shares() const;
+  [[nodiscard]] Result<InputShapes> parsed_shapes() const;
+};
+
+/// A model of fixed shapes, split.
+struct SplitModel {
+  Graph graph;
+  Partition partition;
+  SplitPlan plan;
+  std::vector<Graph> shards;
+};
+
+/// Loads, fixes shapes (`given` wins over --shape), takes the artifact's partition or makes one.
+[[nodiscard]] Result<SplitModel> load_and_split(const SplitFlags& flags, const std::map<std::string, Shape>& given = {});
+/// The same from a model that is already loaded.
+[[nodiscard]] Result<SplitModel> split(const Graph& model, const SplitFlags& flags, const std::map<std::string, Shape>& given = {});
+
+/// A table of text columns; the first is aligned left, the others right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void print() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// "1.23 MB", powers of 1000.
+[[nodiscard]] std::string human_bytes(double bytes);
+/// "4.09 G".
+[[nodiscard]] std::string human_count(double count);
+
+/// A bar on standard error while it is a terminal; silence otherwise.
+class Progress {
+ public:
+  Progress(std::string what, std::size_t total);
+  ~Progress();
+  void step(std::size_t done);
+
+ private:
+  std::string what_;
+  std::size_t total_;
+  bool shown_;
+};
+
+}  // namespace disco::cli

@@ -1,0 +1,317 @@
+// Convolutions and matrix products on oneDNN, with activations and sums as post-operations.
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "compile/lowering.h"
+
+namespace disco {
+
+using kernels::Desc;
+using kernels::Dims;
+
+namespace {
+
+constexpr auto kF32 = dnnl::memory::data_type::f32;
+
+}  // namespace
+
+kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out, const Shape& kernel,
+                                       bool transposed) {
+  const std::size_t spatial = kernel.size();
+  const std::vector<std::int64_t> ones(spatial, 1);
+  const auto strides = node.ints_or("strides", ones);
+  const auto dilations = node.ints_or("dilations", ones);
+  std::vector<std::int64_t> pads = node.ints_or("pads", std::vector<std::int64_t>(2 * spatial, 0));
+  const std::string automatic = node.string_or("auto_pad", "NOTSET");
+  kernels::ConvolutionShape shape;
+  for (std::size_t d = 0; d < spatial; ++d) {
+    const std::int64_t reach = (kernel[d] - 1) * dilations[d] + 1;
+    const std::int64_t small = transposed ? out[d + 2] : in[d + 2];
+    const std::int64_t steps = ((transposed ? in[d + 2] : out[d + 2]) - 1) * strides[d];
+    const std::int64_t total = steps + reach - small;  // padding that makes the extents exact
+    std::int64_t begin = pads[d];
+    if (automatic == "SAME_UPPER") begin = std::max<std::int64_t>(0, total) / 2;
+    if (automatic == "SAME_LOWER") begin = (std::max<std::int64_t>(0, total) + 1) / 2;
+    if (automatic == "VALID") begin = 0;
+    if (transposed && node.has("output_shape") && automatic == "NOTSET") begin = std::max<std::int64_t>(0, total) / 2;
+    shape.strides.push_back(strides[d]);
+    shape.dilations.push_back(dilations[d] - 1);
+    shape.pads_begin.push_back(begin);
+    shape.pads_end.push_back(total - begin);
+  }
+  return shape;
+}
+
+bool Lowering::lower_linear(const Node& node, const std::vector<const Node*>& chain) {
+  if (node.is("Conv") || node.is("ConvTranspose")) return lower_convolution(node, chain);
+  if (node.is("Gemm") || node.op == "MatMul") {
+    return lower_constant_product(node, chain) || (chain.empty() && node.is("MatMul") && lower_product(node));
+  }
+  return false;
+}
+
+namespace {
+
+/// The chain as post-operations on a result of `dst`; the summand in place (Sum) or beside it (Binary).
+struct Chain {
+  kernels::PostOps ops;
+  ValueId summand = kNoValue;
+  bool in_place = false;
+  int summand_position = 0;  // among the post-operations
+  std::string names;         // "+Add+Relu"
+};
+
+}  // namespace
+
+bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*>& chain) {
+  const bool transposed = node.is("ConvTranspose");
+  const Tensor* weight = graph_.constant(node.inputs[1]);
+  const ValueId bias_id = node.input(2);
+  if (weight == nullptr || !all_float(node) || (bias_id != kNoValue && graph_.constant(bias_id) == nullptr)) return false;
+  const Shape in = value(node.inputs[0]).shape();
+  const Shape out = value(node.outputs[0]).shape();
+  const Shape& w = weight->shape();
+  if (in.size() < 3 || in.size() > 5) return false;
+  const std::int64_t groups = node.int_or("group", 1);
+  const std::int64_t inputs = transposed ? w[0] / groups : w[1];
+  const std::int64_t outputs = transposed ? w[1] : w[0] / groups;
+  const Shape kernel(w.begin() + 2, w.end());
+  const auto window = window_shape(node, in, out, kernel, transposed);
+
+  // Weights as [groups,] outputs, inputs, taps; a transposed convolution stores inputs first.
+  Dims dims = {outputs, inputs};
+  dims.insert(dims.end(), kernel.begin(), kernel.end());
+  Dims strides = kernels::plain_strides(dims);
+  if (transposed) {
+    const std::int64_t taps = element_count(kernel);
+    strides[0] = taps;
+    strides[1] = outputs * taps;
+  }
+  if (groups > 1) {
+    dims.insert(dims.begin(), groups);
+    strides.insert(strides.begin(), outputs * inputs * element_count(kernel));
+  }
+  const Desc user_weights(dims, kF32, strides);
+  const Desc any_weights(dims, kF32, dnnl::memory::format_tag::any);
+  const Desc bias_desc({out[1]}, kF32, dnnl::memory::format_tag::x);
+  const Desc* bias = bias_id != kNoValue ? &bias_desc : nullptr;
+  const ValueId result = chain.empty() ? node.outputs[0] : chain.back()->outputs[0];
+
+  const auto make_chain = [&](Chain& made, const Desc* dst) {
+    ValueId current = node.outputs[0];
+    for (const Node* member : chain) {
+      made.names += "+" + member->op;
+      if (member->is("Add")) {
+        made.summand = member->inputs[0] == current ? member->inputs[1] : member->inputs[0];
+        made.summand_position = made.ops.size();
+        made.in_place = dst != nullptr && dies_here(made.summand);
+        if (made.in_place) {
+          made.ops.sum();
+        } else {
+          made.ops.binary(dnnl::algorithm::binary_add, at(made.summand).desc);
+        }
+      } else {
+        for (const EltwiseOp& op : *eltwise_ops(graph_, *member)) made.ops.eltwise(op.algorithm, op.alpha, op.beta);
+      }
+      current = member->outputs[0];
+    }
+  };
+  // The sum happens in the summand's own place, so the result takes its layout.
+  ValueId summand = kNoValue;
+  ValueId current = node.outputs[0];
+  for (const Node* member : chain) {
+    if (member->is("Add")) summand = member->inputs[0] == current ? member->inputs[1] : member->inputs[0];
+    current = member->outputs[0];
+  }
+  if (summand != kNoValue && !placed_[static_cast<std::size_t>(summand)]) return false;
+  const Desc dst = summand != kNoValue ? at(summand).desc : kernels::any_desc(out);
+  Chain made;
+  make_chain(made, &dst);
+
+  const auto lower = [&](auto pd, const auto& primitive) {
+    const std::string implementation = pd.impl_info_str();
+    if (is_reference(implementation)) {
+      if (!chain.empty()) return false;  // without post-operations there may be a fast one
+      spdlog::warn("{}: oneDNN has only '{}' for this convolution; it will be slow", describe(graph_, node), implementation);
+    }
+    const Placed src = in_layout(node.inputs[0], pd.src_desc());
+    const BufferId packed = add_constant(pd.weights_desc().get_size());
+    reorder_now(user_weights, weight->raw(), pd.weights_desc(), program_.buffers.back().constant.get());
+    std::vector<Argument> arguments = {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
+    if (bias != nullptr) arguments.push_back({DNNL_ARG_BIAS, bias_desc, constant(bias_id).buffer});
+    Placed placed;
+    if (made.in_place) {
+      placed = at(made.summand);
+      placed.shape = out;
+      alias(result, placed);
+    } else {
+      if (made.summand != kNoValue) {
+        arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(made.summand_position) | DNNL_ARG_SRC_1, at(made.summand).desc, at(made.summand).buffer});
+      }
+      placed = place(result, pd.dst_desc());
+    }
+    arguments.push_back({DNNL_ARG_DST, pd.dst_desc(), placed.buffer});
+    const std::int64_t macs = transposed ? element_count(in) * (weight->elements() / w[0]) : element_count(out) * (weight->elements() / w[0]);
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + made.names, primitive, implementation,
+                  pd.scratchpad_desc(), std::move(arguments), macs);
+    return true;
+  };
+  try {
+    if (transposed) {
+      auto pd = kernels::deconvolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
+      return lower(pd, dnnl::deconvolution_forward(pd));
+    }
+    auto pd = kernels::convolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
+    return lower(pd, dnnl::convolution_forward(pd));
+  } catch (const dnnl::error&) {
+    return false;  // a form that oneDNN lacks; the evaluator has it
+  }
+}
+
+std::optional<Desc> Lowering::wanted_by_convolution(ValueId id) {
+  for (const std::int32_t n : readers_[static_cast<std::size_t>(id)]) {
+    const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
+    if (!node.is("Conv") || node.inputs[0] != id || !all_float(node)) continue;
+    const Tensor* weight = graph_.constant(node.inputs[1]);
+    if (weight == nullptr) continue;
+    const Shape in = value(id).shape();
+    const Shape out = value(node.outputs[0]).shape();
+    const Shape& w = weight->shape();
+    const std::int64_t groups = node.int_or("group", 1);
+    Dims dims = {w[0] / groups, w[1]};
+    dims.insert(dims.end(), w.begin() + 2, w.end());
+    if (groups > 1) dims.insert(dims.begin(), groups);
+    try {
+      const auto pd = kernels::convolution(kernels::any_desc(in), {dims, kF32, dnnl::memory::format_tag::any}, nullptr, kernels::any_desc(out),
+                                           window_shape(node, in, out, Shape(w.begin() + 2, w.end()), false), kernels::PostOps().attr());
+      return pd.src_desc();
+    } catch (const dnnl::error&) {
+      continue;
+    }
+  }
+  return std::nullopt;
+}
+
+bool Lowering::lower_constant_product(const Node& node, const std::vector<const Node*>& chain) {
+  const Tensor* weight = graph_.constant(node.inputs[1]);
+  if (weight == nullptr || weight->rank() != 2 || !all_float(node)) return false;
+  const Shape in = value(node.inputs[0]).shape();
+  const Shape out = value(node.outputs[0]).shape();
+  if (in.size() < 2 || out.empty()) return false;
+  const bool gemm = node.is("Gemm");
+  if (gemm && node.int_or("transA", 0) != 0) return false;
+  const bool transposed = gemm && node.int_or("transB", 0) != 0;
+  const float alpha = gemm ? node.float_or("alpha", 1.0F) : 1.0F;
+  const float beta = gemm ? node.float_or("beta", 1.0F) : 1.0F;
+  const std::int64_t k = in.back();
+  const std::int64_t n = out.back();
+  const std::int64_t m = element_count(in) / std::max<std::int64_t>(1, k);
+  const ValueId bias_id = node.input(2);
+  const Tensor* bias = bias_id == kNoValue ? nullptr : graph_.constant(bias_id);
+  if (bias_id != kNoValue && (bias == nullptr || (bias->elements() != n && bias->elements() != 1))) return false;
+  if (bias != nullptr && bias->elements() == n && n > 1 && bias->shape().back() != n) return false;  // a column
+
+  const Shape flat_in = {m, k};
+  const Shape flat_out = {m, n};
+  const Desc src_desc = kernels::plain_desc(flat_in);
+  const Desc dst_desc = kernels::plain_desc(flat_out);
+  const Desc user_weights({k, n}, kF32, transposed ? Dims{1, k} : Dims{n, 1});
+  const Desc any_weights({k, n}, kF32, dnnl::memory::format_tag::any);
+  const Desc bias_desc({1, n}, kF32, Dims{n, 1});
+
+  ValueId summand = kNoValue;
+  ValueId current = node.outputs[0];
+  for (const Node* member : chain) {
+    if (member->is("Add")) summand = member->inputs[0] == current ? member->inputs[1] : member->inputs[0];
+    current = member->outputs[0];
+  }
+  if (summand != kNoValue && !placed_[static_cast<std::size_t>(summand)]) return false;
+  const bool in_place = summand != kNoValue && at(summand).plain && dies_here(summand);
+  kernels::PostOps ops;
+  int summand_position = 0;
+  std::string names;
+  for (const Node* member : chain) {
+    names += "+" + member->op;
+    if (!member->is("Add")) {
+      for (const EltwiseOp& op : *eltwise_ops(graph_, *member)) ops.eltwise(op.algorithm, op.alpha, op.beta);
+    } else if (in_place) {
+      ops.sum();
+    } else {
+      summand_position = ops.size();
+      ops.binary(dnnl::algorithm::binary_add, dst_desc);
+    }
+  }
+  try {
+    const auto pd = kernels::matmul(src_desc, any_weights, bias != nullptr ? &bias_desc : nullptr, dst_desc, ops.attr());
+    const std::string implementation = pd.impl_info_str();
+    if (is_reference(implementation)) {
+      if (!chain.empty()) return false;
+      spdlog::warn("{}: oneDNN has only '{}' for this product; it will be slow", describe(graph_, node), implementation);
+    }
+    const Placed src = plain(node.inputs[0]);
+    const Placed beside = summand != kNoValue ? plain(summand) : Placed{};
+    Tensor scaled = *weight;
+    if (alpha != 1.0F) {
+      scaled = weight->clone();
+      for (std::int64_t i = 0; i < scaled.elements(); ++i) scaled.data<float>()[i] *= alpha;
+    }
+    const BufferId packed = add_constant(pd.weights_desc().get_size());
+    reorder_now(user_weights, scaled.raw(), pd.weights_desc(), program_.buffers.back().constant.get());
+    std::vector<Argument> arguments = {{DNNL_ARG_SRC, src_desc, src.buffer}, {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
+    if (bias != nullptr) {
+      const BufferId held = add_constant(static_cast<std::size_t>(n) * sizeof(float));
+      auto* to = reinterpret_cast<float*>(program_.buffers.back().constant.get());
+      for (std::int64_t i = 0; i < n; ++i) to[i] = beta * bias->data<float>()[bias->elements() == 1 ? 0 : i];
+      arguments.push_back({DNNL_ARG_BIAS, bias_desc, held});
+    }
+    const ValueId result = chain.empty() ? node.outputs[0] : chain.back()->outputs[0];
+    Placed placed;
+    if (in_place) {
+      placed = at(summand);
+      alias(result, placed);
+    } else {
+      placed = place_plain(result);
+      if (summand != kNoValue) {
+        arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(summand_position) | DNNL_ARG_SRC_1, dst_desc, beside.buffer});
+      }
+    }
+    arguments.push_back({DNNL_ARG_DST, dst_desc, placed.buffer});
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names, dnnl::matmul(pd), implementation,
+                  pd.scratchpad_desc(), std::move(arguments), m * n * k);
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+bool Lowering::lower_product(const Node& node) {
+  if (!all_float(node)) return false;
+  const Shape a = value(node.inputs[0]).shape();
+  const Shape b = value(node.inputs[1]).shape();
+  const Shape out = value(node.outputs[0]).shape();
+  if (a.size() < 2 || b.size() < 2 || out.size() > 6) return false;
+  const auto widened = [&](const Shape& shape) {
+    Shape wide(out.size() - shape.size(), 1);
+    wide.insert(wide.end(), shape.begin(), shape.end());
+    return kernels::plain_desc(wide);
+  };
+  try {
+    const auto pd = kernels::matmul(widened(a), widened(b), nullptr, kernels::plain_desc(out), kernels::PostOps().attr());
+    const std::string implementation = pd.impl_info_str();
+    if (is_reference(implementation)) return false;
+    const Placed src = plain(node.inputs[0]);
+    const Placed weights = plain(node.inputs[1]);
+    const Placed dst = place_plain(node.outputs[0]);
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::matmul(pd), implementation, pd.scratchpad_desc(),
+                  {{DNNL_ARG_SRC, widened(a), src.buffer}, {DNNL_ARG_WEIGHTS, widened(b), weights.buffer}, {DNNL_ARG_DST, kernels::plain_desc(out), dst.buffer}},
+                  element_count(out) * a.back());
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+}  // namespace disco

@@ -1,0 +1,60 @@
+// Pooling on oneDNN.
+
+#include "compile/lowering.h"
+
+namespace disco {
+
+using kernels::Desc;
+using kernels::Dims;
+
+bool Lowering::lower_pool(const Node& node) {
+  const bool global = node.is("GlobalAveragePool") || node.is("GlobalMaxPool");
+  bool spatial_mean = false;
+  if (node.is("ReduceMean") && is_float(node.inputs[0]) && node.int_or("keepdims", 1) == 1 && value(node.inputs[0]).shape().size() == 4) {
+    auto axes = node.ints_or("axes", {});
+    for (auto& axis : axes) axis = axis < 0 ? axis + 4 : axis;
+    spatial_mean = axes == std::vector<std::int64_t>{2, 3};
+  }
+  if (!global && !spatial_mean && !node.is("MaxPool") && !node.is("AveragePool")) return false;
+  if (node.outputs.size() != 1 || !all_float(node)) return false;
+  const Shape in = value(node.inputs[0]).shape();
+  const Shape out = value(node.outputs[0]).shape();
+  if (in.size() < 3 || in.size() > 5) return false;
+  const Shape spatial(in.begin() + 2, in.end());
+  const Shape kernel = global || spatial_mean ? spatial : node.ints_or("kernel_shape", spatial);
+  Node window_node = node;
+  if (global || spatial_mean) window_node.attributes.clear();
+  for (const std::int64_t dilation : window_node.ints_or("dilations", {})) {
+    if (dilation != 1) return false;
+  }
+  auto window = window_shape(window_node, in, out, kernel, false);
+  const bool average = node.is("AveragePool") || node.is("GlobalAveragePool") || spatial_mean;
+  const bool count_padding = node.is("AveragePool") && node.int_or("count_include_pad", 0) != 0;
+  for (std::size_t d = 0; d < kernel.size(); ++d) {
+    // A last window that starts in the padding, or that ceil_mode lets hang over, is counted otherwise by oneDNN.
+    if (window.pads_begin[d] >= kernel[d] || window.pads_end[d] >= kernel[d]) return false;
+    if (count_padding && node.int_or("ceil_mode", 0) != 0) return false;
+  }
+  const auto algorithm = !average        ? dnnl::algorithm::pooling_max
+                         : count_padding ? dnnl::algorithm::pooling_avg_include_padding
+                                         : dnnl::algorithm::pooling_avg_exclude_padding;
+  try {
+    const auto attempt = [&](const Desc& src_desc) {
+      return kernels::pooling(algorithm, src_desc, kernels::any_desc(out), window, Dims(kernel.begin(), kernel.end()), kernels::PostOps().attr());
+    };
+    auto pd = attempt(at(node.inputs[0]).desc);
+    if (is_reference(pd.impl_info_str())) {
+      using tag = dnnl::memory::format_tag;
+      if (in.size() == 4) pd = attempt({Dims(in.begin(), in.end()), dnnl::memory::data_type::f32, tag::nChw16c});
+    }
+    const Placed src = in_layout(node.inputs[0], pd.src_desc());
+    const Placed dst = place(node.outputs[0], pd.dst_desc());
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::pooling_forward(pd), pd.impl_info_str(),
+                  pd.scratchpad_desc(), {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_DST, pd.dst_desc(), dst.buffer}});
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+}  // namespace disco

@@ -1,0 +1,130 @@
+#pragma once
+// Private to compile: from a fused graph to steps. One method family a file: lower_*.cpp.
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "compile/fuse.h"
+#include "compile/program_impl.h"
+#include "kernels/channel_copy.h"
+
+namespace disco {
+
+/// A kernel made of a function over the workspace.
+class FunctionKernel : public Kernel {
+ public:
+  using Function = std::function<Status(Workspace::Impl&)>;
+  FunctionKernel(Function function, std::string implementation)
+      : function_(std::move(function)), implementation_(std::move(implementation)) {}
+  Status run(Workspace& workspace) const override { return function_(workspace.impl()); }
+  [[nodiscard]] std::string implementation() const override { return implementation_; }
+
+ private:
+  Function function_;
+  std::string implementation_;
+};
+
+/// One argument of a oneDNN primitive.
+struct Argument {
+  int name = 0;
+  kernels::Desc desc;
+  BufferId buffer = kNoBuffer;
+  std::size_t byte_offset = 0;
+};
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const CompileOptions& options, Program::Impl& program);
+  Status run();
+
+  // ---- what lower_*.cpp use ----
+  [[nodiscard]] const Graph& graph() const { return graph_; }
+  [[nodiscard]] const Value& value(ValueId id) const { return graph_.value(id); }
+  /// fp32, with a fixed shape and at least one element: what fast kernels take.
+  [[nodiscard]] bool is_float(ValueId id) const;
+  [[nodiscard]] bool all_float(const Node& node) const;
+
+  BufferId add_buffer(std::size_t bytes, Buffer::Kind kind = Buffer::Kind::Arena);
+  /// A constant of the program that the caller fills now.
+  BufferId add_constant(std::size_t bytes);
+  /// The constant behind a value, row-major, in a buffer of the program.
+  Placed constant(ValueId id);
+  /// A new buffer for a value, in the given layout.
+  Placed place(ValueId id, const kernels::Desc& desc);
+  Placed place_plain(ValueId id);
+  /// Declares that a value lies in another one's buffer (a reshape).
+  void alias(ValueId id, Placed placed);
+  /// Where a value lies, as its producer left it.
+  Placed at(ValueId id);
+  /// The same in this layout or row-major; adds a reorder where it lies otherwise, once.
+  Placed in_layout(ValueId id, const kernels::Desc& desc);
+  Placed plain(ValueId id);
+  /// Whether nothing reads the value's buffer after the node being lowered, so that it may be overwritten.
+  [[nodiscard]] bool dies_here(ValueId id);
+
+  void add_step(Step step, const std::vector<BufferId>& touched, BufferId wire = kNoBuffer);
+  void add_function(const Node& node, std::string implementation, const std::vector<BufferId>& touched,
+                    FunctionKernel::Function function);
+  void add_primitive(const std::string& name, const std::string& op, const dnnl::primitive& primitive,
+                     const std::string& implementation, const kernels::Desc& scratchpad, std::vector<Argument> arguments,
+                     std::int64_t macs = 0);
+
+ private:
+  void lower_node(const Node& node);
+  void lower_fallback(const Node& node);
+  void finish(const Node& node);
+
+  // Each returns false where it does not apply; nothing has been added then.
+  bool lower_linear(const Node& node, const std::vector<const Node*>& chain);   // lower_linear.cpp
+  bool lower_convolution(const Node& node, const std::vector<const Node*>& chain);
+  bool lower_constant_product(const Node& node, const std::vector<const Node*>& chain);
+  bool lower_product(const Node& node);
+  bool lower_pool(const Node& node);                                            // lower_pool.cpp
+  bool lower_unary(const Node& node);                                           // lower_elementwise.cpp
+  bool lower_binary(const Node& node);
+  bool lower_per_channel(const Node& node);
+  bool lower_norm(const Node& node);                                            // lower_norm.cpp
+  bool lower_movement(const Node& node);                                        // lower_movement.cpp
+  bool lower_resize(const Node& node);                                          // lower_resize.cpp
+  bool lower_send(const Node& node);                                            // lower_exchange.cpp
+  bool lower_receive(const Node& node);
+  bool lower_concat(const Node& node);
+  void prepare_concat(const Node& concat);
+  std::optional<kernels::Desc> wanted_by_convolution(ValueId id);
+
+  const Graph& graph_;
+  CompileOptions options_;
+  Program::Impl& program_;
+  std::vector<std::optional<Placed>> placed_;              // by value
+  std::map<ValueId, std::vector<Placed>> other_layouts_;   // made by reorders
+  std::vector<int> reads_;                                 // by value, not yet lowered
+  std::vector<int> pending_;                               // by buffer
+  std::vector<std::vector<std::int32_t>> readers_;
+  std::map<ValueId, std::pair<BufferId, Shape>> constants_;
+  std::map<const Node*, bool> prepared_concats_;
+  std::map<ValueId, std::pair<const Node*, std::int64_t>> inside_concat_;  // received values: their Concat, channel offset
+  std::size_t scratchpad_bytes_ = 0;
+};
+
+/// How oneDNN computes an activation: one or two eltwise operations in order.
+struct EltwiseOp {
+  dnnl::algorithm algorithm;
+  float alpha, beta;
+};
+[[nodiscard]] std::optional<std::vector<EltwiseOp>> eltwise_ops(const Graph& graph, const Node& node);
+
+/// Reorders `from` to `to`, now: for constants.
+void reorder_now(const kernels::Desc& from_desc, const void* from, const kernels::Desc& to_desc, void* to);
+
+/// A layout like `like`, for a value of this shape; row-major where there is none.
+[[nodiscard]] kernels::Desc same_format(const kernels::Desc& like, const Shape& shape);
+
+/// Strides, dilations and pads of a convolution or a pool, with auto_pad resolved.
+[[nodiscard]] kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out, const Shape& kernel,
+                                                     bool transposed);
+
+[[nodiscard]] bool is_reference(const std::string& implementation);
+
+}  // namespace disco

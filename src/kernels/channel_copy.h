@@ -1,0 +1,44 @@
+#pragma once
+// Packing, unpacking and copying of channels between layouts: one pass, whatever the two sides are.
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/dnnl_shim.h"
+
+namespace disco::kernels {
+
+/// A dense fp32 array seen as [outer][channel][inner]: element (n, c, s) lies at
+/// n * outer_stride + (c / block) * channel_stride + c % block + s * inner_stride.
+/// Row-major, channels-last and blocked (nChw8c, nChw16c) layouts are all of this form.
+struct ChannelView {
+  std::int64_t outer = 1, channels = 1, inner = 1;
+  std::int64_t outer_stride = 0, channel_stride = 0, inner_stride = 1;
+  std::int64_t block = 1;
+  std::int64_t padded_channels = 1;  ///< channels rounded up to whole blocks
+};
+
+/// Row-major, any axis.
+[[nodiscard]] ChannelView plain_view(const Shape& shape, int axis);
+/// False where the layout is not of this form for that axis.
+[[nodiscard]] bool view_of(const Desc& desc, int axis, ChannelView& view);
+
+/// Copies channels `from[k]` of src to channels `to[k]` of dst; outer and inner extents must agree.
+class ChannelCopy {
+ public:
+  ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from, const ChannelView& dst, std::vector<std::int32_t> to);
+  void run(const float* src, float* dst) const;
+
+ private:
+  /// A stretch of channels that advance by one on both sides without leaving a block.
+  struct Stretch {
+    std::int64_t src, dst, count;  // element offsets of the first channel
+  };
+  ChannelView src_, dst_;
+  std::vector<Stretch> stretches_;
+};
+
+/// Zeroes the channels that pad the last block: primitives multiply them by zero weights, and zero times NaN is NaN.
+void zero_padding(const ChannelView& view, float* data);
+
+}  // namespace disco::kernels

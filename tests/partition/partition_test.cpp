@@ -1,0 +1,388 @@
+// The sharded graph equals the unsplit one, whatever the model, the number of nodes and their shares.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "graph/onnx.h"
+#include "lockstep.h"
+#include "partition/cost.h"
+#include "partition/partition.h"
+#include "reference/specialise.h"
+
+namespace disco {
+namespace {
+
+namespace fs = std::filesystem;
+
+Tensor random_tensor(const Shape& shape, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal(0.0F, 1.0F);
+  Tensor tensor(DataType::Float32, shape);
+  for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
+  return tensor;
+}
+
+/// max |a - b| / max |a|, over all outputs.
+double relative_error(const NamedTensors& want, const NamedTensors& got) {
+  double worst = 0.0;
+  for (const auto& [name, tensor] : want) {
+    const auto found = got.find(name);
+    if (found == got.end() || found->second.shape() != tensor.shape()) return INFINITY;
+    if (tensor.type() != DataType::Float32) {
+      worst = std::max(worst, std::memcmp(tensor.raw(), found->second.raw(), tensor.bytes()) == 0 ? 0.0 : 1.0);
+      continue;
+    }
+    double difference = 0.0;
+    double scale = 1e-30;
+    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+      const double a = tensor.data<float>()[i];
+      const double b = found->second.data<float>()[i];
+      difference = std::max(difference, std::isnan(b) ? INFINITY : std::abs(a - b));
+      scale = std::max(scale, std::abs(a));
+    }
+    worst = std::max(worst, difference / scale);
+  }
+  return worst;
+}
+
+fs::path shared_folder() {
+  if (const char* given = std::getenv("DISCO_SHARED")) return given;
+  return fs::path(DISCO_SOURCE_DIR) / ".." / "shared";
+}
+
+/// Small operator graphs, each aimed at one rule. Written as a list of nodes over one input "x".
+class GraphOf {
+ public:
+  explicit GraphOf(const Shape& input) : last_(graph.add_value("x", DataType::Float32)) {
+    graph.value(last_).set_shape(input);
+    graph.inputs.push_back(last_);
+  }
+  GraphOf& weighted(const std::string& op, const Shape& weight, std::map<std::string, Attribute, std::less<>> attributes = {},
+                    std::int64_t bias = 0) {
+    std::vector<ValueId> inputs = {last_, graph.add_constant(op + "_w", random_tensor(weight, seed_++))};
+    if (bias > 0) inputs.push_back(graph.add_constant(op + "_b", random_tensor({bias}, seed_++)));
+    return node(op, std::move(inputs), std::move(attributes));
+  }
+  GraphOf& unary(const std::string& op, std::map<std::string, Attribute, std::less<>> attributes = {}) {
+    return node(op, {last_}, std::move(attributes));
+  }
+  GraphOf& with_ints(const std::string& op, std::vector<std::vector<std::int64_t>> lists,
+                     std::map<std::string, Attribute, std::less<>> attributes = {}) {
+    std::vector<ValueId> inputs = {last_};
+    for (const auto& list : lists) {
+      inputs.push_back(graph.add_constant(op + "_i", Tensor::of<std::int64_t>({static_cast<std::int64_t>(list.size())}, list)));
+    }
+    return node(op, std::move(inputs), std::move(attributes));
+  }
+  GraphOf& node(const std::string& op, std::vector<ValueId> inputs, std::map<std::string, Attribute, std::less<>> attributes = {},
+                int outputs = 1) {
+    Node made;
+    made.op = op;
+    made.inputs = std::move(inputs);
+    for (int o = 0; o < outputs; ++o) made.outputs.push_back(graph.add_value(op, DataType::Undefined));
+    made.attributes = std::move(attributes);
+    last_ = made.outputs[0];
+    graph.nodes.push_back(std::move(made));
+    return *this;
+  }
+  [[nodiscard]] ValueId last() const { return last_; }
+  Graph done() {
+    graph.outputs.push_back(last_);
+    return graph;
+  }
+  Graph graph;
+
+ private:
+  ValueId last_;
+  unsigned seed_ = 1;
+};
+
+using Ints = std::vector<std::int64_t>;
+
+struct Case {
+  std::string name;
+  Graph graph;
+};
+
+GraphOf conv_trunk(std::int64_t channels = 12) {
+  GraphOf g({2, 3, 6, 5});
+  g.weighted("Conv", {channels, 3, 3, 3}, {{"pads", Ints{1, 1, 1, 1}}}, channels);
+  return g;
+}
+
+GraphOf token_trunk(std::int64_t features = 12) {
+  GraphOf g({2, 5, 7});
+  g.weighted("MatMul", {7, features});
+  return g;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> list;
+  const auto add = [&](std::string name, GraphOf& g) { list.push_back({std::move(name), g.done()}); };
+  {
+    GraphOf g = conv_trunk();
+    g.unary("Relu").weighted("Conv", {9, 12, 1, 1}, {}, 9);
+    add("conv_conv", g);
+  }
+  {
+    GraphOf g = conv_trunk();
+    const ValueId trunk = g.last();
+    g.weighted("Conv", {12, 1, 3, 3}, {{"group", std::int64_t{12}}, {"pads", Ints{1, 1, 1, 1}}}, 12);
+    g.node("Add", {g.last(), trunk}).weighted("Conv", {24, 2, 1, 1}, {{"group", std::int64_t{6}}}, 24);
+    g.weighted("ConvTranspose", {24, 2, 2, 2}, {{"group", std::int64_t{3}}, {"strides", Ints{2, 2}}}, 6);
+    g.weighted("ConvTranspose", {6, 5, 2, 2}, {{"strides", Ints{2, 2}}}, 5);
+    add("grouped_depthwise_transposed", g);
+  }
+  {
+    GraphOf g = conv_trunk();
+    const ValueId trunk = g.last();
+    g.unary("GlobalAveragePool").weighted("Conv", {4, 12, 1, 1}, {}, 4).unary("Relu").weighted("Conv", {12, 4, 1, 1}, {}, 12);
+    g.unary("Sigmoid");
+    g.node("Mul", {trunk, g.last()}).unary("GlobalAveragePool").unary("Flatten").weighted("Gemm", {12, 10}, {}, 10);
+    add("squeeze_excite", g);
+  }
+  {
+    GraphOf g = conv_trunk();
+    g.unary("Flatten").weighted("Gemm", {11, 360}, {{"transB", std::int64_t{1}}, {"alpha", 0.5F}, {"beta", 2.0F}}, 11);
+    g.unary("Softmax", {{"axis", std::int64_t{-1}}});
+    add("flatten_gemm_softmax", g);
+  }
+  {
+    GraphOf g = conv_trunk();
+    const ValueId trunk = g.last();
+    g.with_ints("Slice", {{0, 0}, {6, 5}, {2, 3}, {2, 2}});
+    g.with_ints("Pad", {{0, 3, 0, 0, 0, 5, 0, 0}}).weighted("Conv", {20, 20, 1, 1});
+    g.node("Concat", {g.last(), g.last()}, {{"axis", std::int64_t{1}}});
+    g.with_ints("Slice", {{30}, {2}, {1}, {-3}}).unary("LRN", {{"size", std::int64_t{3}}});
+    (void)trunk;
+    add("slice_pad_concat_reverse_lrn", g);
+  }
+  {
+    GraphOf g = conv_trunk(16);
+    g.with_ints("Gather", {{3, 1, 15, 8, 0, 2, 7, 7}}, {{"axis", std::int64_t{1}}});
+    g.unary("DepthToSpace", {{"blocksize", std::int64_t{2}}}).weighted("Conv", {8, 2, 3, 3});
+    g.unary("DepthToSpace", {{"blocksize", std::int64_t{2}}, {"mode", std::string("CRD")}});
+    g.unary("SpaceToDepth", {{"blocksize", std::int64_t{2}}}).unary("LogSoftmax", {{"axis", std::int64_t{1}}});
+    add("gather_depth_to_space", g);
+  }
+  {
+    GraphOf g = conv_trunk(16);
+    g.with_ints("Split", {{5, 11}}, {{"axis", std::int64_t{1}}});
+    g.graph.nodes.back().outputs.push_back(g.graph.add_value("second", DataType::Undefined));
+    const ValueId first = g.graph.nodes.back().outputs[0];
+    const ValueId second = g.graph.nodes.back().outputs[1];
+    g.node("Concat", {second, first, second}, {{"axis", std::int64_t{1}}}).weighted("Conv", {7, 27, 1, 1}, {}, 7);
+    g.unary("ReduceMean", {{"axes", Ints{1}}});
+    add("split_concat_mean_over_channels", g);
+  }
+  {
+    GraphOf g = conv_trunk(16);
+    // Group normalisation as exporters write it.
+    g.with_ints("Reshape", {{2, 4, -1}});
+    std::vector<ValueId> inputs = {g.last(), g.graph.add_constant("s", random_tensor({4}, 5)), g.graph.add_constant("b", random_tensor({4}, 6))};
+    g.node("InstanceNormalization", inputs).with_ints("Reshape", {{2, 16, 6, 5}});
+    g.node("Mul", {g.last(), g.graph.add_constant("gs", random_tensor({16, 1, 1}, 7))});
+    g.with_ints("Reshape", {{2, 2, 8, 6, 5}}).unary("Transpose", {{"perm", Ints{0, 2, 1, 3, 4}}}).with_ints("Reshape", {{2, 16, 6, 5}});
+    g.weighted("Conv", {5, 16, 1, 1});
+    add("group_norm_shuffle", g);
+  }
+  for (const std::int64_t heads : {2, 3, 6}) {
+    GraphOf g = token_trunk(12);
+    const ValueId trunk = g.last();
+    std::vector<ValueId> norm = {trunk, g.graph.add_constant("ln_s", random_tensor({12}, 11)), g.graph.add_constant("ln_b", random_tensor({12}, 12))};
+    g.node("LayerNormalization", norm, {{"axis", std::int64_t{-1}}}).weighted("MatMul", {12, 36});
+    g.node("Add", {g.last(), g.graph.add_constant("qkv_b", random_tensor({36}, 13))});
+    g.with_ints("Reshape", {{2, 5, 3, heads, 12 / heads}}).unary("Transpose", {{"perm", Ints{2, 0, 3, 1, 4}}});
+    const ValueId qkv = g.last();
+    const auto part = [&](std::int64_t index) {
+      g.node("Gather", {qkv, g.graph.add_constant("i", Tensor::scalar<std::int64_t>(index))}, {{"axis", std::int64_t{0}}});
+      return g.last();
+    };
+    const ValueId q = part(0);
+    const ValueId k = part(1);
+    const ValueId v = part(2);
+    g.node("Transpose", {k}, {{"perm", Ints{0, 1, 3, 2}}});
+    g.node("MatMul", {q, g.last()}).unary("Softmax", {{"axis", std::int64_t{-1}}});
+    g.node("MatMul", {g.last(), v}).unary("Transpose", {{"perm", Ints{0, 2, 1, 3}}}).with_ints("Reshape", {{2, 5, 12}});
+    g.weighted("MatMul", {12, 12});
+    g.node("Add", {g.last(), trunk});
+    add("attention_" + std::to_string(heads), g);
+  }
+  {
+    GraphOf g = token_trunk(12);
+    // Attention over channels: the contraction itself is sharded.
+    const ValueId x = g.last();
+    g.unary("Transpose", {{"perm", Ints{0, 2, 1}}});
+    const ValueId y = g.last();
+    g.node("MatMul", {x, y});
+    const ValueId gram = g.last();
+    g.node("MatMul", {gram, x}).unary("ReduceL2", {{"axes", Ints{2}}, {"keepdims", std::int64_t{0}}});
+    add("gram_partial_sums", g);
+  }
+  {
+    GraphOf g = conv_trunk(6);
+    g.node("Resize", {g.last(), kNoValue, g.graph.add_constant("scales", Tensor::of<float>({4}, std::vector<float>{1, 1, 2, 2}))}, {{"mode", std::string("linear")}});
+    g.node("Resize", {g.last(), kNoValue, kNoValue, g.graph.add_constant("sizes", Tensor::of<std::int64_t>({4}, Ints{2, 6, 7, 9}))});
+    g.unary("MaxPool", {{"kernel_shape", Ints{2, 2}}}).unary("Transpose", {{"perm", Ints{0, 2, 3, 1}}}).with_ints("Reshape", {{2, -1, 2}});
+    g.unary("ArgMax", {{"axis", std::int64_t{-1}}});
+    add("resize_detection_head", g);
+  }
+  {
+    GraphOf g = token_trunk(12);
+    g.unary("ReduceMax", {{"axes", Ints{2}}, {"keepdims", std::int64_t{1}}});
+    const ValueId top = g.last();
+    g.node("Sub", {g.graph.nodes[0].outputs[0], top});
+    g.with_ints("Unsqueeze", {{1}}).with_ints("Expand", {{2, 3, 5, 12}}).with_ints("Tile", {{1, 1, 2, 1}}).with_ints("Squeeze", {{}});
+    g.graph.nodes.back().inputs.resize(1);
+    add("broadcast_back", g);
+  }
+  return list;
+}
+
+struct Setting {
+  int nodes;
+  std::vector<double> shares;
+};
+
+std::vector<Setting> settings() {
+  return {{1, {}}, {2, {}}, {3, {}}, {4, {}}, {5, {}}, {2, {3, 1}}, {3, {1, 5, 2}}};
+}
+
+void expect_equal(const std::string& name, const Graph& graph, const Setting& setting, double tolerance = 1e-5) {
+  const std::string where = fmt::format("{} nodes={} shares={}", name, setting.nodes, setting.shares.size());
+  auto partition = partition_channels(graph, {setting.nodes, setting.shares});
+  ASSERT_TRUE(partition) << where << ": " << partition.error().message;
+  auto shards = make_shards(graph, *partition);
+  ASSERT_TRUE(shards) << where << ": " << shards.error().message;
+  NamedTensors inputs;
+  for (const ValueId id : graph.inputs) inputs[graph.value(id).name] = random_tensor(graph.value(id).shape(), 99);
+  auto want = reference::run(graph, inputs);
+  ASSERT_TRUE(want) << where << ": " << want.error().message;
+  auto got = testing::run_lockstep(*shards, inputs);
+  ASSERT_TRUE(got) << where << ": " << got.error().message;
+  EXPECT_LE(relative_error(*want, got->outputs), tolerance) << where;
+
+  // The table's bytes are those that travelled.
+  auto plan = plan_split(graph, *partition);
+  ASSERT_TRUE(plan) << where << ": " << plan.error().message;
+  const CostTable costs = cost_table(graph, *plan, *shards);
+  for (std::size_t r = 0; r < shards->size(); ++r) {
+    EXPECT_EQ(costs.nodes[r].bytes_sent, got->bytes_sent[r]) << where << " rank " << r;
+    std::int64_t by_layer = 0;
+    for (const LayerCost& layer : costs.layers) by_layer += layer.nodes[r].bytes_sent;
+    EXPECT_EQ(by_layer, got->bytes_sent[r]) << where << " rank " << r << ": layers do not add up";
+  }
+
+  // What the artifact's metadata keeps is enough to make the same shards.
+  auto reread = partition_from_json(to_json(*partition));
+  ASSERT_TRUE(reread) << where << ": " << reread.error().message;
+  auto again = make_shards(graph, *reread);
+  ASSERT_TRUE(again) << where << ": " << again.error().message;
+  auto same = testing::run_lockstep(*again, inputs);
+  ASSERT_TRUE(same) << where << ": " << same.error().message;
+  EXPECT_EQ(relative_error(got->outputs, same->outputs), 0.0) << where;
+}
+
+TEST(Sharded, EqualsUnsplitRuleByRule) {
+  for (const Case& c : cases()) {
+    auto graph = specialise(c.graph, {});
+    ASSERT_TRUE(graph) << c.name << ": " << graph.error().message;
+    for (const Setting& setting : settings()) expect_equal(c.name, *graph, setting);
+  }
+}
+
+TEST(Sharded, NothingSplittableFallsBackToReplicated) {
+  for (const Case& c : cases()) {
+    auto graph = specialise(c.graph, {});
+    ASSERT_TRUE(graph) << c.name;
+    const Layouts layouts = infer_layouts(*graph, {});
+    for (std::size_t n = 0; n < layouts.rules.size(); ++n) {
+      const Node& node = graph->nodes[n];
+      // ArgMax over the channels is the one that needs them all in one place.
+      EXPECT_TRUE(layouts.rules[n].reason.empty() || node.is("ArgMax"))
+          << c.name << ": " << describe(*graph, node) << " is replicated: " << layouts.rules[n].reason;
+    }
+  }
+}
+
+TEST(Sharded, EqualsUnsplitOnPretrainedModels) {
+  const fs::path models = shared_folder() / "data" / "models";
+  if (!fs::exists(models)) GTEST_SKIP() << "no pretrained models at " << models << "; set DISCO_SHARED";
+  // The whole sweep over all models runs on the compiled programs; the evaluator here is slow, so small ones are taken.
+  for (const std::string name : {"cifar10_resnet20_bn", "cifar10_resnet20_folded", "face_ssd_rfb320"}) {
+    auto model = load_onnx(models / (name + ".onnx"));
+    ASSERT_TRUE(model) << name << ": " << model.error().message;
+    auto graph = specialise(*model, {});
+    ASSERT_TRUE(graph) << name << ": " << graph.error().message;
+    for (const Setting& setting : {Setting{3, {}}, Setting{2, {3, 1}}}) expect_equal(name, *graph, setting, 1e-4);
+  }
+}
+
+TEST(Partition, BadOptionsGetOneLine) {
+  GraphOf g = conv_trunk();
+  auto graph = specialise(g.done(), {});
+  ASSERT_TRUE(graph);
+  const auto code = [&](PartitionOptions options) {
+    auto result = partition_channels(*graph, options);
+    EXPECT_FALSE(result);
+    EXPECT_EQ(result.error().message.find('\n'), std::string::npos);
+    return result.error().code;
+  };
+  EXPECT_EQ(code({0, {}}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code({65, {}}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code({13, {}}), ErrorCode::InvalidArgument);  // more nodes than channels
+  EXPECT_EQ(code({2, {1}}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code({2, {1, -1}}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code({2, {1, 1000}}), ErrorCode::InvalidArgument);  // a node without any channel
+}
+
+TEST(Partition, HostileMetadataIsRefused) {
+  for (const std::string text :
+       {"", "{", "[]", "{\"version\":1}", R"({"version":99,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{}})",
+        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[7,3]]},"keep":{}})",
+        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[0,99999999999]]},"keep":{}})",
+        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{"x":[{"from":0,"to":1,"channels":"5-2"}]}})"}) {
+    EXPECT_FALSE(partition_from_json(text)) << text;
+  }
+}
+
+TEST(Partition, SparseKeepSetsEqualPrunedWeights) {
+  // Zero the weights of the channels that are not kept: the sparse exchange must equal the pruned model.
+  GraphOf g = conv_trunk(12);
+  g.unary("Relu").weighted("Conv", {10, 12, 1, 1}, {}, 10);
+  auto graph = specialise(g.done(), {});
+  ASSERT_TRUE(graph);
+  auto partition = partition_channels(*graph, {2, {}});
+  ASSERT_TRUE(partition);
+  Graph pruned = *graph;
+  std::string value;
+  for (Node& node : pruned.nodes) {
+    if (!node.is("Conv") || pruned.value(node.inputs[0]).name == "x") continue;
+    value = pruned.value(node.inputs[0]).name;
+    Tensor weight = pruned.constant(node.inputs[1])->clone();
+    for (std::int64_t o = 0; o < 10; ++o) {
+      for (std::int64_t c = 0; c < 12; ++c) {
+        const bool off_diagonal = (o < 5) != (c < 6);
+        if (off_diagonal && c != 2 && c != 9) weight.data<float>()[o * 12 + c] = 0.0F;
+      }
+    }
+    pruned.value(node.inputs[1]).constant = weight;
+  }
+  partition->keep[value] = {{{0, 1}, {2}}, {{1, 0}, {9}}};
+  const NamedTensors inputs = {{"x", random_tensor({2, 3, 6, 5}, 4)}};
+  auto want = reference::run(pruned, inputs);
+  auto shards = make_shards(pruned, *partition);
+  ASSERT_TRUE(want && shards);
+  auto got = testing::run_lockstep(*shards, inputs);
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_LE(relative_error(*want, got->outputs), 1e-5);
+  EXPECT_EQ(got->bytes_sent[0], 2 * 1 * 30 * 4);                    // one channel of two images
+  EXPECT_EQ(got->bytes_sent[1], 2 * 1 * 30 * 4 + 2 * 5 * 30 * 4);  // and the output's five to rank 0
+}
+
+}  // namespace
+}  // namespace disco
