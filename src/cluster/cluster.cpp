@@ -15,7 +15,21 @@ NamedTensors Cluster::inputs_of(std::size_t rank, const NamedTensors& inputs) co
   return mine;
 }
 
-Status Cluster::check_inputs(const NamedTensors& inputs) const {
+std::string Cluster::describe(std::size_t rank) const {
+  return fmt::format("node {} ({})", rank, nodes_[rank].label);
+}
+
+Error Cluster::said_by(std::size_t rank, const Error& word) const {
+  // A complaint about another node begins with that one's name, which is what people look for first.
+  return word.message.starts_with("node ") ? error(word.code, "{} (says node {})", word.message, rank)
+                                           : in_context(describe(rank), word);
+}
+
+Status Cluster::check(const NamedTensors& inputs, const RunOptions& options) const {
+  if (options.deadline <= std::chrono::milliseconds(0) || options.deadline > std::chrono::hours(24)) {
+    return error(ErrorCode::InvalidArgument, "a deadline of {} ms; choose one from 1 ms to 24 h",
+                 options.deadline.count());
+  }
   std::set<std::string> names;
   for (const NodeInfo& node : nodes_) {
     names.insert(node.inputs.begin(), node.inputs.end());

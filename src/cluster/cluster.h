@@ -47,7 +47,7 @@ struct ClusterOptions {
 };
 
 struct RunOptions {
-  std::chrono::milliseconds deadline{30'000};
+  std::chrono::milliseconds deadline{30'000};  ///< of the whole run; at most a day
   bool trace = false;
 };
 
@@ -110,8 +110,13 @@ class Cluster {
  protected:
   /// The inputs that rank `rank` reads.
   [[nodiscard]] NamedTensors inputs_of(std::size_t rank, const NamedTensors& inputs) const;
-  /// NotFound or InvalidArgument where `inputs` are not exactly what the shards read.
-  [[nodiscard]] Status check_inputs(const NamedTensors& inputs) const;
+  /// NotFound or InvalidArgument where `inputs` are not exactly what the shards read, or the deadline cannot
+  /// be one.
+  [[nodiscard]] Status check(const NamedTensors& inputs, const RunOptions& options) const;
+  /// "node 2 (10.0.0.7:7001)".
+  [[nodiscard]] std::string describe(std::size_t rank) const;
+  /// What a node reported, with its name.
+  [[nodiscard]] Error said_by(std::size_t rank, const Error& word) const;
 
   std::vector<NodeInfo> nodes_;
 };

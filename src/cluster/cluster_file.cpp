@@ -31,7 +31,10 @@ Result<NodeConfig> read_node(const std::filesystem::path& path, const toml::tabl
       const bool known = key == "address" || key == "name" || key == "share" || key == "threads";
       return at_line(
           path, value.source(),
-          known ? fmt::format("'{}' is not of the right type or out of range; see docs/cluster.md", key.str())
+          known ? fmt::format(
+                      "'{}' cannot be that; address and name are texts, share a positive number, threads "
+                      "a number from 0 to 1024",
+                      key.str())
                 : fmt::format("a node has no '{}'; known are address, name, share and threads", key.str()));
     }
   }

@@ -81,8 +81,7 @@ std::vector<ZmqFrame> encode(Message message) {
 }
 
 Result<Message> decode(std::vector<ZmqFrame> frames) {
-  constexpr std::size_t kMaxHeadBytes = std::size_t{64} << 20;
-  if (frames.empty() || frames[0].bytes().size() > kMaxHeadBytes) {
+  if (frames.empty()) {
     return malformed("no head");
   }
   const std::string text = frames[0].text();

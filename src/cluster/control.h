@@ -17,6 +17,8 @@ namespace disco::control {
 inline constexpr int kVersion = 1;
 /// Binary parts of more bytes are split, so that heartbeats get through between them on slow links.
 inline constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
+/// The largest part that is accepted; a longer one ends the connection.
+inline constexpr std::int64_t kMaxPartBytes = std::int64_t{64} << 20;
 /// The largest shard that travels as a message.
 inline constexpr std::size_t kMaxShardBytes = 1'900'000'000;
 

@@ -45,7 +45,7 @@ class InprocCluster final : public Cluster {
     if (workers_.empty()) {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
-    DISCO_CHECK(check_inputs(inputs));
+    DISCO_CHECK(check(inputs, options));
     const std::size_t ranks = workers_.size();
     if (mesh_.empty()) {
       mesh_ = InprocMesh::create(static_cast<int>(ranks));
@@ -81,7 +81,7 @@ class InprocCluster final : public Cluster {
     }
     if (first_failed) {
       mesh_.clear();
-      return in_context(fmt::format("node {}", *first_failed), results[*first_failed]->error());
+      return said_by(*first_failed, results[*first_failed]->error());
     }
     RunResult all;
     for (std::size_t rank = 0; rank < ranks; ++rank) {

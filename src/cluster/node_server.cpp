@@ -163,6 +163,7 @@ class Server {
   Status serve() {
     ZmqSocketOptions socket_options;
     socket_options.heartbeat_timeout = std::chrono::seconds(10);
+    socket_options.max_message_bytes = control::kMaxPartBytes;
     DISCO_TRY(socket_, ZmqSocket::open(context_, ZMQ_ROUTER, socket_options));
     DISCO_TRY(const std::string address, socket_.bind(options_.listen));
     if (options_.parent_fd >= 0) {

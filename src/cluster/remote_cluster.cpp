@@ -60,6 +60,7 @@ class RemoteCluster final : public Cluster {
     options_ = options;
     ZmqSocketOptions socket_options;
     socket_options.heartbeat_timeout = std::chrono::seconds(10);
+    socket_options.max_message_bytes = control::kMaxPartBytes;
     socket_options.linger = milliseconds(200);
     for (std::size_t rank = 0; rank < configs.size(); ++rank) {
       const NodeConfig& config = configs[rank];
@@ -90,7 +91,7 @@ class RemoteCluster final : public Cluster {
     if (links_.empty()) {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
-    DISCO_CHECK(check_inputs(inputs));
+    DISCO_CHECK(check(inputs, options));
     if (!joined_) {
       DISCO_CHECK(join());
     }
@@ -102,7 +103,7 @@ class RemoteCluster final : public Cluster {
     const auto fill = [&](std::size_t rank, Message& message) {
       message.head["request"] = request;
       message.head["trace"] = options.trace ? 1 : 0;
-      message.head["deadline_ms"] = std::max<std::int64_t>(0, options.deadline.count());
+      message.head["deadline_ms"] = options.deadline.count();
       control::put_tensors(message, "inputs", inputs_of(rank, inputs));
       return Status();
     };
@@ -410,15 +411,12 @@ class RemoteCluster final : public Cluster {
       for (const std::size_t quiet : silent) {
         const Error& word = *links_[rank].fault;
         if (word.message.starts_with(describe(quiet))) {
-          return error(word.code, "{} (says node {}){}", word.message, rank, fate(quiet));
+          return error(word.code, "{}{}", said_by(rank, word).message, fate(quiet));
         }
       }
     }
     if (!complaints.empty()) {
-      const Error& word = *links_[complaints.front()].fault;
-      return word.message.starts_with("node ")
-                 ? error(word.code, "{} (says node {})", word.message, complaints.front())
-                 : in_context(describe(complaints.front()), word);
+      return said_by(complaints.front(), *links_[complaints.front()].fault);
     }
     for (const std::size_t rank : silent) {
       if (links_[rank].fault) {
