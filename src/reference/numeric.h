@@ -39,7 +39,7 @@ void convert(const Tensor& tensor, std::int64_t begin, std::int64_t count, doubl
                                    std::initializer_list<std::size_t> positions);
 
 /// Results beyond this many elements are refused, so that a broken model can't ask for all memory.
-inline constexpr std::int64_t kMaxResult = std::int64_t{1} << 30;
+inline constexpr std::int64_t kMaxResult = std::int64_t{1} << 28;
 /// ShapeMismatch for a negative extent or for more than kMaxResult.
 [[nodiscard]] Status check_extents(const Node& node, const Shape& shape);
 
