@@ -189,6 +189,7 @@ bool needs_ranks(std::string_view op, int opset) {
   static constexpr std::array<std::string_view, 3> kOlder = {"Softmax", "LogSoftmax", "Hardmax"};
   static constexpr std::array<std::string_view, 8> kNewer = {
       "Pad", "Split", "Resize", "GroupNormalization", "Gelu", "RMSNormalization", "Mish", "Swish"};
+  if (opset < 7) return find_older_rule(op) != nullptr;
   if (opset < 11 && (op == "Clip" || op == "Pad")) return true;
   if (opset < 13) return std::ranges::find(kOlder, op) != kOlder.end();
   return opset > kOpset && std::ranges::find(kNewer, op) != kNewer.end();

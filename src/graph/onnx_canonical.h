@@ -1,5 +1,5 @@
 #pragma once
-// Brings nodes of opset 7 to 24 to their form of opset 17. Private to src/graph.
+// Brings nodes of opset 6 to 24 to their form of opset 17. Private to src/graph.
 
 #include <initializer_list>
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace disco {
 
-/// The oldest opset with today's broadcasting, and the newest one whose changes are known here.
-inline constexpr int kOldestOpset = 7;
+/// The opsets whose changes are known here.
+inline constexpr int kOldestOpset = 6;
 inline constexpr int kNewestOpset = 24;
 
 /// Appends `node`, which is written for `opset`, to the graph in its form of opset 17: one node, or a few

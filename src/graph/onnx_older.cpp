@@ -1,14 +1,52 @@
-// Operators whose form changed on the way from opset 7 to 17, one rule each. Source: ONNX's Changelog.md.
+// Operators whose form changed on the way from opset 6 to 17, one rule each. Source: ONNX's Changelog.md.
 
-#include <algorithm>
-#include <limits>
 #include <map>
+#include <numeric>
 
 #include "graph/onnx_canonical.h"
 
 namespace disco {
 
 namespace {
+
+/// B's axes are A's from `axis` on; axes of extent 1 behind them let opset 7's broadcasting say the same.
+Status align_from(Lowering& lowering, std::int64_t axis) {
+  DISCO_TRY(const std::int64_t rank, lowering.rank(0));
+  DISCO_TRY(const std::int64_t small, lowering.rank(1));
+  if (axis < 0) axis += rank;
+  const std::int64_t trailing = rank - axis - small;
+  if (axis < 0 || trailing < 0) return lowering.invalid(fmt::format("axis {} does not fit", axis));
+  if (trailing == 0) return {};
+  std::vector<std::int64_t> axes(static_cast<std::size_t>(trailing));
+  std::iota(axes.begin(), axes.end(), small);
+  lowering.set_input(1, lowering.emit("Unsqueeze", {lowering.node.inputs[1], lowering.int64s("axes", axes)}));
+  return {};
+}
+
+/// Opset 6 broadcast only when told, and along the axis it was told.
+Result<Lowered> lower_binary(Lowering& lowering) {
+  if (lowering.opset >= 7) return Lowered::Append;
+  if (lowering.node.int_or("broadcast", 0) != 0 && lowering.node.has("axis")) {
+    DISCO_CHECK(align_from(lowering, lowering.node.int_or("axis", 0)));
+  }
+  lowering.drop("broadcast");
+  lowering.drop("axis");
+  return Lowered::Append;
+}
+
+Result<Lowered> lower_gemm(Lowering& lowering) {
+  if (lowering.opset < 7) lowering.drop("broadcast");
+  return Lowered::Append;
+}
+
+/// Opset 6 knew one slope, or one a channel.
+Result<Lowered> lower_prelu(Lowering& lowering) {
+  if (lowering.opset >= 7) return Lowered::Append;
+  DISCO_TRY(const std::int64_t small, lowering.rank(1));
+  const auto& dims = lowering.graph.value(lowering.node.inputs[1]).dims;
+  if (small == 1 && (*dims)[0].extent != 1) DISCO_CHECK(align_from(lowering, 1));
+  return Lowered::Append;
+}
 
 Result<Lowered> axes_to_input(Lowering& lowering) {
   if (lowering.opset < 13) lowering.ints_to_input("axes", 1);
@@ -48,6 +86,7 @@ Result<Lowered> lower_batch_normalisation(Lowering& lowering) {
   Node& node = lowering.node;
   if (node.int_or("spatial", 1) == 0) return lowering.unsupported("spatial=0 is not supported");
   lowering.drop("spatial");
+  lowering.drop("is_test");  // opset 6
   // Constants of training would have no consumer; a consumer of theirs has no producer, and the reader says
   // so.
   node.outputs.resize(1);
@@ -56,6 +95,7 @@ Result<Lowered> lower_batch_normalisation(Lowering& lowering) {
 
 Result<Lowered> lower_dropout(Lowering& lowering) {
   if (lowering.opset < 12) lowering.drop("ratio");  // matters to training only
+  lowering.drop("is_test");
   return Lowered::Append;
 }
 
@@ -143,12 +183,23 @@ Result<Lowered> lower_upsample(Lowering& lowering) {
 
 Rule find_older_rule(std::string_view op) {
   static const std::map<std::string_view, Rule> rules = {
+      {"Add", lower_binary},
+      {"And", lower_binary},
       {"BatchNormalization", lower_batch_normalisation},
       {"Clip", lower_clip},
+      {"Div", lower_binary},
       {"Dropout", lower_dropout},
+      {"Equal", lower_binary},
+      {"Gemm", lower_gemm},
+      {"Greater", lower_binary},
       {"Hardmax", lower_softmax},
+      {"Less", lower_binary},
       {"LogSoftmax", lower_softmax},
+      {"Mul", lower_binary},
+      {"Or", lower_binary},
+      {"PRelu", lower_prelu},
       {"Pad", lower_pad},
+      {"Pow", lower_binary},
       {"ReduceSum", axes_to_input},
       {"Resize", lower_resize},
       {"RoiAlign", lower_roi_align},
@@ -156,10 +207,12 @@ Rule find_older_rule(std::string_view op) {
       {"Slice", lower_slice},
       {"Softmax", lower_softmax},
       {"Split", lower_split},
+      {"Sub", lower_binary},
       {"Squeeze", axes_to_input},
       {"TopK", lower_top_k},
       {"Unsqueeze", axes_to_input},
       {"Upsample", lower_upsample},
+      {"Xor", lower_binary},
   };
   const auto found = rules.find(op);
   return found == rules.end() ? nullptr : found->second;

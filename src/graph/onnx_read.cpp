@@ -475,7 +475,7 @@ bool any_needs_ranks(const onnx::GraphProto& graph, int opset) {
   return false;
 }
 
-/// The opset of the ONNX domain; Unsupported outside [7, 24], InvalidModel where there is none.
+/// The opset of the ONNX domain; Unsupported outside [6, 24], InvalidModel where there is none.
 Result<int> opset_of(const onnx::ModelProto& model) {
   std::int64_t opset = 0;
   for (const auto& import : model.opset_import()) {
@@ -545,6 +545,19 @@ Result<Graph> parse_onnx(std::span<const std::byte> bytes, const std::filesystem
   } catch (const std::bad_alloc&) {
     return error(ErrorCode::InvalidModel, "the model needs more memory than there is");
   }
+}
+
+Result<std::pair<std::string, Tensor>> parse_tensor(std::span<const std::byte> bytes) {
+  onnx::TensorProto proto;
+  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
+      !proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return error(ErrorCode::InvalidModel, "not an ONNX tensor, or truncated ({} bytes)", bytes.size());
+  }
+  if (proto.data_location() == onnx::TensorProto::EXTERNAL) {
+    return error(ErrorCode::Unsupported, "tensor '{}' keeps its data in another file", proto.name());
+  }
+  DISCO_TRY(Tensor tensor, tensor_from_onnx(proto));
+  return std::pair(proto.name(), std::move(tensor));
 }
 
 Result<Graph> load_onnx(const std::filesystem::path& path) {
