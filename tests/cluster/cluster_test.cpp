@@ -9,11 +9,14 @@
 
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <thread>
 
-#include "base/file.h"
-#include "cluster/process.h"
 #include "../runtime/shards.h"
+#include "base/file.h"
+#include "cluster/node_server.h"
+#include "cluster/process.h"
+#include "fabric/zmq_socket.h"
 
 namespace disco::testing {
 namespace {
@@ -24,9 +27,33 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// A cluster of the kind, and for "connect" the node processes that it connects to.
+/// A node server as a thread of this process, where sanitizers see it.
+class ServerThread {
+ public:
+  ServerThread() {
+    std::promise<std::string> ready;
+    auto where = ready.get_future();
+    options_.listen = "127.0.0.1:0";
+    options_.stop_fd = stop_.fd();
+    options_.on_ready = [&](const std::string& text) { ready.set_value(text); };
+    thread_ = std::thread([this] { EXPECT_TRUE(run_node_server(options_).ok()); });
+    address = where.get();
+  }
+  ~ServerThread() {
+    stop_.set();
+    thread_.join();
+  }
+  std::string address;
+
+ private:
+  NodeServerOptions options_;
+  WakeUp stop_;
+  std::thread thread_;
+};
+
+/// A cluster of the kind, and for "connect" the nodes that it connects to.
 struct Started {
-  std::vector<NodeProcess> processes;
+  std::vector<std::unique_ptr<ServerThread>> servers;
   Result<std::unique_ptr<Cluster>> cluster = Error{};
 };
 
@@ -48,7 +75,8 @@ Started start(const std::string& kind, std::vector<Graph> shards, const ClusterO
   } else {
     std::vector<NodeConfig> configs(shards.size());
     for (NodeConfig& config : configs) {
-      started.processes.push_back(start_node(config.address));
+      started.servers.push_back(std::make_unique<ServerThread>());
+      config.address = started.servers.back()->address;
     }
     started.cluster = Cluster::connect(configs, std::move(shards), options);
   }
