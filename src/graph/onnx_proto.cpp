@@ -2,7 +2,7 @@
 
 #include <onnx/checker.h>
 
-#include <limits>
+#include <vector>
 
 #include "graph/onnx_tensor.h"
 
@@ -69,13 +69,33 @@ Status type_from_onnx(const onnx::TypeProto& type, Value& value) {
   return {};
 }
 
-Status check_model(const onnx::ModelProto& model) {
+namespace {
+
+/// onnx 1.12 refuses inputs and outputs whose rank is left open; newer versions, and exporters, do not.
+std::vector<onnx::TypeProto::Tensor*> without_shape(onnx::GraphProto& graph) {
+  std::vector<onnx::TypeProto::Tensor*> result;
+  const auto look = [&result](onnx::ValueInfoProto& info) {
+    if (!info.type().has_tensor_type() || info.type().tensor_type().has_shape()) return;
+    result.push_back(info.mutable_type()->mutable_tensor_type());
+  };
+  for (auto& info : *graph.mutable_input()) look(info);
+  for (auto& info : *graph.mutable_output()) look(info);
+  return result;
+}
+
+}  // namespace
+
+Status check_model(onnx::ModelProto& model) {
+  const auto patched = without_shape(*model.mutable_graph());
+  for (auto* tensor : patched) tensor->mutable_shape();
+  Status status;
   try {
     onnx::checker::check_model(model);
   } catch (const std::exception& failure) {
-    return error(ErrorCode::InvalidModel, "refused by the ONNX checker: {}", one_line(failure.what()));
+    status = error(ErrorCode::InvalidModel, "refused by the ONNX checker: {}", one_line(failure.what()));
   }
-  return {};
+  for (auto* tensor : patched) tensor->clear_shape();
+  return status;
 }
 
 }  // namespace disco

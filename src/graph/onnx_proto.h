@@ -35,8 +35,8 @@ void infer_quietly(Graph& graph, std::size_t node);
 /// for the checker, at a fraction of the memory.
 [[nodiscard]] Result<onnx::ModelProto> model_to_onnx(const Graph& graph, bool weights = true);
 
-/// onnx's checker on a model, as a value; InvalidModel with one line.
-[[nodiscard]] Status check_model(const onnx::ModelProto& model);
+/// onnx's checker on a model, as a value; InvalidModel with one line. The model is the same afterwards.
+[[nodiscard]] Status check_model(onnx::ModelProto& model);
 
 /// save_onnx with another size above which weights go to an external file.
 [[nodiscard]] Status save_onnx(const Graph& graph, const std::filesystem::path& path,

@@ -520,7 +520,7 @@ Result<Graph> read_model(onnx::ModelProto& proto, const std::filesystem::path& f
   DISCO_TRY(Graph graph, reader.read(*proto.mutable_graph()));
   for (const auto& entry : proto.metadata_props()) graph.metadata[entry.key()] = entry.value();
   if (checked_late) {
-    DISCO_TRY(const onnx::ModelProto lowered, model_to_onnx(graph, /*weights=*/false));
+    DISCO_TRY(onnx::ModelProto lowered, model_to_onnx(graph, /*weights=*/false));
     DISCO_CHECK(check_model(lowered));
   }
   return graph;
