@@ -1,4 +1,4 @@
-// MatMul, MatMulInteger, Gemm, Einsum.
+// MatMul, MatMulInteger, Gemm; Einsum and the recurrent layers have files of their own.
 
 #include "reference/linear.h"
 
@@ -6,7 +6,8 @@
 
 namespace disco::reference {
 
-void register_einsum(Registry& registry);  // einsum.cpp
+void register_einsum(Registry& registry);     // einsum.cpp
+void register_recurrent(Registry& registry);  // recurrent.cpp
 
 namespace {
 
@@ -279,6 +280,7 @@ void register_linear(Registry& registry) {
   registry[{"", "MatMulInteger"}] = evaluate_matmul_integer;
   registry[{"", "Gemm"}] = evaluate_gemm;
   register_einsum(registry);
+  register_recurrent(registry);
 }
 
 }  // namespace disco::reference
