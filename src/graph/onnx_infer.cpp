@@ -104,6 +104,18 @@ Status infer_by_onnx(const Graph& graph, const Node& node, std::vector<Inferred>
   const auto* schema = onnx::OpSchemaRegistry::Schema(node.op, kOpset, node.domain);
   if (schema == nullptr) return error(ErrorCode::Unsupported, "no operator of opset 17");
   if (!schema->has_type_and_shape_inference_function()) return {};
+  // onnx's functions follow null pointers where an input that must be is not there, or its type is not known.
+  if (node.inputs.size() < static_cast<std::size_t>(schema->min_input())) {
+    return error(ErrorCode::InvalidModel, "{} inputs, at least {} are wanted", node.inputs.size(),
+                 schema->min_input());
+  }
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const ValueId id = node.inputs[i];
+    if (id == kNoValue && i < static_cast<std::size_t>(schema->min_input())) {
+      return error(ErrorCode::InvalidModel, "input {} is missing", i);
+    }
+    if (id != kNoValue && graph.value(id).type == DataType::Undefined) return {};
+  }
   Context context(graph, node);
   try {
     schema->GetTypeAndShapeInferenceFunction()(context);
