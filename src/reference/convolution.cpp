@@ -139,7 +139,7 @@ Result<Window> transposed_window(const Node& node, const Shape& x, const Shape& 
     const std::int64_t full = axis.stride * (axis.out - 1) + padding + axis.span();
     if (!wanted.empty() || same) {
       axis.in = wanted.empty() ? axis.out * axis.stride : wanted[i];
-      if (axis.in < 0 || axis.in > kMaxResult) {
+      if (axis.in < 0 || axis.in > kMaxElements) {
         return error(ErrorCode::ShapeMismatch, "ConvTranspose: an output extent of {}", axis.in);
       }
       // A wanted extent beyond the full one leaves zeros at the end.
@@ -192,7 +192,7 @@ Result<Outputs> evaluate_conv_transpose(const Node& node, const Inputs& inputs, 
   const std::int64_t group_out = w.shape()[1];
   Shape shape{batch, 0};
   for (std::size_t i = 3 - window.rank; i < 3; ++i) shape.push_back(window.axes[i].in);
-  if (group_out > kMaxResult / groups)
+  if (group_out > kMaxElements / groups)
     return error(ErrorCode::ShapeMismatch, "ConvTranspose: too many channels");
   shape[1] = group_out * groups;
   DISCO_CHECK(check_extents(node, shape));

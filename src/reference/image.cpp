@@ -64,7 +64,7 @@ Result<Outputs> evaluate_space_to_depth(const Node& node, const Inputs& inputs, 
   if (in[2] % block != 0 || in[3] % block != 0) {
     return error(ErrorCode::ShapeMismatch, "SpaceToDepth: shape {} with blocksize {}", to_string(in), block);
   }
-  if (in[1] > kMaxResult) return error(ErrorCode::ShapeMismatch, "SpaceToDepth: {} channels", in[1]);
+  if (in[1] > kMaxElements) return error(ErrorCode::ShapeMismatch, "SpaceToDepth: {} channels", in[1]);
   const Shape out{in[0], in[1] * block * block, in[2] / block, in[3] / block};
   DISCO_CHECK(check_extents(node, out));
   return Outputs{permute(inputs[0], out, [&](std::int64_t n, std::int64_t c, std::int64_t y, std::int64_t x) {

@@ -138,7 +138,7 @@ Result<Outputs> evaluate_lrn(const Node& node, const Inputs& inputs, const Scope
   DISCO_CHECK(check_floating(node, inputs, {0}));
   const Tensor& x = inputs[0];
   const std::int64_t size = node.int_or("size", 0);
-  if (size < 1 || size > kMaxResult) return error(ErrorCode::InvalidModel, "LRN: size is {}", size);
+  if (size < 1 || size > kMaxElements) return error(ErrorCode::InvalidModel, "LRN: size is {}", size);
   if (x.rank() < 2) return error(ErrorCode::ShapeMismatch, "LRN of shape {}", to_string(x.shape()));
   const double scale = node.float_or("alpha", 1e-4F) / static_cast<double>(size);
   const double beta = node.float_or("beta", 0.75F);

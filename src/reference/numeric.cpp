@@ -233,7 +233,7 @@ Status check_extents(const Node& node, const Shape& shape) {
       return error(ErrorCode::ShapeMismatch, "{}: the result would be of shape {}", node.op,
                    to_string(shape));
     if (extent == 0) continue;
-    if (extent > kMaxResult / product) {
+    if (extent > kMaxElements / product) {
       return error(ErrorCode::ShapeMismatch, "{}: a result of shape {} is too large", node.op,
                    to_string(shape));
     }

@@ -39,8 +39,8 @@ void convert(const Tensor& tensor, std::int64_t begin, std::int64_t count, doubl
                                    std::initializer_list<std::size_t> positions);
 
 /// Results beyond this many elements are refused, so that a broken model can't ask for all memory.
-inline constexpr std::int64_t kMaxResult = std::int64_t{1} << 28;
-/// ShapeMismatch for a negative extent or for more than kMaxResult.
+inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 28;
+/// ShapeMismatch for a negative extent or for more than kMaxElements.
 [[nodiscard]] Status check_extents(const Node& node, const Shape& shape);
 
 /// An attribute's axis in [0, rank), or InvalidModel.

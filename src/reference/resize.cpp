@@ -203,7 +203,7 @@ Status apply_scales(const Node& node, const Doubles& scales, const std::vector<s
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     ResizeAxis& axis = axes[chosen[i]];
     const double extent = std::floor(static_cast<float>(axis.in) * static_cast<float>(scales[i]));
-    if (!(scales[i] > 0) || !(extent <= static_cast<double>(kMaxResult))) {
+    if (!(scales[i] > 0) || !(extent <= static_cast<double>(kMaxElements))) {
       return error(ErrorCode::ShapeMismatch, "{}: a scale of {}", node.op, scales[i]);
     }
     axis.scale = scales[i];
@@ -226,7 +226,7 @@ Status apply_sizes(const Node& node, const std::vector<std::int64_t>& sizes,
   double common = smaller ? std::numeric_limits<double>::infinity() : 0;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     ResizeAxis& axis = axes[chosen[i]];
-    if (sizes[i] < 0 || sizes[i] > kMaxResult || (axis.in == 0 && sizes[i] != 0)) {
+    if (sizes[i] < 0 || sizes[i] > kMaxElements || (axis.in == 0 && sizes[i] != 0)) {
       return error(ErrorCode::ShapeMismatch, "{}: from an extent of {} to {}", node.op, axis.in, sizes[i]);
     }
     axis.out = sizes[i];
