@@ -3,7 +3,7 @@
 #include <onnx/defs/schema.h>
 #include <onnx/defs/shape_inference.h>
 
-#include <algorithm>
+#include <map>
 
 #include "graph/onnx.h"
 #include "graph/onnx_proto.h"
@@ -100,6 +100,34 @@ Status check_attributes(const Node& node) {
   return {};
 }
 
+/// onnx's function for windows reads as many extents as its attributes name, and not as many as there are.
+Status check_window(const Graph& graph, const Node& node) {
+  static const std::map<std::string_view, std::size_t> weights = {
+      {"Conv", 1},    {"ConvTranspose", 1}, {"ConvInteger", 1}, {"QLinearConv", 3},
+      {"MaxPool", 0}, {"AveragePool", 0},   {"LpPool", 0},      {"MaxUnpool", 0}};
+  const auto found = weights.find(node.op);
+  if (found == weights.end()) return {};
+  const ValueId x = node.input(0);
+  if (x == kNoValue || !graph.value(x).dims) return {};
+  const std::size_t rank = graph.value(x).dims->size();
+  if (rank < 2) return error(ErrorCode::InvalidModel, "its input has {} axes", rank);
+  if (const ValueId w = node.input(found->second);
+      found->second > 0 && w != kNoValue && graph.value(w).dims) {
+    const std::size_t weight_rank = graph.value(w).dims->size();
+    if (weight_rank != rank) {
+      return error(ErrorCode::InvalidModel, "its input has {} axes and its weight {}", rank, weight_rank);
+    }
+  }
+  for (const char* key : {"strides", "dilations", "kernel_shape", "output_padding", "pads"}) {
+    const std::size_t wanted = (rank - 2) * (std::string_view(key) == "pads" ? 2 : 1);
+    if (node.has(key) && node.ints_or(key, {}).size() != wanted) {
+      return error(ErrorCode::InvalidModel, "{} holds {} numbers, {} are wanted", key,
+                   node.ints_or(key, {}).size(), wanted);
+    }
+  }
+  return {};
+}
+
 Status infer_by_onnx(const Graph& graph, const Node& node, std::vector<Inferred>& results) {
   const auto* schema = onnx::OpSchemaRegistry::Schema(node.op, kOpset, node.domain);
   if (schema == nullptr) return error(ErrorCode::Unsupported, "no operator of opset 17");
@@ -116,6 +144,7 @@ Status infer_by_onnx(const Graph& graph, const Node& node, std::vector<Inferred>
     }
     if (id != kNoValue && graph.value(id).type == DataType::Undefined) return {};
   }
+  DISCO_CHECK(check_window(graph, node));
   Context context(graph, node);
   try {
     schema->GetTypeAndShapeInferenceFunction()(context);
