@@ -40,7 +40,29 @@ std::vector<Call> calls() {
     return Attributes{{"mode", std::string(mode)},
                       {"coordinate_transformation_mode", std::string(coordinates)}};
   };
+  const auto recurrent = [](const char* op, std::int64_t gates) {
+    Call call{
+        node_of(op,
+                {{"hidden_size", std::int64_t{4}},
+                 {"direction", std::string("bidirectional")},
+                 {"layout", std::int64_t{0}},
+                 {"clip", 3.0F},
+                 {"linear_before_reset", std::int64_t{1}},
+                 {"input_forget", std::int64_t{0}}},
+                gates == 4 ? 3 : 2),
+        {random_tensor({5, 3, 2}, 1), random_tensor({2, gates * 4, 2}, 2),
+         random_tensor({2, gates * 4, 4}, 3), random_tensor({2, gates * 8}, 4),
+         Tensor::of<std::int32_t>({3}, std::vector<std::int32_t>{5, 0, 2}), random_tensor({2, 3, 4}, 5)}};
+    if (gates == 4) {
+      call.inputs.push_back(random_tensor({2, 3, 4}, 6));
+      call.inputs.push_back(random_tensor({2, 12}, 7));
+    }
+    return call;
+  };
   std::vector<Call> all{
+      recurrent("RNN", 1),
+      recurrent("GRU", 3),
+      recurrent("LSTM", 4),
       {node_of("Conv", conv), {x, random_tensor({4, 2, 3, 3}, 3), c}},
       {node_of("ConvTranspose", transposed), {x, random_tensor({4, 2, 3, 3}, 3), c}},
       {node_of("ConvInteger", conv), {u8, w8, byte_zero(), byte_zero()}},
