@@ -16,6 +16,11 @@ namespace {
 
 constexpr auto kF32 = dnnl::memory::data_type::f32;
 
+void append_activation(kernels::PostOps& ops, const Graph& graph, const Node& node) {
+  const auto activation = eltwise_ops(graph, node);
+  for (const EltwiseOp& op : *activation) ops.eltwise(op.algorithm, op.alpha, op.beta);
+}
+
 }  // namespace
 
 kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out, const Shape& kernel,
@@ -114,7 +119,7 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
           made.ops.binary(dnnl::algorithm::binary_add, at(made.summand).desc);
         }
       } else {
-        for (const EltwiseOp& op : *eltwise_ops(graph_, *member)) made.ops.eltwise(op.algorithm, op.alpha, op.beta);
+        append_activation(made.ops, graph_, *member);
       }
       current = member->outputs[0];
     }
@@ -236,7 +241,7 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
   for (const Node* member : chain) {
     names += "+" + member->op;
     if (!member->is("Add")) {
-      for (const EltwiseOp& op : *eltwise_ops(graph_, *member)) ops.eltwise(op.algorithm, op.alpha, op.beta);
+      append_activation(ops, graph_, *member);
     } else if (in_place) {
       ops.sum();
     } else {

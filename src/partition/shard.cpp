@@ -52,6 +52,7 @@ ValueId ShardBuilder::add_local(const std::string& name, ValueId of, ShardAxis a
 
 Node& ShardBuilder::add_node(const Node& like, std::vector<ValueId> inputs, std::vector<ValueId> outputs) {
   Node node = like;
+  if (node.name.empty() && !like.outputs.empty() && like.outputs[0] != kNoValue) node.name = whole_.value(like.outputs[0]).name;
   node.inputs = std::move(inputs);
   node.outputs = std::move(outputs);
   shard_.nodes.push_back(std::move(node));
@@ -63,7 +64,10 @@ Node& ShardBuilder::add_node(std::string name, std::string op, std::vector<Value
   Node node;
   node.name = std::move(name);
   node.op = std::move(op);
-  return add_node(node, std::move(inputs), std::move(outputs));
+  node.inputs = std::move(inputs);
+  node.outputs = std::move(outputs);
+  shard_.nodes.push_back(std::move(node));
+  return shard_.nodes.back();
 }
 
 ValueId ShardBuilder::add_ints(const std::string& name, const std::vector<std::int64_t>& values) {

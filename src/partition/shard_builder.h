@@ -35,7 +35,8 @@ class ShardBuilder {
 
   /// A new local value shaped like `of`, with `count` channels along `axis` (all of them for kReplicate).
   ValueId add_local(const std::string& name, ValueId of, ShardAxis axis, std::int64_t count);
-  /// Appends a node and returns it; its outputs must have been made with add_local.
+  /// Appends the local form of a node of the whole graph, under its name, and returns it; its outputs must have been
+  /// made with add_local.
   Node& add_node(const Node& like, std::vector<ValueId> inputs, std::vector<ValueId> outputs);
   Node& add_node(std::string name, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs);
   ValueId add_ints(const std::string& name, const std::vector<std::int64_t>& values);

@@ -207,24 +207,22 @@ void localise_partial_sum(const Local& local) {
   if (local.plan.runs[static_cast<std::size_t>(builder.rank())]) {
     own = builder.add_local(fmt::format("{}@{}/partial", whole_out.name, builder.rank()), out, kReplicate, 0);
     std::vector<ValueId> inputs = local.all_inputs();
-    Node& node = builder.add_node(local.node, {}, {own});
-    if (mean || norm) {
-      node.op = mean ? "ReduceSum" : "ReduceSumSquare";
-      if (mean) {
-        // ReduceSum takes its axes as an input, ReduceMean of this opset as an attribute.
-        std::vector<std::int64_t> axes = node.ints_or("axes", {});
-        node.attributes.erase("axes");
-        if (axes.empty()) {
-          axes.resize(local.whole().value(local.node.inputs[0]).shape().size());
-          std::iota(axes.begin(), axes.end(), 0);
-        }
-        Node written = node;
-        builder.shard().nodes.pop_back();
-        inputs = {inputs[0], builder.add_ints(whole_out.name + "/axes", axes)};
-        builder.add_node(written, {}, {own});
+    if (mean) {
+      // ReduceSum takes its axes as an input, ReduceMean of this opset as an attribute.
+      std::vector<std::int64_t> axes = local.node.ints_or("axes", {});
+      if (axes.empty()) {
+        axes.resize(local.whole().value(local.node.inputs[0]).shape().size());
+        std::iota(axes.begin(), axes.end(), 0);
       }
+      inputs = {inputs[0], builder.add_ints(whole_out.name + "/axes", axes)};
     }
-    builder.shard().nodes.back().inputs = std::move(inputs);
+    Node& node = builder.add_node(local.node, std::move(inputs), {own});
+    if (mean) {
+      node.op = "ReduceSum";
+      node.attributes.erase("axes");
+    } else if (norm) {
+      node.op = "ReduceSumSquare";
+    }
   }
   const std::vector<Shape> shapes(from.size(), whole_out.shape());
   const std::vector<ValueId> parts =

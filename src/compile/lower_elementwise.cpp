@@ -1,0 +1,296 @@
+// Activations, arithmetic with broadcasting, and per-channel scale and slope.
+
+#include <algorithm>
+#include <cmath>
+
+#include "compile/lowering.h"
+
+namespace disco {
+
+using kernels::ChannelView;
+using kernels::Desc;
+using kernels::Dims;
+
+std::optional<std::vector<EltwiseOp>> eltwise_ops(const Graph& graph, const Node& node) {
+  using dnnl::algorithm;
+  const auto one = [](algorithm a, float alpha = 0.0F, float beta = 0.0F) { return std::vector<EltwiseOp>{{a, alpha, beta}}; };
+  if (node.domain == kFusedDomain) {
+    if (node.op == "Swish") return one(algorithm::eltwise_swish, 1.0F);
+    if (node.op == "Gelu") return one(algorithm::eltwise_gelu_erf);
+    return std::nullopt;
+  }
+  if (!node.domain.empty()) return std::nullopt;
+  const auto bound = [&](std::size_t k, float fallback) -> std::optional<float> {
+    if (node.input(k) == kNoValue) return fallback;
+    const Tensor* tensor = graph.constant(node.inputs[k]);
+    if (tensor == nullptr || tensor->elements() != 1 || tensor->type() != DataType::Float32) return std::nullopt;
+    return tensor->data<float>()[0];
+  };
+  const std::string& op = node.op;
+  if (op == "Relu") return one(algorithm::eltwise_relu);
+  if (op == "LeakyRelu") return one(algorithm::eltwise_relu, node.float_or("alpha", 0.01F));
+  if (op == "Sigmoid") return one(algorithm::eltwise_logistic);
+  if (op == "Tanh") return one(algorithm::eltwise_tanh);
+  if (op == "Elu") return one(algorithm::eltwise_elu, node.float_or("alpha", 1.0F));
+  if (op == "Exp") return one(algorithm::eltwise_exp);
+  if (op == "Sqrt") return one(algorithm::eltwise_sqrt);
+  if (op == "Abs") return one(algorithm::eltwise_abs);
+  if (op == "Neg") return one(algorithm::eltwise_linear, -1.0F, 0.0F);
+  if (op == "HardSigmoid") {
+    return std::vector<EltwiseOp>{{algorithm::eltwise_linear, node.float_or("alpha", 0.2F), node.float_or("beta", 0.5F)},
+                                  {algorithm::eltwise_clip, 0.0F, 1.0F}};
+  }
+  if (op == "HardSwish") {
+#if DNNL_VERSION_MAJOR >= 3
+    return one(algorithm::eltwise_hardswish, 1.0F / 6.0F, 0.5F);
+#else
+    return one(algorithm::eltwise_hardswish);
+#endif
+  }
+  if (op == "Clip") {
+    constexpr float kLargest = std::numeric_limits<float>::max();
+    const auto low = bound(1, -kLargest);
+    const auto high = bound(2, kLargest);
+    if (!low || !high || *low > *high) return std::nullopt;
+    return one(algorithm::eltwise_clip, *low, *high);
+  }
+  return std::nullopt;
+}
+
+bool Lowering::lower_unary(const Node& node) {
+  const auto ops = eltwise_ops(graph_, node);
+  if (!ops || !is_float(node.inputs[0]) || !is_float(node.outputs[0])) return false;
+  kernels::PostOps rest;
+  for (std::size_t i = 1; i < ops->size(); ++i) rest.eltwise((*ops)[i].algorithm, (*ops)[i].alpha, (*ops)[i].beta);
+  try {
+    const Placed src = at(node.inputs[0]);
+    const auto pd = kernels::eltwise(ops->front().algorithm, src.desc, ops->front().alpha, ops->front().beta, rest.attr());
+    if (is_reference(pd.impl_info_str()) && value(node.inputs[0]).shape().size() > 5) return false;
+    const bool in_place = dies_here(node.inputs[0]);
+    Placed dst;
+    if (in_place) {
+      dst = src;
+      dst.shape = value(node.outputs[0]).shape();
+      alias(node.outputs[0], dst);
+    } else {
+      dst = place(node.outputs[0], src.desc);
+    }
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::eltwise_forward(pd), pd.impl_info_str(),
+                  pd.scratchpad_desc(), {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, src.desc, dst.buffer}});
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
+namespace {
+
+enum class Arithmetic { Add, Sub, Mul, Div, Max, Min };
+
+std::optional<Arithmetic> arithmetic_of(const Node& node) {
+  if (!node.domain.empty()) return std::nullopt;
+  if (node.op == "Add" || node.op == "Sum") return Arithmetic::Add;
+  if (node.op == "Sub") return Arithmetic::Sub;
+  if (node.op == "Mul") return Arithmetic::Mul;
+  if (node.op == "Div") return Arithmetic::Div;
+  if (node.op == "Max") return Arithmetic::Max;
+  if (node.op == "Min") return Arithmetic::Min;
+  return std::nullopt;
+}
+
+dnnl::algorithm algorithm_of(Arithmetic op) {
+  switch (op) {
+    case Arithmetic::Add: return dnnl::algorithm::binary_add;
+    case Arithmetic::Sub: return dnnl::algorithm::binary_sub;
+    case Arithmetic::Mul: return dnnl::algorithm::binary_mul;
+    case Arithmetic::Div: return dnnl::algorithm::binary_div;
+    case Arithmetic::Max: return dnnl::algorithm::binary_max;
+    case Arithmetic::Min: return dnnl::algorithm::binary_min;
+  }
+  return dnnl::algorithm::undef;
+}
+
+/// Row-major operands of any broadcasting, as loops over at most `out`'s axes.
+struct Broadcast {
+  Shape shape;
+  std::vector<std::int64_t> a, b;  // strides, 0 where broadcast
+
+  Broadcast(const Shape& in_a, const Shape& in_b, const Shape& out) : shape(out), a(strides(in_a, out)), b(strides(in_b, out)) {}
+  static std::vector<std::int64_t> strides(const Shape& in, const Shape& out) {
+    std::vector<std::int64_t> result(out.size(), 0);
+    std::int64_t stride = 1;
+    for (std::size_t d = in.size(); d-- > 0;) {
+      const std::size_t o = d + out.size() - in.size();
+      result[o] = in[d] == 1 ? 0 : stride;
+      stride *= in[d];
+    }
+    return result;
+  }
+  template <typename F>
+  void run(const float* x, const float* y, float* z, F&& f) const {
+    if (shape.empty()) {
+      *z = f(*x, *y);
+      return;
+    }
+    level(0, x, y, z, f);
+  }
+
+ private:
+  template <typename F>
+  float* level(std::size_t d, const float* x, const float* y, float* z, F&& f) const {
+    const std::int64_t n = shape[d];
+    if (d + 1 < shape.size()) {
+      for (std::int64_t i = 0; i < n; ++i) z = level(d + 1, x + i * a[d], y + i * b[d], z, f);
+      return z;
+    }
+    if (a[d] == 1 && b[d] == 1) {
+      for (std::int64_t i = 0; i < n; ++i) z[i] = f(x[i], y[i]);
+    } else if (a[d] == 1) {
+      for (std::int64_t i = 0; i < n; ++i) z[i] = f(x[i], *y);
+    } else {
+      for (std::int64_t i = 0; i < n; ++i) z[i] = f(x[i * a[d]], y[i * b[d]]);
+    }
+    return z + n;
+  }
+};
+
+void run_broadcast(const Broadcast& loops, Arithmetic op, const float* x, const float* y, float* z) {
+  switch (op) {
+    case Arithmetic::Add: return loops.run(x, y, z, [](float p, float q) { return p + q; });
+    case Arithmetic::Sub: return loops.run(x, y, z, [](float p, float q) { return p - q; });
+    case Arithmetic::Mul: return loops.run(x, y, z, [](float p, float q) { return p * q; });
+    case Arithmetic::Div: return loops.run(x, y, z, [](float p, float q) { return p / q; });
+    case Arithmetic::Max: return loops.run(x, y, z, [](float p, float q) { return p > q || std::isnan(p) ? p : q; });
+    case Arithmetic::Min: return loops.run(x, y, z, [](float p, float q) { return p < q || std::isnan(p) ? p : q; });
+  }
+}
+
+}  // namespace
+
+bool Lowering::lower_binary(const Node& node) {
+  const auto op = arithmetic_of(node);
+  if (!op || node.inputs.size() != 2 || !all_float(node)) return false;
+  ValueId x = node.inputs[0];
+  ValueId y = node.inputs[1];
+  const ValueId z = node.outputs[0];
+  const Shape out = value(z).shape();
+  const bool commutes = *op == Arithmetic::Add || *op == Arithmetic::Mul;
+  if (commutes && (value(x).shape() != out || graph_.constant(x) != nullptr)) std::swap(x, y);
+  const Shape shape_y = value(y).shape();
+  if (value(x).shape() == out && !out.empty() && out.size() <= 5 && graph_.constant(x) == nullptr) {
+    Shape wide(out.size() - shape_y.size(), 1);
+    wide.insert(wide.end(), shape_y.begin(), shape_y.end());
+    const Desc desc_x = at(x).desc;
+    const Desc desc_y = shape_y == out ? desc_x : kernels::plain_desc(wide);
+    try {
+      const auto pd = kernels::binary(algorithm_of(*op), desc_x, desc_y, desc_x, kernels::PostOps().attr());
+      if (!is_reference(pd.impl_info_str())) {
+        const Placed placed_y = shape_y == out ? in_layout(y, desc_x) : plain(y);
+        const Placed placed_x = at(x);
+        Placed placed_z;
+        if (dies_here(x) && placed_x.buffer != placed_y.buffer) {
+          placed_z = placed_x;
+          alias(z, placed_z);
+        } else {
+          placed_z = place(z, desc_x);
+        }
+        add_primitive(node.name.empty() ? value(z).name : node.name, node.op, dnnl::binary(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+                      {{DNNL_ARG_SRC_0, desc_x, placed_x.buffer}, {DNNL_ARG_SRC_1, desc_y, placed_y.buffer}, {DNNL_ARG_DST, desc_x, placed_z.buffer}});
+        return true;
+      }
+    } catch (const dnnl::error&) {
+      // Broadcasts that oneDNN lacks are ours, below.
+    }
+  }
+  const Placed placed_x = plain(node.inputs[0]);
+  const Placed placed_y = plain(node.inputs[1]);
+  const Placed placed_z = place_plain(z);
+  const Broadcast loops(placed_x.shape, placed_y.shape, out);
+  add_function(node, "broadcast", {placed_x.buffer, placed_y.buffer, placed_z.buffer},
+               [=, op = *op](Workspace::Impl& workspace) -> Status {
+                 run_broadcast(loops, op, workspace.as<float>(placed_x.buffer), workspace.as<float>(placed_y.buffer),
+                               workspace.as<float>(placed_z.buffer));
+                 return {};
+               });
+  return true;
+}
+
+namespace {
+
+/// out = f(in, p[c], q[c]) over the channels of axis 1.
+template <typename F>
+void per_channel(const ChannelView& view, const float* in, float* out, const float* p, const float* q, F&& f) {
+  for (std::int64_t n = 0; n < view.outer; ++n) {
+    for (std::int64_t c0 = 0; c0 < view.channels; c0 += view.block) {
+      const std::int64_t count = std::min(view.block, view.channels - c0);
+      const std::int64_t base = n * view.outer_stride + c0 / view.block * view.channel_stride;
+      if (view.block == 1) {
+        const float a = p[c0];
+        const float b = q[c0];
+        for (std::int64_t s = 0; s < view.inner; ++s) out[base + s * view.inner_stride] = f(in[base + s * view.inner_stride], a, b);
+        continue;
+      }
+      for (std::int64_t s = 0; s < view.inner; ++s) {
+        const float* from = in + base + s * view.inner_stride;
+        float* to = out + base + s * view.inner_stride;
+        for (std::int64_t c = 0; c < count; ++c) to[c] = f(from[c], p[c0 + c], q[c0 + c]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+/// BatchNormalization that could not be folded, and PRelu with a slope a channel.
+bool Lowering::lower_per_channel(const Node& node) {
+  const bool norm = node.is("BatchNormalization");
+  if ((!norm && !node.is("PRelu")) || !is_float(node.inputs[0]) || !is_float(node.outputs[0])) return false;
+  const Shape shape = value(node.inputs[0]).shape();
+  if (shape.size() < 2) return false;
+  const std::int64_t channels = shape[1];
+  Tensor first(DataType::Float32, {channels});
+  Tensor second = Tensor::zeros(DataType::Float32, {channels});
+  for (std::size_t k = 1; k < node.inputs.size(); ++k) {
+    if (!is_float(node.inputs[k]) || graph_.constant(node.inputs[k]) == nullptr) return false;
+  }
+  if (norm) {
+    if (node.outputs.size() > 1) return false;
+    const float* parameters[4];
+    for (std::size_t k = 0; k < 4; ++k) parameters[k] = graph_.constant(node.inputs[k + 1])->data<float>();
+    const double epsilon = node.float_or("epsilon", 1e-5F);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const double scale = parameters[0][c] / std::sqrt(parameters[3][c] + epsilon);
+      first.data<float>()[c] = static_cast<float>(scale);
+      second.data<float>()[c] = static_cast<float>(parameters[1][c] - parameters[2][c] * scale);
+    }
+  } else {
+    const Tensor& slope = *graph_.constant(node.inputs[1]);
+    // One slope, or one a channel: [C, 1, ...].
+    const bool per = slope.elements() == channels && slope.rank() == static_cast<std::int64_t>(shape.size()) - 1 && slope.shape()[0] == channels;
+    const bool leading = slope.elements() == channels && slope.rank() == static_cast<std::int64_t>(shape.size()) && slope.shape()[1] == channels;
+    if (slope.elements() != 1 && !per && !leading) return false;
+    for (std::int64_t c = 0; c < channels; ++c) first.data<float>()[c] = slope.data<float>()[slope.elements() == 1 ? 0 : c];
+  }
+  ChannelView view;
+  Placed src = at(node.inputs[0]);
+  if (!kernels::view_of(src.desc, 1, view)) {
+    src = plain(node.inputs[0]);
+    view = kernels::plain_view(shape, 1);
+  }
+  const Placed dst = place(node.outputs[0], src.desc);
+  program_.weight_bytes += first.bytes() + (norm ? second.bytes() : 0);
+  add_function(node, "per channel", {src.buffer, dst.buffer}, [=](Workspace::Impl& workspace) -> Status {
+    const float* in = workspace.as<float>(src.buffer);
+    float* out = workspace.as<float>(dst.buffer);
+    if (norm) {
+      per_channel(view, in, out, first.data<float>(), second.data<float>(), [](float x, float a, float b) { return x * a + b; });
+    } else {
+      per_channel(view, in, out, first.data<float>(), second.data<float>(), [](float x, float a, float) { return x < 0.0F ? x * a : x; });
+    }
+    kernels::zero_padding(view, out);
+    return {};
+  });
+  return true;
+}
+
+}  // namespace disco

@@ -1,0 +1,215 @@
+// Send, Recv and the concatenation of what was received: packing, unpacking and copying are one pass each.
+
+#include <cstring>
+#include <numeric>
+
+#include "compile/lowering.h"
+
+namespace disco {
+
+using kernels::ChannelView;
+using kernels::Desc;
+
+namespace {
+
+std::vector<std::int32_t> run_of(std::int64_t first, std::int64_t count) {
+  std::vector<std::int32_t> list(static_cast<std::size_t>(count));
+  std::iota(list.begin(), list.end(), static_cast<std::int32_t>(first));
+  return list;
+}
+
+}  // namespace
+
+bool Lowering::lower_send(const Node& node) {
+  const ValueId id = node.inputs[0];
+  const Shape shape = value(id).shape();
+  const auto axis = static_cast<int>(node.int_or("axis", 0));
+  std::vector<std::int64_t> channels = node.ints_or("channels", {});
+  const bool everything = channels.empty();
+  Step step;
+  step.kind = StepKind::Send;
+  step.name = node.string_or("value", "");
+  step.op = "Send";
+  step.peer = static_cast<int>(node.int_or("peer", -1));
+  step.tag = static_cast<std::uint32_t>(node.int_or("tag", 0));
+  const std::size_t bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
+  step.wire_bytes = everything || shape.empty() ? bytes : bytes / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]) * channels.size();
+  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+  if (!is_float(id)) {
+    // Integers and booleans: row-major bytes, channel by channel.
+    const Placed src = plain(id);
+    if (everything) channels.assign(1, 0);
+    std::size_t outer = 1, run = bytes, pitch = bytes;
+    if (!everything) {
+      for (int d = 0; d < axis; ++d) outer *= static_cast<std::size_t>(shape[static_cast<std::size_t>(d)]);
+      pitch = bytes / outer;
+      run = pitch / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]);
+    }
+    step.kernel = std::make_unique<FunctionKernel>(
+        [=](Workspace::Impl& workspace) -> Status {
+          std::byte* to = workspace.at(wire);
+          for (std::size_t o = 0; o < outer; ++o) {
+            for (const std::int64_t c : channels) {
+              std::memcpy(to, workspace.at(src.buffer) + o * pitch + static_cast<std::size_t>(c) * run, run);
+              to += run;
+            }
+          }
+          return {};
+        },
+        "pack");
+    add_step(std::move(step), {src.buffer}, wire);
+    return true;
+  }
+  Placed src = at(id);
+  ChannelView from;
+  int copied_axis = axis;
+  if (shape.empty()) {
+    from = ChannelView{};
+  } else if (!kernels::view_of(src.desc, axis, from)) {
+    // Statistics and summands travel whole, whichever axis they are blocked on.
+    if (everything && shape.size() > 1 && kernels::view_of(src.desc, 1, from)) {
+      copied_axis = 1;
+    } else {
+      src = plain(id);
+      from = kernels::plain_view(shape, axis);
+    }
+  }
+  Shape sent = shape;
+  if (!everything) sent[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(channels.size());
+  const ChannelView into = shape.empty() ? ChannelView{} : kernels::plain_view(sent, copied_axis);
+  std::vector<std::int32_t> list(channels.begin(), channels.end());
+  if (everything) list = run_of(0, into.channels);
+  const kernels::ChannelCopy copy(from, list, into, run_of(0, static_cast<std::int64_t>(list.size())));
+  step.kernel = std::make_unique<FunctionKernel>(
+      [=](Workspace::Impl& workspace) -> Status {
+        copy.run(workspace.as<float>(src.buffer), workspace.as<float>(wire));
+        return {};
+      },
+      "pack");
+  add_step(std::move(step), {src.buffer}, wire);
+  return true;
+}
+
+void Lowering::prepare_concat(const Node& concat) {
+  if (prepared_concats_.contains(&concat)) return;
+  bool& usable = prepared_concats_[&concat] = false;
+  if (!all_float(concat)) return;
+  const ValueId out = concat.outputs[0];
+  const Shape shape = value(out).shape();
+  std::int64_t axis = concat.int_or("axis", 0);
+  if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
+  // The layout that the reader wants, else that of a part, else row-major.
+  Desc desc = kernels::plain_desc(shape);
+  ChannelView view;
+  if (const auto wanted = wanted_by_convolution(out); wanted && kernels::view_of(*wanted, static_cast<int>(axis), view)) {
+    desc = *wanted;
+  } else {
+    for (const ValueId id : concat.inputs) {
+      if (!placed_[static_cast<std::size_t>(id)]) continue;
+      const Desc like = same_format(at(id).desc, shape);
+      if (kernels::view_of(like, static_cast<int>(axis), view)) desc = like;
+      break;
+    }
+  }
+  std::int64_t offset = 0;
+  for (const ValueId id : concat.inputs) {
+    if (readers_[static_cast<std::size_t>(id)].size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 && !placed_[static_cast<std::size_t>(id)] &&
+        graph_.constant(id) == nullptr) {
+      inside_concat_[id] = {&concat, offset};
+    }
+    offset += value(id).shape()[static_cast<std::size_t>(axis)];
+  }
+  place(out, desc);
+  usable = true;
+}
+
+bool Lowering::lower_receive(const Node& node) {
+  const ValueId id = node.outputs[0];
+  Step step;
+  step.kind = StepKind::Receive;
+  step.name = node.string_or("value", "");
+  step.op = "Recv";
+  step.peer = static_cast<int>(node.int_or("peer", -1));
+  step.tag = static_cast<std::uint32_t>(node.int_or("tag", 0));
+  const Shape shape = value(id).shape();
+  step.wire_bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
+  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+  const auto& readers = readers_[static_cast<std::size_t>(id)];
+  if (is_float(id) && readers.size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 && graph_.nodes[static_cast<std::size_t>(readers[0])].is("Concat")) {
+    prepare_concat(graph_.nodes[static_cast<std::size_t>(readers[0])]);
+  }
+  if (const auto found = inside_concat_.find(id); found != inside_concat_.end()) {
+    const Node& concat = *found->second.first;
+    const std::int64_t offset = found->second.second;
+    const Placed whole = at(concat.outputs[0]);
+    std::int64_t axis = concat.int_or("axis", 0);
+    if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
+    ChannelView into;
+    [[maybe_unused]] const bool seen = kernels::view_of(whole.desc, static_cast<int>(axis), into);
+    const ChannelView from = kernels::plain_view(shape, static_cast<int>(axis));
+    const kernels::ChannelCopy copy(from, run_of(0, from.channels), into, run_of(offset, from.channels));
+    step.kernel = std::make_unique<FunctionKernel>(
+        [=](Workspace::Impl& workspace) -> Status {
+          copy.run(workspace.as<float>(wire), workspace.as<float>(whole.buffer));
+          return {};
+        },
+        "unpack");
+    add_step(std::move(step), {whole.buffer}, wire);
+    Placed inside = whole;  // never read: the concatenation knows that it is in place
+    inside.buffer = kNoBuffer;
+    inside.shape = shape;
+    placed_[static_cast<std::size_t>(id)] = inside;
+    return true;
+  }
+  const Placed dst = place_plain(id);
+  step.kernel = std::make_unique<FunctionKernel>(
+      [=, bytes = step.wire_bytes](Workspace::Impl& workspace) -> Status {
+        std::memcpy(workspace.at(dst.buffer), workspace.at(wire), bytes);
+        return {};
+      },
+      "unpack");
+  add_step(std::move(step), {dst.buffer}, wire);
+  return true;
+}
+
+bool Lowering::lower_concat(const Node& node) {
+  const ValueId out = node.outputs[0];
+  prepare_concat(node);
+  if (!prepared_concats_[&node]) return false;
+  const Placed whole = at(out);
+  std::int64_t axis = node.int_or("axis", 0);
+  if (axis < 0) axis += static_cast<std::int64_t>(whole.shape.size());
+  ChannelView into;
+  [[maybe_unused]] const bool seen = kernels::view_of(whole.desc, static_cast<int>(axis), into);
+  struct Part {
+    BufferId buffer;
+    kernels::ChannelCopy copy;
+  };
+  std::vector<Part> parts;
+  std::vector<BufferId> touched = {whole.buffer};
+  std::int64_t offset = 0;
+  for (const ValueId id : node.inputs) {
+    const Shape shape = value(id).shape();
+    const std::int64_t channels = shape[static_cast<std::size_t>(axis)];
+    if (!inside_concat_.contains(id)) {
+      Placed part = at(id);
+      ChannelView from;
+      if (!kernels::view_of(part.desc, static_cast<int>(axis), from)) {
+        part = plain(id);
+        from = kernels::plain_view(shape, static_cast<int>(axis));
+      }
+      parts.push_back({part.buffer, kernels::ChannelCopy(from, run_of(0, channels), into, run_of(offset, channels))});
+      touched.push_back(part.buffer);
+    }
+    offset += channels;
+  }
+  add_function(node, "channel copy", touched, [=](Workspace::Impl& workspace) -> Status {
+    float* to = workspace.as<float>(whole.buffer);
+    for (const Part& part : parts) part.copy.run(workspace.as<float>(part.buffer), to);
+    kernels::zero_padding(into, to);
+    return {};
+  });
+  return true;
+}
+
+}  // namespace disco
