@@ -10,6 +10,10 @@ std::span<const std::byte> as_bytes(const std::string& text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
+// Indices of ZmqFabric::watched_, by source.
+std::size_t messages_of(int source) { return 1 + 2 * static_cast<std::size_t>(source); }
+std::size_t events_of(int source) { return 2 + 2 * static_cast<std::size_t>(source); }
+
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
@@ -58,6 +62,9 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
     if (const Status connecting = at(peer).socket.connect(at(peer).address); !connecting) {
       return in_context(describe(peer), connecting.error());
     }
+  }
+  watch();
+  for (int peer = 0; peer < rank_; ++peer) {
     say_hello(peer);
   }
 
@@ -93,8 +100,8 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
 
 Status ZmqFabric::send(int peer, const MessageId& id, Payload payload) {
   DISCO_CHECK(check_peer(peer));
-  // What the monitor saw is taken in first: a DEALER would queue for a peer that is gone.
-  pump_events();
+  // What the monitors saw is taken in first: a DEALER would queue for a peer that is gone.
+  notice_events();
   Peer& to = at(peer);
   if (to.fault) {
     return *to.fault;
@@ -173,44 +180,85 @@ Status ZmqFabric::check_peer(int peer) const {
   return {};
 }
 
+void ZmqFabric::watch() {
+  watched_.assign(1, {wake_.fd(), POLLIN, 0});
+  const auto add = [this](const ZmqSocket& socket) {
+    watched_.push_back({socket.fd(), POLLIN, 0});  // -1 for what is closed, which poll() passes over
+    watched_.push_back({socket.monitor_fd(), POLLIN, 0});
+  };
+  add(listener_);
+  for (int peer = 0; peer < rank_; ++peer) {
+    add(at(peer).socket);
+  }
+  fresh_.assign(watched_.size(), true);
+}
+
+void ZmqFabric::wait(Clock::time_point deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  constexpr std::int64_t kHour = 3600 * 1000;
+  if (poll(watched_.data(), watched_.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, kHour))) >
+      0) {
+    for (std::size_t i = 1; i < watched_.size(); ++i) {
+      fresh_[i] = fresh_[i] || watched_[i].revents != 0;
+    }
+  }
+}
+
+void ZmqFabric::notice_events() {
+  wait(Clock::now());
+  pump_events();
+}
+
 bool ZmqFabric::pump() {
   // Events first: messages that came before a connection ended are in the sockets by the time that its end is
   // seen.
   bool any = pump_events();
-  any |= pump_listener();
+  if (fresh_[messages_of(0)]) {
+    any |= pump_listener();
+    fresh_[messages_of(0)] = false;
+  }
   for (int peer = 0; peer < rank_; ++peer) {
-    while (at(peer).socket.is_open()) {
-      auto parts = at(peer).socket.receive();
-      if (!parts) {
-        break;
-      }
+    ZmqSocket& socket = at(peer).socket;
+    if (!socket.is_open() || !fresh_[messages_of(1 + peer)]) {
+      continue;
+    }
+    while (auto parts = socket.receive()) {
       any = true;
       take(peer, *parts);
     }
+    fresh_[messages_of(1 + peer)] = false;
     if (at(peer).fault) {
-      at(peer).socket.set_linger(std::chrono::milliseconds(0));
-      at(peer).socket.close();  // so that it does not reconnect
+      socket.set_linger(std::chrono::milliseconds(0));
+      socket.close();  // so that it does not reconnect
+      watched_[messages_of(1 + peer)].fd = watched_[events_of(1 + peer)].fd = -1;
     }
   }
   return any;
 }
 
 bool ZmqFabric::pump_events() {
-  const ZmqEvents events = listener_.events();
-  bool any = !events.accepted.empty() || !events.disconnected.empty();
-  for (const int connection : events.disconnected) {
-    open_connections_.erase(connection);
-    for (int peer = rank_ + 1; peer < size(); ++peer) {
-      if (at(peer).connection == connection) {
-        lost(peer);
+  bool any = false;
+  if (fresh_[events_of(0)]) {
+    fresh_[events_of(0)] = false;
+    const ZmqEvents events = listener_.events();
+    any = !events.accepted.empty() || !events.disconnected.empty();
+    for (const int connection : events.disconnected) {
+      open_connections_.erase(connection);
+      for (int peer = rank_ + 1; peer < size(); ++peer) {
+        if (at(peer).connection == connection) {
+          lost(peer);
+        }
       }
     }
+    open_connections_.insert(events.accepted.begin(), events.accepted.end());
   }
-  open_connections_.insert(events.accepted.begin(), events.accepted.end());
   for (int peer = 0; peer < rank_; ++peer) {
-    if (at(peer).socket.is_open() && !at(peer).socket.events().disconnected.empty()) {
-      any = true;
-      lost(peer);
+    if (at(peer).socket.is_open() && fresh_[events_of(1 + peer)]) {
+      fresh_[events_of(1 + peer)] = false;
+      if (!at(peer).socket.events().disconnected.empty()) {
+        any = true;
+        lost(peer);
+      }
     }
   }
   return any;
@@ -231,6 +279,7 @@ bool ZmqFabric::pump_listener() {
 }
 
 void ZmqFabric::lost(int peer) {
+  fresh_[messages_of(peer > rank_ ? 0 : 1 + peer)] = true;  // what it sent before is taken in first
   if (at(peer).ready || peer > rank_) {
     fault(peer, ErrorCode::PeerLost, "went away (its connection ended)");
   } else if (!at(peer).fault) {
@@ -341,6 +390,7 @@ void ZmqFabric::admit(std::vector<ZmqFrame> parts) {
   identities_[joined.identity] = peer;
   say_hello(peer);
   // The connection's end may have been noted before its hello was read, when it was nobody's yet.
+  fresh_[events_of(0)] = true;
   pump_events();
   if (!open_connections_.contains(connection)) {
     lost(peer);
@@ -368,16 +418,8 @@ bool ZmqFabric::post(int peer, wire::Kind kind, const MessageId& id, ZmqFrame pa
   parts.emplace_back(std::span<const std::byte>(header));
   parts.push_back(std::move(payload));
   ZmqSocket& socket = peer > rank_ ? listener_ : at(peer).socket;
+  fresh_[messages_of(peer > rank_ ? 0 : 1 + peer)] = true;  // see ZmqSocket::fd
   return socket.is_open() && socket.send(parts);
-}
-
-void ZmqFabric::wait(Clock::time_point deadline) {
-  std::vector<const ZmqSocket*> sockets = {&listener_};
-  for (const Peer& peer : peers_) {
-    sockets.push_back(&peer.socket);
-  }
-  const int wake = wake_.fd();
-  zmq_wait(sockets, std::span(&wake, 1), deadline);
 }
 
 }  // namespace disco

@@ -1,6 +1,8 @@
 #pragma once
 // The transport between processes and machines: one TCP connection a pair of nodes, by ZeroMQ.
 
+#include <poll.h>
+
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -92,8 +94,10 @@ class ZmqFabric final : public Fabric {
 
   explicit ZmqFabric(const ZmqOptions& options);
 
-  bool pump();  // takes in all that has arrived; whether that was anything
+  bool pump();  // takes in what has arrived; whether that was anything
   void wait(Clock::time_point deadline);
+  void watch();
+  void notice_events();
   bool pump_events();
   bool pump_listener();
   void take(int peer, std::span<ZmqFrame> parts);
@@ -115,7 +119,13 @@ class ZmqFabric final : public Fabric {
   int rank_ = 0;
   wire::Hello hello_;
   bool connected_ = false;
-  std::vector<Peer> peers_;                // by rank; its own is unused
+  std::vector<Peer> peers_;  // by rank; its own is unused
+  // What poll() sleeps on: wake_, then by source its messages and its events; source 0 is listener_, 1 + p is
+  // peer p's socket. Where `fresh_` is false, nothing is left to take in and poll() will tell of news. Going
+  // by this, rather than asking libzmq about every socket before and after each sleep, halves the time of a
+  // short message.
+  std::vector<pollfd> watched_;
+  std::vector<bool> fresh_;                // by index of watched_
   std::map<std::string, int> identities_;  // ranks by their connection's identity
   std::set<int> open_connections_;         // of listener_
   std::optional<std::string> stranger_;    // who was refused last, and why

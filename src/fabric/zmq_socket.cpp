@@ -142,6 +142,15 @@ void ZmqSocket::close() {
   }
 }
 
+int ZmqSocket::fd_of(void* socket) {
+  int fd = -1;
+  std::size_t size = sizeof fd;
+  if (socket != nullptr) {
+    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
+  }
+  return fd;
+}
+
 void ZmqSocket::set_linger(std::chrono::milliseconds linger) {
   const int value = static_cast<int>(linger.count());
   if (socket_ != nullptr) {

@@ -111,8 +111,14 @@ class ZmqSocket {
   [[nodiscard]] bool is_open() const { return socket_ != nullptr; }
   [[nodiscard]] void* get() const { return socket_; }
   [[nodiscard]] void* monitor() const { return monitor_; }
+  /// Descriptors that poll() finds readable when there is something new since receive() or events() last came
+  /// back empty-handed. A send may swallow such news: try receive() after it before sleeping on these.
+  [[nodiscard]] int fd() const { return fd_of(socket_); }
+  [[nodiscard]] int monitor_fd() const { return fd_of(monitor_); }
 
  private:
+  static int fd_of(void* socket);
+
   void* socket_ = nullptr;
   void* monitor_ = nullptr;
 };
