@@ -26,6 +26,17 @@ Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>
   return layouts;
 }
 
+bool ties_channels(const Graph& graph, const Node& node, const Rule& rule, int nodes) {
+  if (rule.form == Form::Replicated) return false;
+  if (rule.form == Form::Linear) return rule.groups > 1 && rule.groups >= nodes;
+  if (node.is("DepthToSpace") || node.is("SpaceToDepth")) {
+    const std::int64_t in = graph.value(node.inputs[0]).shape()[1];
+    const std::int64_t out = graph.value(node.outputs[0]).shape()[1];
+    return rule.output_axes[0] != 1 || std::min(in, out) >= nodes;
+  }
+  return true;
+}
+
 bool begins_channels(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes,
                      int nodes) {
   if (rule.output_axes.empty() || rule.output_axes[0] == kReplicate) return false;
@@ -46,8 +57,7 @@ bool begins_channels(const Graph& graph, const Node& node, const Rule& rule, con
       for (const ValueId id : node.inputs) padded = padded || axes[static_cast<std::size_t>(id)] != rule.output_axes[0];
     }
   }
-  if (rule.form == Form::Linear) return rule.groups == 1 || rule.groups < nodes || !carried;
-  return padded || !carried;
+  return padded || !carried || !ties_channels(graph, node, rule, nodes);
 }
 
 }  // namespace disco

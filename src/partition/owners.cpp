@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "partition/partition.h"
 
@@ -45,8 +47,7 @@ class Atoms {
 
 void tie_node(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes, int nodes,
               Atoms& atoms) {
-  const bool free_groups = rule.form == Form::Linear && (rule.groups == 1 || rule.groups < nodes);
-  if (rule.form == Form::Replicated || free_groups) return;
+  if (!ties_channels(graph, node, rule, nodes)) return;
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
     const ValueId in = node.inputs[k];
     const InputUse& use = rule.inputs[k];
@@ -138,6 +139,50 @@ std::string why_nothing_splits(const Graph& graph, const Layouts& layouts) {
   return list;
 }
 
+bool is_reshape(const Node& node) {
+  return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze");
+}
+
+/// Fills owners and axes. Returns the reshapes to blame where some node owns nothing ("" where none is), else nothing.
+Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<double>& shares,
+                                          const std::map<std::string, ShardAxis>& axes, Partition& partition) {
+  const int nodes = partition.nodes;
+  const Layouts layouts = infer_layouts(graph, axes);
+  Atoms atoms(graph, layouts.axes);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    tie_node(graph, graph.nodes[n], layouts.rules[n], layouts.axes, nodes, atoms);
+  }
+  if (atoms.size() == 0 && nodes > 1) {
+    return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}", why_nothing_splits(graph, layouts));
+  }
+  std::vector<std::int32_t> owner(atoms.size(), -1);
+  std::vector<bool> works(static_cast<std::size_t>(nodes), nodes == 1);
+  std::vector<std::string> coarse;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    for (const ValueId out : node.outputs) {
+      if (out == kNoValue) continue;
+      const ShardAxis axis = layouts.axes[static_cast<std::size_t>(out)];
+      const std::string& name = graph.value(out).name;
+      if (is_reshape(node) && (axis != kReplicate || axes.contains(name))) partition.reshape_axes[name] = axis;
+      if (axis == kReplicate) continue;
+      const std::int64_t channels = graph.value(out).shape()[static_cast<std::size_t>(axis)];
+      deal(out, channels, shares, atoms, owner);
+      std::vector<std::int32_t> owners;
+      std::set<std::int32_t> pieces;
+      for (std::int32_t c = 0; c < channels; ++c) {
+        pieces.insert(atoms.find(out, c));
+        owners.push_back(owner[static_cast<std::size_t>(atoms.find(out, c))]);
+        works[static_cast<std::size_t>(owners.back())] = true;
+      }
+      if (is_reshape(node) && static_cast<int>(pieces.size()) < nodes) coarse.push_back(name);
+      if (begins_channels(graph, node, layouts.rules[n], layouts.axes, nodes)) partition.owners[name] = std::move(owners);
+    }
+  }
+  if (std::find(works.begin(), works.end(), false) == works.end()) return std::vector<std::string>{};
+  return coarse.empty() ? std::vector<std::string>{""} : coarse;
+}
+
 }  // namespace
 
 Result<Partition> partition_channels(const Graph& graph, const PartitionOptions& options) {
@@ -150,46 +195,20 @@ Result<Partition> partition_channels(const Graph& graph, const PartitionOptions&
   const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
   for (double& share : shares) share /= total;
 
-  const Layouts layouts = infer_layouts(graph, {});
-  Atoms atoms(graph, layouts.axes);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    tie_node(graph, graph.nodes[n], layouts.rules[n], layouts.axes, options.nodes, atoms);
-  }
-  if (atoms.size() == 0 && options.nodes > 1) {
-    return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}",
-                 why_nothing_splits(graph, layouts));
-  }
-
-  std::vector<std::int32_t> owner(atoms.size(), -1);
-  std::vector<bool> works(static_cast<std::size_t>(options.nodes), options.nodes == 1);
-  std::int64_t widest = 0;
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
-    for (const ValueId out : node.outputs) {
-      if (out == kNoValue || layouts.axes[static_cast<std::size_t>(out)] == kReplicate) continue;
-      const std::int64_t channels =
-          graph.value(out).shape()[static_cast<std::size_t>(layouts.axes[static_cast<std::size_t>(out)])];
-      deal(out, channels, shares, atoms, owner);
-      widest = std::max(widest, channels);
-      std::vector<std::int32_t> owners;
-      for (std::int32_t c = 0; c < channels; ++c) {
-        owners.push_back(owner[static_cast<std::size_t>(atoms.find(out, c))]);
-        works[static_cast<std::size_t>(owners.back())] = true;
-      }
-      if (begins_channels(graph, node, layouts.rules[n], layouts.axes, options.nodes)) {
-        partition.owners[graph.value(out).name] = std::move(owners);
-      }
-      if (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze")) {
-        partition.reshape_axes[graph.value(out).name] = layouts.axes[static_cast<std::size_t>(out)];
-      }
-    }
-  }
-  for (std::size_t i = 0; i < works.size(); ++i) {
-    if (!works[i]) {
-      return error(ErrorCode::InvalidArgument,
-                   "node {} of {} would own no channel: the widest layer has {}; use fewer nodes or more even shares", i,
-                   options.nodes, widest);
-    }
+  // Reshapes that leave fewer pieces than nodes tie everything around them to a few nodes; where that would leave a node
+  // without any work, they are computed whole instead.
+  std::map<std::string, ShardAxis> axes;
+  DISCO_TRY(const std::vector<std::string> coarse, deal_all(graph, shares, axes, partition));
+  if (coarse.empty()) return partition;
+  for (const std::string& name : coarse) axes[name] = kReplicate;
+  partition.owners.clear();
+  partition.reshape_axes.clear();
+  DISCO_TRY(const std::vector<std::string> rest, deal_all(graph, shares, axes, partition));
+  if (!rest.empty()) {
+    return error(ErrorCode::InvalidArgument,
+                 "{} nodes are too many for these shares: one of them would own no channel of any layer; use fewer nodes or "
+                 "more even shares",
+                 options.nodes);
   }
   return partition;
 }

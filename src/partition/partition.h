@@ -57,6 +57,10 @@ struct Layouts {
 };
 [[nodiscard]] Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& reshape_axes);
 
+/// Whether the channels that an operator maps to each other should have one owner. Ties save bytes; a few groups or a few
+/// blocks of channels over many nodes would leave nodes idle instead.
+[[nodiscard]] bool ties_channels(const Graph& graph, const Node& node, const Rule& rule, int nodes);
+
 /// Whether a node's outputs begin a channel space of their own, so that a partition names their owners.
 [[nodiscard]] bool begins_channels(const Graph& graph, const Node& node, const Rule& rule,
                                    const std::vector<ShardAxis>& axes, int nodes);

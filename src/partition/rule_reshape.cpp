@@ -123,6 +123,7 @@ Rule reshape_rule(const RuleContext& context, std::optional<ShardAxis> wanted) {
   const Shape in = context.in(0);
   const Shape out = context.out();
   const ShardAxis axis = context.axes[0];
+  if (wanted == kReplicate) return context.replicated("the reshape leaves fewer pieces than nodes");
   const std::vector<ShardAxis> choices = reshape_choices(in, out, axis);
   if (choices.empty()) return context.replicated("the reshape mixes the sharded axis with others");
   ShardAxis chosen = choices.front();

@@ -45,6 +45,8 @@ class ShardBuilder {
   ValueId whole_value(ValueId id);
   /// Exactly these channels along `axis`, in this order (duplicates allowed).
   ValueId channels(ValueId id, ShardAxis axis, const ChannelSet& list);
+  /// These channels out of a local value; `of` is a whole value of the same other extents.
+  ValueId select(const Held& held, ShardAxis axis, const ChannelSet& list, ValueId of);
   /// What this rank holds of a value that is contracted along `axis`, in whatever order it lies.
   Held contracted(ValueId id, ShardAxis axis);
 
@@ -60,7 +62,6 @@ class ShardBuilder {
                                 DataType type);
 
  private:
-  ValueId select(const Held& held, ShardAxis axis, const ChannelSet& list, ValueId of);
   const Held& assembled(ValueId id);
   void add_send(ValueId local, int peer, std::uint32_t tag, const std::string& name);
   ValueId add_receive(int peer, std::uint32_t tag, const std::string& name, const Shape& shape, DataType type);

@@ -438,6 +438,25 @@ void localise_concat(const Local& local) {
   local.builder.publish(local.node.outputs[0], out);
 }
 
+/// Operators that compute more channels than the rank owns when they are given what it needs: LRN also the neighbours,
+/// SpaceToDepth all blocks of its input channels. The owned ones are then taken.
+void localise_superset(const Local& local) {
+  const ChannelSet inputs = local.rule().inputs[0].maps[0].needed(local.out_channels());
+  ChannelSet computed = inputs;
+  if (local.node.is("SpaceToDepth")) {
+    const std::int64_t channels = local.whole().value(local.node.inputs[0]).shape()[1];
+    const std::int64_t blocks = local.whole().value(local.node.outputs[0]).shape()[1] / channels;
+    computed.clear();
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      for (const std::int32_t c : inputs) computed.push_back(static_cast<std::int32_t>(b * channels + c));
+    }
+  }
+  const ValueId out = local.node.outputs[0];
+  const ValueId wide = local.builder.add_local(local.name() + "/computed", out, local.out_axis(), static_cast<std::int64_t>(computed.size()));
+  local.builder.add_node(local.node, {local.input(0)}, {wide});
+  local.builder.publish(out, local.builder.select({wide, computed}, local.out_axis(), local.out_channels(), out));
+}
+
 /// Expand and Resize name extents of the whole value.
 void localise_with_extents(const Local& local, std::size_t position) {
   std::vector<ValueId> inputs = local.all_inputs();
@@ -471,6 +490,8 @@ void localise(ShardBuilder& builder, const Node& node, const NodePlan& plan) {
   if (node.is("Concat")) return localise_concat(local);
   if (node.is("Expand")) return localise_with_extents(local, 1);
   if (node.is("Resize")) return localise_with_extents(local, 3);
+  const bool along_channels = plan.rule.output_axes[0] == 1;
+  if ((node.is("LRN") || node.is("SpaceToDepth")) && along_channels) return localise_superset(local);
   const std::vector<ValueId> inputs = local.all_inputs();
   std::vector<ValueId> outputs;
   for (std::size_t o = 0; o < node.outputs.size(); ++o) {

@@ -249,7 +249,7 @@ struct Setting {
 };
 
 std::vector<Setting> settings() {
-  return {{1, {}}, {2, {}}, {3, {}}, {4, {}}, {5, {}}, {2, {3, 1}}, {3, {1, 5, 2}}};
+  return {{1, {}}, {2, {}}, {3, {}}, {4, {}}, {5, {}}, {2, {3, 1}}, {3, {2, 5, 2}}};
 }
 
 void expect_equal(const std::string& name, const Graph& graph, const Setting& setting, double tolerance = 1e-5) {
