@@ -11,10 +11,10 @@
 #include <random>
 #include <thread>
 
+#include "../runtime/shards.h"
 #include "cluster/cluster.h"
 #include "cluster/control.h"
 #include "graph/onnx.h"
-#include "../runtime/shards.h"
 
 namespace disco::testing {
 namespace {

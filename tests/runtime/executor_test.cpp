@@ -100,7 +100,7 @@ TEST(Executor, MessagesThatWaitAreNotChangedByLaterRuns) {
   constexpr std::int64_t kElements = 1000;
   Stalled fabric;
   {
-    Executor executor(compiled(all_reduce_shards(2, 1, kElements)[0]));
+    Executor executor(compiled(all_reduce_shards(2, 2, kElements)[0]));
     for (std::uint64_t request = 1; request <= 4; ++request) {
       const auto result =
           executor.run(all_reduce_input(kElements, static_cast<int>(request)), {.request = request}, &fabric);
@@ -148,10 +148,11 @@ TEST(Executor, StatisticsAddUpAndWaitingIsCountedAsSuch) {
         executor.run(all_reduce_input(500), {.deadline = Clock::now() + 20s, .trace = true}, &fabric);
     ASSERT_TRUE(result.ok()) << result.error().message;
     const RunStatistics& statistics = result->statistics;
-    EXPECT_EQ(statistics.messages_sent, 3U);
-    EXPECT_EQ(statistics.bytes_sent, 6000U);
-    EXPECT_EQ(statistics.messages_received, 3U);
-    EXPECT_EQ(statistics.bytes_received, 6000U);
+    const Graph& shard = shards[static_cast<std::size_t>(fabric.rank())];
+    EXPECT_EQ(statistics.messages_sent, messages(shard, "Send"));
+    EXPECT_EQ(statistics.bytes_sent, 2000 * messages(shard, "Send"));
+    EXPECT_EQ(statistics.messages_received, messages(shard, "Recv"));
+    EXPECT_EQ(statistics.bytes_received, 2000 * messages(shard, "Recv"));
     if (fabric.rank() == 0) {
       EXPECT_GE(statistics.wait_ms, 150);
     }

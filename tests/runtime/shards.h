@@ -37,11 +37,12 @@ inline std::vector<Graph> all_reduce_shards(int ranks, int rounds, std::int64_t 
     const ValueId factor =
         graph.add_constant("factor", Tensor::of<float>({1}, {static_cast<float>(rank + 1)}));
     for (int round = 0; round < rounds; ++round) {
+      const bool last = round + 1 == rounds;  // only rank 0 needs its sum
       const std::string suffix = "_" + std::to_string(round);
       const ValueId mine = value("mine" + suffix);
       node("Mul", "", {have, factor}, {mine});
       for (int peer = 0; peer < ranks; ++peer) {
-        if (peer != rank) {
+        if (peer != rank && (!last || peer == 0)) {
           Node* send = node("Send", "disco", {mine}, {});
           send->attributes["peer"] = std::int64_t{peer};
           send->attributes["tag"] = std::int64_t{round};
@@ -51,7 +52,7 @@ inline std::vector<Graph> all_reduce_shards(int ranks, int rounds, std::int64_t 
       }
       ValueId sum = mine;
       for (int peer = 0; peer < ranks; ++peer) {
-        if (peer != rank) {
+        if (peer != rank && (!last || rank == 0)) {
           const std::string from = suffix + "_of_" + std::to_string(peer);
           const ValueId theirs = value("theirs" + from);
           Node* receive = node("Recv", "disco", {}, {theirs});
@@ -76,6 +77,15 @@ inline std::vector<Graph> all_reduce_shards(int ranks, int rounds, std::int64_t 
     shards.push_back(std::move(graph));
   }
   return shards;
+}
+
+/// How many messages the shard sends ("Send") or receives ("Recv") in a run.
+inline std::uint64_t messages(const Graph& shard, std::string_view op) {
+  std::uint64_t count = 0;
+  for (const Node& node : shard.nodes) {
+    count += node.is_disco(op) ? 1 : 0;
+  }
+  return count;
 }
 
 inline NamedTensors all_reduce_input(std::int64_t elements, int seed = 0) {
