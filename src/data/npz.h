@@ -1,0 +1,23 @@
+#pragma once
+// NumPy's .npy and .npz files.
+
+#include <disco/tensor.h>
+
+#include <filesystem>
+
+#include "base/result.h"
+
+namespace disco {
+
+/// One array. Little-endian, C or Fortran order, of the types of DataType (not BFloat16).
+/// @return NotFound, Io, InvalidArgument for what is no such file (names file and fault)
+[[nodiscard]] Result<Tensor> read_npy(const std::filesystem::path& path);
+
+/// All arrays of an archive, stored or deflated, by their names without ".npy".
+[[nodiscard]] Result<NamedTensors> read_npz(const std::filesystem::path& path);
+
+/// Whole or not at all: through a temporary file that is renamed.
+[[nodiscard]] Status write_npy(const std::filesystem::path& path, const Tensor& tensor);
+[[nodiscard]] Status write_npz(const std::filesystem::path& path, const NamedTensors& tensors);
+
+}  // namespace disco
