@@ -1,5 +1,5 @@
-// One node, one model: answers "run" on standard input with the milliseconds that a run took, so that another program
-// can interleave its own runs with these. "steps" prints where the time goes.
+// One node, one model: answers "run" on standard input with the milliseconds that a run took, so that another
+// program can interleave its own runs with these. "steps" prints where the time goes.
 //
 //   bench_single MODEL.onnx [THREADS]
 
@@ -40,7 +40,8 @@ Status serve(const std::string& path, int threads) {
     }
     DISCO_CHECK(workspace.set_input(graph.value(id).name, tensor));
   }
-  fmt::print("ready {} steps, weights {} bytes, arena {} bytes\n", program.steps().size(), program.weight_bytes(), program.arena_bytes());
+  fmt::print("ready {} steps, weights {} bytes, arena {} bytes\n", program.steps().size(),
+             program.weight_bytes(), program.arena_bytes());
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {
     if (line == "steps") {
@@ -53,7 +54,8 @@ Status serve(const std::string& path, int threads) {
           best = std::min(best, milliseconds_since(start));
         }
         by_kind[step.op + " " + step.kernel->implementation()] += best;
-        fmt::print("{:9.4f} ms  {:>8.2f} GMAC/s  {} {} [{}]\n", best, static_cast<double>(step.macs) / best / 1e6, step.op, step.name,
+        fmt::print("{:9.4f} ms  {:>8.2f} GMAC/s  {} {} [{}]\n", best,
+                   static_cast<double>(step.macs) / best / 1e6, step.op, step.name,
                    step.kernel->implementation());
       }
       for (const auto& [kind, ms] : by_kind) fmt::print("total {:9.4f} ms  {}\n", ms, kind);

@@ -66,7 +66,10 @@ struct Samples {
                        {"messages", last.messages_sent},
                        {"peak_rss_bytes", last.peak_rss_bytes}});
     }
-    return {{"latency_ms", {{"median", quantile(latency, 0.5)}, {"p95", quantile(latency, 0.95)}, {"min", quantile(latency, 0.0)}}},
+    return {{"latency_ms",
+             {{"median", quantile(latency, 0.5)},
+              {"p95", quantile(latency, 0.95)},
+              {"min", quantile(latency, 0.0)}}},
             {"nodes", nodes}};
   }
 };
@@ -75,11 +78,14 @@ void print(const Samples& one, const Samples& split) {
   Table table({"", "median", "p95", "min", "compute", "pack", "wait", "sent", "messages", "peak memory"});
   const auto add = [&](const std::string& name, const Samples& samples) {
     const auto ms = [](double value) { return fmt::format("{:.2f} ms", value); };
-    table.add({name, ms(quantile(samples.latency, 0.5)), ms(quantile(samples.latency, 0.95)), ms(quantile(samples.latency, 0.0))});
+    table.add({name, ms(quantile(samples.latency, 0.5)), ms(quantile(samples.latency, 0.95)),
+               ms(quantile(samples.latency, 0.0))});
     for (std::size_t r = 0; r < samples.statistics.front().size(); ++r) {
       const RunStatistics& last = samples.statistics.back()[r];
-      table.add({fmt::format("  node {}", r), "", "", "", ms(samples.median_of(r, &RunStatistics::compute_ms)),
-                 ms(samples.median_of(r, &RunStatistics::pack_ms)), ms(samples.median_of(r, &RunStatistics::wait_ms)),
+      table.add({fmt::format("  node {}", r), "", "", "",
+                 ms(samples.median_of(r, &RunStatistics::compute_ms)),
+                 ms(samples.median_of(r, &RunStatistics::pack_ms)),
+                 ms(samples.median_of(r, &RunStatistics::wait_ms)),
                  human_bytes(static_cast<double>(last.bytes_sent)), fmt::format("{}", last.messages_sent),
                  human_bytes(static_cast<double>(last.peak_rss_bytes))});
     }
@@ -104,18 +110,24 @@ void add_bench(CLI::App& app, Action& action) {
     bool as_json = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("bench", "Times a split model beside one node, in interleaved runs: latency, compute, wait, bytes");
+  CLI::App* command = app.add_subcommand(
+      "bench", "Times a split model beside one node, in interleaved runs: latency, compute, wait, bytes");
   flags->split.add_to(*command);
   flags->cluster.add_to(*command);
-  command->add_option("--runs", flags->runs, "timed runs of each")->check(CLI::Range(1, 100000))->capture_default_str();
-  command->add_option("--warmup", flags->warmup, "runs before them")->check(CLI::Range(0, 1000))->capture_default_str();
+  command->add_option("--runs", flags->runs, "timed runs of each")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_option("--warmup", flags->warmup, "runs before them")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
   command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)");
   command->add_flag("--json", flags->as_json, "machine-readable");
   command->callback([flags, &action] {
     action = [flags]() -> Status {
       DISCO_TRY(const std::vector<NodeConfig> remote, flags->cluster.remote_nodes());
       if (!remote.empty() && flags->split.nodes == 0 && flags->split.shares.empty()) {
-        for (const NodeConfig& node : remote) flags->split.shares += fmt::format("{}{}", flags->split.shares.empty() ? "" : ",", node.share);
+        for (const NodeConfig& node : remote)
+          flags->split.shares += fmt::format("{}{}", flags->split.shares.empty() ? "" : ",", node.share);
       }
       DISCO_TRY(SplitModel model, load_and_split(flags->split));
       const NamedTensors inputs = random_inputs(model.graph, 1);
@@ -124,9 +136,10 @@ void add_bench(CLI::App& app, Action& action) {
       options.threads = flags->cluster.threads;
       std::vector<Graph> whole;
       whole.push_back(model.graph);
-      auto one_started = !remote.empty()                          ? Cluster::connect({remote.front()}, std::move(whole), options)
-                         : flags->cluster.transport == "threads" ? Cluster::start_inproc(std::move(whole), options)
-                                                                  : Cluster::start_local(std::move(whole), options);
+      auto one_started = !remote.empty() ? Cluster::connect({remote.front()}, std::move(whole), options)
+                         : flags->cluster.transport == "threads"
+                             ? Cluster::start_inproc(std::move(whole), options)
+                             : Cluster::start_local(std::move(whole), options);
       DISCO_TRY(std::unique_ptr<Cluster> one, std::move(one_started));
       const bool shared_machine = !remote.empty();
       Samples one_samples;

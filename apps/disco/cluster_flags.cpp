@@ -3,13 +3,19 @@
 namespace disco::cli {
 
 void ClusterFlags::add_to(CLI::App& command) {
-  command.add_option("--cluster", cluster_file, "TOML file of nodes that run `disco node` (default: start local nodes)");
-  command.add_option("--transport", transport, "local nodes as processes over ZeroMQ, or as threads of this process")
+  command.add_option("--cluster", cluster_file,
+                     "TOML file of nodes that run `disco node` (default: start local nodes)");
+  command
+      .add_option("--transport", transport,
+                  "local nodes as processes over ZeroMQ, or as threads of this process")
       ->check(CLI::IsMember({"processes", "threads"}))
       ->capture_default_str();
-  command.add_option("-t,--threads", threads, "threads a node computes with (default: the cores, shared evenly)")
+  command
+      .add_option("-t,--threads", threads, "threads a node computes with (default: the cores, shared evenly)")
       ->check(CLI::Range(1, 1024));
-  command.add_option("--deadline", deadline_s, "seconds that one run may take")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--deadline", deadline_s, "seconds that one run may take")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
 }
 
 Result<std::vector<NodeConfig>> ClusterFlags::remote_nodes() const {
@@ -23,8 +29,9 @@ Result<std::unique_ptr<Cluster>> ClusterFlags::start(std::vector<Graph> shards) 
   DISCO_TRY(const std::vector<NodeConfig> remote, remote_nodes());
   if (!remote.empty()) {
     if (remote.size() != shards.size()) {
-      return error(ErrorCode::InvalidArgument, "{}: names {} nodes, but the model is split over {}; leave --nodes out",
-                   cluster_file, remote.size(), shards.size());
+      return error(ErrorCode::InvalidArgument,
+                   "{}: names {} nodes, but the model is split over {}; leave --nodes out", cluster_file,
+                   remote.size(), shards.size());
     }
     return Cluster::connect(remote, std::move(shards), options);
   }

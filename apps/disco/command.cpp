@@ -14,7 +14,9 @@ void SplitFlags::add_to(CLI::App& command) {
   command.add_option("-n,--nodes", nodes, "number of nodes, 1 to 64 (default: the artifact's, else 1)")
       ->check(CLI::Range(1, kMostNodes));
   command.add_option("--shares", shares, "how much each node takes, such as 3,1 (default: equal)");
-  command.add_option("--shape", shapes, "extents of an input that the model leaves open, such as input:1,3,64,64")
+  command
+      .add_option("--shape", shapes,
+                  "extents of an input that the model leaves open, such as input:1,3,64,64")
       ->allow_extra_args(false);
 }
 
@@ -25,7 +27,8 @@ Result<std::vector<double>> SplitFlags::parsed_shares() const {
     char* end = nullptr;
     result.push_back(std::strtod(at, &end));
     if (end == at || (*end != ',' && *end != '\0')) {
-      return error(ErrorCode::InvalidArgument, "--shares {}: give one positive number a node, such as 3,1", shares);
+      return error(ErrorCode::InvalidArgument, "--shares {}: give one positive number a node, such as 3,1",
+                   shares);
     }
     at = *end == ',' ? end + 1 : end;
   }
@@ -37,7 +40,8 @@ Result<InputShapes> SplitFlags::parsed_shapes() const {
   for (const std::string& text : shapes) {
     const std::size_t colon = text.rfind(':');
     const auto bad = [&] {
-      return error(ErrorCode::InvalidArgument, "--shape {}: write NAME:EXTENT,EXTENT,… such as input:1,3,64,64", text);
+      return error(ErrorCode::InvalidArgument,
+                   "--shape {}: write NAME:EXTENT,EXTENT,… such as input:1,3,64,64", text);
     };
     if (colon == std::string::npos || colon == 0) return bad();
     Shape shape;
@@ -54,7 +58,8 @@ Result<InputShapes> SplitFlags::parsed_shapes() const {
   return result;
 }
 
-Result<SplitModel> split(const Graph& model, const SplitFlags& flags, const std::map<std::string, Shape>& given) {
+Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
+                         const std::map<std::string, Shape>& given) {
   DISCO_TRY(InputShapes shapes, flags.parsed_shapes());
   for (const auto& [name, shape] : given) shapes.shapes[name] = shape;
   DISCO_TRY(const std::vector<double> shares, flags.parsed_shares());
@@ -66,7 +71,8 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags, const std:
   const auto stored = model.metadata.find(std::string(kPartitionKey));
   const bool use_stored = stored != model.metadata.end() && flags.nodes == 0 && shares.empty();
   const int nodes = flags.nodes != 0 ? flags.nodes : shares.empty() ? 1 : static_cast<int>(shares.size());
-  auto partition = use_stored ? partition_from_json(stored->second) : partition_channels(result.graph, {nodes, shares});
+  auto partition =
+      use_stored ? partition_from_json(stored->second) : partition_channels(result.graph, {nodes, shares});
   if (!partition) return in_context(flags.model, partition.error());
   result.partition = std::move(*partition);
 
@@ -95,7 +101,8 @@ void Table::print() const {
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     std::string line;
     for (std::size_t i = 0; i < rows_[r].size(); ++i) {
-      line += i == 0 ? fmt::format("{:<{}}", rows_[r][i], widths[i]) : fmt::format("  {:>{}}", rows_[r][i], widths[i]);
+      line += i == 0 ? fmt::format("{:<{}}", rows_[r][i], widths[i])
+                     : fmt::format("  {:>{}}", rows_[r][i], widths[i]);
     }
     fmt::print("{}\n", line);
     if (r == 0) fmt::print("{}\n", std::string(line.size(), '-'));
@@ -111,7 +118,8 @@ std::string scaled(double value, const char* unit) {
     value /= 1000.0;
     ++p;
   }
-  return p == 0 ? fmt::format("{:.0f} {}", value, unit) : fmt::format("{:.2f} {}{}", value, prefixes[p], unit);
+  return p == 0 ? fmt::format("{:.0f} {}", value, unit)
+                : fmt::format("{:.2f} {}{}", value, prefixes[p], unit);
 }
 
 }  // namespace
@@ -126,7 +134,8 @@ void Progress::step(std::size_t done) {
   if (!shown_) return;
   constexpr std::size_t kWidth = 30;
   const std::size_t filled = total_ == 0 ? kWidth : kWidth * done / total_;
-  fmt::print(stderr, "\r{} [{}{}] {}/{}", what_, std::string(filled, '#'), std::string(kWidth - filled, ' '), done, total_);
+  fmt::print(stderr, "\r{} [{}{}] {}/{}", what_, std::string(filled, '#'), std::string(kWidth - filled, ' '),
+             done, total_);
   std::fflush(stderr);
 }
 

@@ -46,9 +46,11 @@ struct SplitModel {
 };
 
 /// Loads, fixes shapes (`given` wins over --shape), takes the artifact's partition or makes one.
-[[nodiscard]] Result<SplitModel> load_and_split(const SplitFlags& flags, const std::map<std::string, Shape>& given = {});
+[[nodiscard]] Result<SplitModel> load_and_split(const SplitFlags& flags,
+                                                const std::map<std::string, Shape>& given = {});
 /// The same from a model that is already loaded.
-[[nodiscard]] Result<SplitModel> split(const Graph& model, const SplitFlags& flags, const std::map<std::string, Shape>& given = {});
+[[nodiscard]] Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
+                                       const std::map<std::string, Shape>& given = {});
 
 /// A table of text columns; the first is aligned left, the others right.
 class Table {

@@ -31,7 +31,8 @@ json to_json(const std::vector<Cost>& nodes, bool totals) {
   return list;
 }
 
-/// Operators that every node repeats although a split input feeds them, or that do arithmetic worth splitting.
+/// Operators that every node repeats although a split input feeds them, or that do arithmetic worth
+/// splitting.
 bool costs_by_replication(const LayerCost& layer) {
   return layer.form == to_string(Form::Replicated) && (!layer.reason.empty() || layer.unsplit.macs > 0);
 }
@@ -62,10 +63,12 @@ void print_table(const SplitModel& model, const CostTable& table, bool all_layer
     layers.print();
     fmt::print("\n");
   }
-  Table totals({"total", "MACs", "of model", "weights", "of model", "peak activations", "sent", "received", "messages"});
+  Table totals({"total", "MACs", "of model", "weights", "of model", "peak activations", "sent", "received",
+                "messages"});
   const auto add = [&](const std::string& name, const Cost& cost) {
     const auto share = [](std::int64_t part, std::int64_t whole) {
-      return whole == 0 ? std::string("-") : fmt::format("{:.3f}", static_cast<double>(part) / static_cast<double>(whole));
+      return whole == 0 ? std::string("-")
+                        : fmt::format("{:.3f}", static_cast<double>(part) / static_cast<double>(whole));
     };
     totals.add({name, macs(cost), share(cost.macs, table.unsplit.macs), bytes(cost.weight_bytes),
                 share(cost.weight_bytes, table.unsplit.weight_bytes), bytes(cost.peak_activation_bytes),
@@ -81,7 +84,8 @@ void print_table(const SplitModel& model, const CostTable& table, bool all_layer
     if (first) fmt::print("\nreplicated on every node that needs the result:\n");
     first = false;
     fmt::print("  {} ({}): {}, {}MACs a node\n", layer.name, layer.op,
-               layer.reason.empty() ? "no input is split" : layer.reason, human_count(static_cast<double>(layer.unsplit.macs)));
+               layer.reason.empty() ? "no input is split" : layer.reason,
+               human_count(static_cast<double>(layer.unsplit.macs)));
   }
 }
 
@@ -94,7 +98,8 @@ void add_inspect(CLI::App& app, Action& action) {
     bool layers = true;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("inspect", "Shows what each node computes, holds, sends and receives, per layer and in total");
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Shows what each node computes, holds, sends and receives, per layer and in total");
   flags->split.add_to(*command);
   command->add_flag("--json", flags->as_json, "machine-readable");
   command->add_flag("!--totals", flags->layers, "leave the layers out");
@@ -115,12 +120,10 @@ void add_inspect(CLI::App& app, Action& action) {
                           {"unsplit", to_json(layer.unsplit, false)},
                           {"nodes", to_json(layer.nodes, false)}});
       }
-      const json document = {{"nodes", model.partition.nodes},
-                             {"method", model.partition.method},
-                             {"shares", model.partition.shares},
-                             {"unsplit", to_json(table.unsplit, true)},
-                             {"totals", to_json(table.nodes, true)},
-                             {"layers", layers}};
+      const json document = {
+          {"nodes", model.partition.nodes},       {"method", model.partition.method},
+          {"shares", model.partition.shares},     {"unsplit", to_json(table.unsplit, true)},
+          {"totals", to_json(table.nodes, true)}, {"layers", layers}};
       fmt::print("{}\n", document.dump(2));
       return {};
     };

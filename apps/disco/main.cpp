@@ -10,7 +10,8 @@
 namespace {
 
 constexpr const char* kAbout =
-    "Runs one neural network over several small machines: the channels of every layer are split over the nodes.\n\n"
+    "Runs one neural network over several small machines: the channels of every layer are split over the "
+    "nodes.\n\n"
     "  disco zoo resnet50 -o resnet50.onnx                     a model to try\n"
     "  disco run resnet50.onnx --nodes 2 --input dog.jpg --preset imagenet --verify\n"
     "  disco inspect resnet50.onnx --nodes 2                   what each node computes, holds and sends\n"

@@ -18,7 +18,8 @@ void add_zoo(CLI::App& app, Action& action) {
     std::uint64_t seed = 1;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("zoo", "Writes a model with seeded random weights: " + fmt::format("{}", fmt::join(zoo_names(), ", ")));
+  CLI::App* command = app.add_subcommand(
+      "zoo", "Writes a model with seeded random weights: " + fmt::format("{}", fmt::join(zoo_names(), ", ")));
   command->add_option("name", flags->name, "which model")->required();
   command->add_option("-o,--output", flags->output, "where to write it")->required();
   command->add_option("--seed", flags->seed, "of the weights")->capture_default_str();

@@ -1,5 +1,6 @@
 #pragma once
-// Errors are values: no exception and no abort crosses the library's boundary for what a user, a file or a peer did.
+// Errors are values: no exception and no abort crosses the library's boundary for what a user, a file or a
+// peer did.
 
 #include <cassert>
 #include <optional>
@@ -12,9 +13,9 @@ namespace disco {
 
 /// What went wrong, as a class that a program can act on; the message is for people.
 enum class ErrorCode {
-  InvalidArgument,   ///< a flag, option or argument that cannot be; nothing was done
-  InvalidModel,      ///< not an ONNX file, truncated, or it contradicts itself
-  Unsupported,       ///< a valid model that uses an operator, type or form that is not claimed (docs/operators.md)
+  InvalidArgument,  ///< a flag, option or argument that cannot be; nothing was done
+  InvalidModel,     ///< not an ONNX file, truncated, or it contradicts itself
+  Unsupported,  ///< a valid model that uses an operator, type or form that is not claimed (docs/operators.md)
   ShapeMismatch,     ///< an input has another shape or type than the model asks for
   NotFound,          ///< a file, input name or node that is not there
   Io,                ///< the operating system refused to read, write or bind
@@ -37,8 +38,10 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }

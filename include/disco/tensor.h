@@ -49,17 +49,50 @@ using Shape = std::vector<std::int64_t>;
 
 template <typename T>
 struct DataTypeOf;  // DataTypeOf<float>::value == DataType::Float32
-template <> struct DataTypeOf<float> { static constexpr DataType value = DataType::Float32; };
-template <> struct DataTypeOf<double> { static constexpr DataType value = DataType::Float64; };
-template <> struct DataTypeOf<std::int8_t> { static constexpr DataType value = DataType::Int8; };
-template <> struct DataTypeOf<std::uint8_t> { static constexpr DataType value = DataType::UInt8; };
-template <> struct DataTypeOf<std::int16_t> { static constexpr DataType value = DataType::Int16; };
-template <> struct DataTypeOf<std::uint16_t> { static constexpr DataType value = DataType::UInt16; };
-template <> struct DataTypeOf<std::int32_t> { static constexpr DataType value = DataType::Int32; };
-template <> struct DataTypeOf<std::uint32_t> { static constexpr DataType value = DataType::UInt32; };
-template <> struct DataTypeOf<std::int64_t> { static constexpr DataType value = DataType::Int64; };
-template <> struct DataTypeOf<std::uint64_t> { static constexpr DataType value = DataType::UInt64; };
-template <> struct DataTypeOf<bool> { static constexpr DataType value = DataType::Bool; };
+template <>
+struct DataTypeOf<float> {
+  static constexpr DataType value = DataType::Float32;
+};
+template <>
+struct DataTypeOf<double> {
+  static constexpr DataType value = DataType::Float64;
+};
+template <>
+struct DataTypeOf<std::int8_t> {
+  static constexpr DataType value = DataType::Int8;
+};
+template <>
+struct DataTypeOf<std::uint8_t> {
+  static constexpr DataType value = DataType::UInt8;
+};
+template <>
+struct DataTypeOf<std::int16_t> {
+  static constexpr DataType value = DataType::Int16;
+};
+template <>
+struct DataTypeOf<std::uint16_t> {
+  static constexpr DataType value = DataType::UInt16;
+};
+template <>
+struct DataTypeOf<std::int32_t> {
+  static constexpr DataType value = DataType::Int32;
+};
+template <>
+struct DataTypeOf<std::uint32_t> {
+  static constexpr DataType value = DataType::UInt32;
+};
+template <>
+struct DataTypeOf<std::int64_t> {
+  static constexpr DataType value = DataType::Int64;
+};
+template <>
+struct DataTypeOf<std::uint64_t> {
+  static constexpr DataType value = DataType::UInt64;
+};
+template <>
+struct DataTypeOf<bool> {
+  static constexpr DataType value = DataType::Bool;
+};
 
 /// A dense, row-major, 64-byte aligned array. Copies share the elements; `clone` does not.
 class Tensor {

@@ -19,7 +19,8 @@ std::size_t plan_arena(std::vector<Buffer>& buffers) {
   std::size_t size = 0;
   for (const std::size_t i : order) {
     Buffer& buffer = buffers[i];
-    const std::size_t bytes = (std::max<std::size_t>(buffer.bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+    const std::size_t bytes =
+        (std::max<std::size_t>(buffer.bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
     std::size_t best = SIZE_MAX;
     std::size_t best_gap = SIZE_MAX;
     std::size_t end = 0;
@@ -30,11 +31,13 @@ std::size_t plan_arena(std::vector<Buffer>& buffers) {
         best = end;
         best_gap = other.offset - end;
       }
-      end = std::max(end, other.offset + (std::max<std::size_t>(other.bytes, 1) + kAlignment - 1) / kAlignment * kAlignment);
+      end = std::max(end, other.offset + (std::max<std::size_t>(other.bytes, 1) + kAlignment - 1) /
+                                             kAlignment * kAlignment);
     }
     buffer.offset = best != SIZE_MAX ? best : end;
     size = std::max(size, buffer.offset + bytes);
-    const auto at = std::find_if(placed.begin(), placed.end(), [&](std::size_t j) { return buffers[j].offset > buffer.offset; });
+    const auto at = std::find_if(placed.begin(), placed.end(),
+                                 [&](std::size_t j) { return buffers[j].offset > buffer.offset; });
     placed.insert(at, i);
   }
   return size;

@@ -11,7 +11,8 @@ namespace {
 /// A graph whose nodes are being replaced: producers and readers stay current.
 class Rewriter {
  public:
-  explicit Rewriter(Graph& graph) : graph_(graph), producer_(graph.producers()), readers_(graph.values.size(), 0) {
+  explicit Rewriter(Graph& graph)
+      : graph_(graph), producer_(graph.producers()), readers_(graph.values.size(), 0) {
     for (const Node& node : graph.nodes) {
       for (const ValueId id : node.inputs) count(id, 1);
     }
@@ -25,13 +26,15 @@ class Rewriter {
   /// The producer where it is of this operator and `readers` reads are all that its result has.
   Node* producer(ValueId id, std::string_view op, int readers = 1) {
     Node* node = producer(id);
-    return node != nullptr && node->is(op) && readers_[static_cast<std::size_t>(id)] == readers ? node : nullptr;
+    return node != nullptr && node->is(op) && readers_[static_cast<std::size_t>(id)] == readers ? node
+                                                                                                : nullptr;
   }
   [[nodiscard]] int readers(ValueId id) const { return readers_[static_cast<std::size_t>(id)]; }
   /// The only element of a constant.
   std::optional<float> scalar(ValueId id) {
     const Tensor* tensor = id == kNoValue ? nullptr : graph_.constant(id);
-    if (tensor == nullptr || tensor->elements() != 1 || tensor->type() != DataType::Float32) return std::nullopt;
+    if (tensor == nullptr || tensor->elements() != 1 || tensor->type() != DataType::Float32)
+      return std::nullopt;
     return tensor->data<float>()[0];
   }
   /// Gives `node` other inputs; what is read no more dies with remove_dead.
@@ -70,15 +73,20 @@ class Rewriter {
   std::vector<int> readers_;
 };
 
-bool close(std::optional<float> value, double want) { return value && std::abs(*value - want) <= 1e-4 * std::abs(want) + 1e-7; }
+bool close(std::optional<float> value, double want) {
+  return value && std::abs(*value - want) <= 1e-4 * std::abs(want) + 1e-7;
+}
 
 /// The other input of a two-input node.
-ValueId other(const Node& node, ValueId one) { return node.inputs[0] == one ? node.inputs[1] : node.inputs[0]; }
+ValueId other(const Node& node, ValueId one) {
+  return node.inputs[0] == one ? node.inputs[1] : node.inputs[0];
+}
 
 /// The constant scalar of a commutative node, and its other input.
 std::optional<std::pair<ValueId, float>> with_scalar(Rewriter& rewriter, const Node& node) {
   for (const int k : {1, 0}) {
-    if (const auto s = rewriter.scalar(node.inputs[static_cast<std::size_t>(k)])) return {{node.inputs[static_cast<std::size_t>(1 - k)], *s}};
+    if (const auto s = rewriter.scalar(node.inputs[static_cast<std::size_t>(k)]))
+      return {{node.inputs[static_cast<std::size_t>(1 - k)], *s}};
   }
   return std::nullopt;
 }
@@ -88,12 +96,13 @@ void fuse_swish(Rewriter& rewriter, Node& mul) {
   if (!mul.is("Mul") || mul.inputs.size() != 2) return;
   for (const ValueId gate : mul.inputs) {
     const ValueId x = other(mul, gate);
-    if (Node* sigmoid = rewriter.producer(gate, "Sigmoid"); sigmoid != nullptr && sigmoid->inputs[0] == x && x != gate) {
+    if (Node* sigmoid = rewriter.producer(gate, "Sigmoid");
+        sigmoid != nullptr && sigmoid->inputs[0] == x && x != gate) {
       return rewriter.replace(mul, "Swish", kFusedDomain, {x});
     }
-    if (Node* hard = rewriter.producer(gate, "HardSigmoid"); hard != nullptr && hard->inputs[0] == x && x != gate &&
-                                                           close(hard->float_or("alpha", 0.2F), 1.0 / 6.0) &&
-                                                           close(hard->float_or("beta", 0.5F), 0.5)) {
+    if (Node* hard = rewriter.producer(gate, "HardSigmoid");
+        hard != nullptr && hard->inputs[0] == x && x != gate &&
+        close(hard->float_or("alpha", 0.2F), 1.0 / 6.0) && close(hard->float_or("beta", 0.5F), 0.5)) {
       return rewriter.replace(mul, "HardSwish", "", {x});
     }
   }
@@ -129,7 +138,8 @@ void fuse_gelu(Rewriter& rewriter, Node& last) {
     if (erf == nullptr) return false;
     Node* scaled = rewriter.producer(erf->inputs[0]);
     if (scaled == nullptr || rewriter.readers(erf->inputs[0]) != 1) return false;
-    if (scaled->is("Div")) return scaled->inputs[0] == x && close(rewriter.scalar(scaled->inputs[1]), std::sqrt(2.0));
+    if (scaled->is("Div"))
+      return scaled->inputs[0] == x && close(rewriter.scalar(scaled->inputs[1]), std::sqrt(2.0));
     if (!scaled->is("Mul")) return false;
     const auto factor = with_scalar(rewriter, *scaled);
     return factor && factor->first == x && close(factor->second, std::sqrt(0.5));
@@ -173,7 +183,8 @@ void fuse_layer_norm(Rewriter& rewriter, Node& div) {
   const ValueId centred = div.inputs[0];
   Node* square = rewriter.producer(variance->inputs[0]);
   if (square == nullptr || rewriter.readers(variance->inputs[0]) != 1 || square->inputs[0] != centred) return;
-  const bool squares = (square->is("Pow") && close(rewriter.scalar(square->inputs[1]), 2.0)) || (square->is("Mul") && square->inputs[1] == centred);
+  const bool squares = (square->is("Pow") && close(rewriter.scalar(square->inputs[1]), 2.0)) ||
+                       (square->is("Mul") && square->inputs[1] == centred);
   Node* sub = rewriter.producer(centred, "Sub", square->is("Mul") ? 3 : 2);
   if (!squares || sub == nullptr) return;
   const ValueId x = sub->inputs[0];
@@ -187,7 +198,8 @@ void fuse_layer_norm(Rewriter& rewriter, Node& div) {
   const auto vector_operand = [&](const Node& node) -> ValueId {
     for (const ValueId id : node.inputs) {
       const Tensor* tensor = graph.constant(id);
-      if (tensor != nullptr && tensor->elements() == features && tensor->shape().back() == features) return id;
+      if (tensor != nullptr && tensor->elements() == features && tensor->shape().back() == features)
+        return id;
     }
     return kNoValue;
   };
@@ -195,7 +207,8 @@ void fuse_layer_norm(Rewriter& rewriter, Node& div) {
     if (rewriter.readers(id) != 1) return nullptr;
     for (std::size_t n = at + 1; n < graph.nodes.size(); ++n) {
       const auto& inputs = graph.nodes[n].inputs;
-      if (std::find(inputs.begin(), inputs.end(), id) != inputs.end()) return graph.nodes[n].is(op) ? &graph.nodes[n] : nullptr;
+      if (std::find(inputs.begin(), inputs.end(), id) != inputs.end())
+        return graph.nodes[n].is(op) ? &graph.nodes[n] : nullptr;
     }
     return nullptr;
   };
@@ -233,7 +246,8 @@ void fold_batch_norm(Rewriter& rewriter, Node& norm) {
   const Tensor* bias = bias_id == kNoValue ? nullptr : graph.constant(bias_id);
   const Tensor* parameters[4];
   for (std::size_t k = 0; k < 4; ++k) parameters[k] = graph.constant(norm.inputs[k + 1]);
-  if (weight == nullptr || weight->type() != DataType::Float32 || (bias_id != kNoValue && bias == nullptr)) return;
+  if (weight == nullptr || weight->type() != DataType::Float32 || (bias_id != kNoValue && bias == nullptr))
+    return;
   for (const Tensor* parameter : parameters) {
     if (parameter == nullptr || parameter->type() != DataType::Float32) return;
   }
@@ -244,9 +258,12 @@ void fold_batch_norm(Rewriter& rewriter, Node& norm) {
   Tensor shift(DataType::Float32, {channels});
   std::vector<double> scale(static_cast<std::size_t>(channels));
   for (std::int64_t c = 0; c < channels; ++c) {
-    scale[static_cast<std::size_t>(c)] = parameters[0]->data<float>()[c] / std::sqrt(static_cast<double>(parameters[3]->data<float>()[c]) + epsilon);
+    scale[static_cast<std::size_t>(c)] =
+        parameters[0]->data<float>()[c] /
+        std::sqrt(static_cast<double>(parameters[3]->data<float>()[c]) + epsilon);
     const double before = (bias != nullptr ? bias->data<float>()[c] : 0.0) - parameters[2]->data<float>()[c];
-    shift.data<float>()[c] = static_cast<float>(before * scale[static_cast<std::size_t>(c)] + parameters[1]->data<float>()[c]);
+    shift.data<float>()[c] =
+        static_cast<float>(before * scale[static_cast<std::size_t>(c)] + parameters[1]->data<float>()[c]);
   }
   const Shape& shape = folded.shape();
   const std::int64_t row = folded.elements() / (shape[0] * shape[1]);  // taps
@@ -255,7 +272,8 @@ void fold_batch_norm(Rewriter& rewriter, Node& norm) {
     for (std::int64_t b = 0; b < shape[1]; ++b) {
       const std::int64_t out = transposed ? a / (shape[0] / groups) * shape[1] + b : a;
       float* taps = folded.data<float>() + (a * shape[1] + b) * row;
-      for (std::int64_t t = 0; t < row; ++t) taps[t] = static_cast<float>(taps[t] * scale[static_cast<std::size_t>(out)]);
+      for (std::int64_t t = 0; t < row; ++t)
+        taps[t] = static_cast<float>(taps[t] * scale[static_cast<std::size_t>(out)]);
     }
   }
   const std::string name = graph.value(conv->inputs[1]).name;
@@ -277,9 +295,12 @@ void fold_bias(Rewriter& rewriter, Node& add) {
     const Tensor* bias = graph.constant(other(add, id));
     if (product == nullptr || bias == nullptr || bias->type() != DataType::Float32) continue;
     const Tensor* weight = graph.constant(product->inputs[1]);
-    if (weight == nullptr || weight->rank() != 2 || bias->elements() != weight->shape()[1] || bias->shape().back() != weight->shape()[1]) continue;
+    if (weight == nullptr || weight->rank() != 2 || bias->elements() != weight->shape()[1] ||
+        bias->shape().back() != weight->shape()[1])
+      continue;
     if (bias->rank() > static_cast<std::int64_t>(graph.value(add.outputs[0]).dims->size())) continue;
-    const ValueId flat = rewriter.add_constant(graph.value(other(add, id)).name + ".flat", bias->reshaped({bias->elements()}));
+    const ValueId flat =
+        rewriter.add_constant(graph.value(other(add, id)).name + ".flat", bias->reshaped({bias->elements()}));
     const ValueId out = add.outputs[0];
     const std::size_t index = rewriter.index_of(product);
     rewriter.replace(*product, "MatMul", kFusedDomain, {product->inputs[0], product->inputs[1], flat});
@@ -290,7 +311,8 @@ void fold_bias(Rewriter& rewriter, Node& add) {
 
 bool is_linear(const Graph& graph, const Node& node) {
   if (node.domain == kFusedDomain && node.op == "MatMul") return true;
-  if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul")) return graph.constant(node.inputs[1]) != nullptr;
+  if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul"))
+    return graph.constant(node.inputs[1]) != nullptr;
   return false;
 }
 
@@ -302,7 +324,8 @@ bool is_activation(const Graph& graph, const Node& node) {
     }
     return true;
   }
-  return node.is("Relu") || node.is("LeakyRelu") || node.is("Sigmoid") || node.is("Tanh") || node.is("HardSwish") || node.is("Elu");
+  return node.is("Relu") || node.is("LeakyRelu") || node.is("Sigmoid") || node.is("Tanh") ||
+         node.is("HardSwish") || node.is("Elu");
 }
 
 }  // namespace
@@ -334,7 +357,8 @@ std::vector<Fused> fuse_chains(const Graph& graph) {
     Fused fused{n, {}};
     ValueId value = graph.nodes[n].outputs[0];
     bool summed = false;
-    while (!is_output[static_cast<std::size_t>(value)] && readers[static_cast<std::size_t>(value)].size() == 1) {
+    while (!is_output[static_cast<std::size_t>(value)] &&
+           readers[static_cast<std::size_t>(value)].size() == 1) {
       const auto next = static_cast<std::size_t>(readers[static_cast<std::size_t>(value)][0]);
       const Node& node = graph.nodes[next];
       if (taken[next] || node.outputs.size() != 1 || graph.value(value).type != DataType::Float32) break;
@@ -342,7 +366,8 @@ std::vector<Fused> fuse_chains(const Graph& graph) {
         fused.chain.push_back(next);
       } else if (node.is("Add") && !summed && node.inputs[0] != node.inputs[1]) {
         const ValueId operand = node.inputs[0] == value ? node.inputs[1] : node.inputs[0];
-        const bool same = graph.value(operand).dims == graph.value(value).dims && graph.constant(operand) == nullptr;
+        const bool same =
+            graph.value(operand).dims == graph.value(value).dims && graph.constant(operand) == nullptr;
         if (!same || graph.value(node.outputs[0]).dims != graph.value(value).dims) break;
         summed = true;
         fused.chain.push_back(next);

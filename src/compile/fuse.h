@@ -10,19 +10,20 @@ namespace disco {
 /// The domain of operators that only fusion makes: Swish, Gelu, and linear maps whose bias came from an Add.
 inline constexpr std::string_view kFusedDomain = "disco.fused";
 
-/// Folds BatchNormalization into the convolution before it; x * Sigmoid(x), the Erf form of GELU, the forms of HardSwish
-/// and the decomposed LayerNormalization each become one operator; an Add of constants after a MatMul becomes its bias.
-/// Only patterns whose inner values nothing else reads are touched, so that the result is the same up to rounding.
+/// Folds BatchNormalization into the convolution before it; x * Sigmoid(x), the Erf form of GELU, the forms
+/// of HardSwish and the decomposed LayerNormalization each become one operator; an Add of constants after a
+/// MatMul becomes its bias. Only patterns whose inner values nothing else reads are touched, so that the
+/// result is the same up to rounding.
 void fuse_patterns(Graph& graph);
 
 /// An operator that runs inside the one before it.
 struct Fused {
-  std::size_t base = 0;                ///< the Conv, ConvTranspose, Gemm or MatMul
-  std::vector<std::size_t> chain{};    ///< activations and sums, in order
+  std::size_t base = 0;              ///< the Conv, ConvTranspose, Gemm or MatMul
+  std::vector<std::size_t> chain{};  ///< activations and sums, in order
 };
 
-/// Which nodes run as post-operations of which linear map. A chain runs where its last node stood, so that the other
-/// summand of an Add is there.
+/// Which nodes run as post-operations of which linear map. A chain runs where its last node stood, so that
+/// the other summand of an Add is there.
 [[nodiscard]] std::vector<Fused> fuse_chains(const Graph& graph);
 
 }  // namespace disco

@@ -13,7 +13,9 @@ using kernels::Dims;
 
 std::optional<std::vector<EltwiseOp>> eltwise_ops(const Graph& graph, const Node& node) {
   using dnnl::algorithm;
-  const auto one = [](algorithm a, float alpha = 0.0F, float beta = 0.0F) { return std::vector<EltwiseOp>{{a, alpha, beta}}; };
+  const auto one = [](algorithm a, float alpha = 0.0F, float beta = 0.0F) {
+    return std::vector<EltwiseOp>{{a, alpha, beta}};
+  };
   if (node.domain == kFusedDomain) {
     if (node.op == "Swish") return one(algorithm::eltwise_swish, 1.0F);
     if (node.op == "Gelu") return one(algorithm::eltwise_gelu_erf);
@@ -23,7 +25,8 @@ std::optional<std::vector<EltwiseOp>> eltwise_ops(const Graph& graph, const Node
   const auto bound = [&](std::size_t k, float fallback) -> std::optional<float> {
     if (node.input(k) == kNoValue) return fallback;
     const Tensor* tensor = graph.constant(node.inputs[k]);
-    if (tensor == nullptr || tensor->elements() != 1 || tensor->type() != DataType::Float32) return std::nullopt;
+    if (tensor == nullptr || tensor->elements() != 1 || tensor->type() != DataType::Float32)
+      return std::nullopt;
     return tensor->data<float>()[0];
   };
   const std::string& op = node.op;
@@ -37,8 +40,9 @@ std::optional<std::vector<EltwiseOp>> eltwise_ops(const Graph& graph, const Node
   if (op == "Abs") return one(algorithm::eltwise_abs);
   if (op == "Neg") return one(algorithm::eltwise_linear, -1.0F, 0.0F);
   if (op == "HardSigmoid") {
-    return std::vector<EltwiseOp>{{algorithm::eltwise_linear, node.float_or("alpha", 0.2F), node.float_or("beta", 0.5F)},
-                                  {algorithm::eltwise_clip, 0.0F, 1.0F}};
+    return std::vector<EltwiseOp>{
+        {algorithm::eltwise_linear, node.float_or("alpha", 0.2F), node.float_or("beta", 0.5F)},
+        {algorithm::eltwise_clip, 0.0F, 1.0F}};
   }
   if (op == "HardSwish") {
 #if DNNL_VERSION_MAJOR >= 3
@@ -61,10 +65,12 @@ bool Lowering::lower_unary(const Node& node) {
   const auto ops = eltwise_ops(graph_, node);
   if (!ops || !is_float(node.inputs[0]) || !is_float(node.outputs[0])) return false;
   kernels::PostOps rest;
-  for (std::size_t i = 1; i < ops->size(); ++i) rest.eltwise((*ops)[i].algorithm, (*ops)[i].alpha, (*ops)[i].beta);
+  for (std::size_t i = 1; i < ops->size(); ++i)
+    rest.eltwise((*ops)[i].algorithm, (*ops)[i].alpha, (*ops)[i].beta);
   try {
     const Placed src = at(node.inputs[0]);
-    const auto pd = kernels::eltwise(ops->front().algorithm, src.desc, ops->front().alpha, ops->front().beta, rest.attr());
+    const auto pd = kernels::eltwise(ops->front().algorithm, src.desc, ops->front().alpha, ops->front().beta,
+                                     rest.attr());
     if (is_reference(pd.impl_info_str()) && value(node.inputs[0]).shape().size() > 5) return false;
     const bool in_place = dies_here(node.inputs[0]);
     Placed dst;
@@ -75,8 +81,9 @@ bool Lowering::lower_unary(const Node& node) {
     } else {
       dst = place(node.outputs[0], src.desc);
     }
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::eltwise_forward(pd), pd.impl_info_str(),
-                  pd.scratchpad_desc(), {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, src.desc, dst.buffer}});
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+                  dnnl::eltwise_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+                  {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, src.desc, dst.buffer}});
     return true;
   } catch (const dnnl::error&) {
     return false;
@@ -115,7 +122,8 @@ struct Broadcast {
   Shape shape;
   std::vector<std::int64_t> a, b;  // strides, 0 where broadcast
 
-  Broadcast(const Shape& in_a, const Shape& in_b, const Shape& out) : shape(out), a(strides(in_a, out)), b(strides(in_b, out)) {}
+  Broadcast(const Shape& in_a, const Shape& in_b, const Shape& out)
+      : shape(out), a(strides(in_a, out)), b(strides(in_b, out)) {}
   static std::vector<std::int64_t> strides(const Shape& in, const Shape& out) {
     std::vector<std::int64_t> result(out.size(), 0);
     std::int64_t stride = 1;
@@ -160,8 +168,10 @@ void run_broadcast(const Broadcast& loops, Arithmetic op, const float* x, const 
     case Arithmetic::Sub: return loops.run(x, y, z, [](float p, float q) { return p - q; });
     case Arithmetic::Mul: return loops.run(x, y, z, [](float p, float q) { return p * q; });
     case Arithmetic::Div: return loops.run(x, y, z, [](float p, float q) { return p / q; });
-    case Arithmetic::Max: return loops.run(x, y, z, [](float p, float q) { return p > q || std::isnan(p) ? p : q; });
-    case Arithmetic::Min: return loops.run(x, y, z, [](float p, float q) { return p < q || std::isnan(p) ? p : q; });
+    case Arithmetic::Max:
+      return loops.run(x, y, z, [](float p, float q) { return p > q || std::isnan(p) ? p : q; });
+    case Arithmetic::Min:
+      return loops.run(x, y, z, [](float p, float q) { return p < q || std::isnan(p) ? p : q; });
   }
 }
 
@@ -194,8 +204,11 @@ bool Lowering::lower_binary(const Node& node) {
         } else {
           placed_z = place(z, desc_x);
         }
-        add_primitive(node.name.empty() ? value(z).name : node.name, node.op, dnnl::binary(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                      {{DNNL_ARG_SRC_0, desc_x, placed_x.buffer}, {DNNL_ARG_SRC_1, desc_y, placed_y.buffer}, {DNNL_ARG_DST, desc_x, placed_z.buffer}});
+        add_primitive(node.name.empty() ? value(z).name : node.name, node.op, dnnl::binary(pd),
+                      pd.impl_info_str(), pd.scratchpad_desc(),
+                      {{DNNL_ARG_SRC_0, desc_x, placed_x.buffer},
+                       {DNNL_ARG_SRC_1, desc_y, placed_y.buffer},
+                       {DNNL_ARG_DST, desc_x, placed_z.buffer}});
         return true;
       }
     } catch (const dnnl::error&) {
@@ -208,8 +221,8 @@ bool Lowering::lower_binary(const Node& node) {
   const Broadcast loops(placed_x.shape, placed_y.shape, out);
   add_function(node, "broadcast", {placed_x.buffer, placed_y.buffer, placed_z.buffer},
                [=, op = *op](Workspace::Impl& workspace) -> Status {
-                 run_broadcast(loops, op, workspace.as<float>(placed_x.buffer), workspace.as<float>(placed_y.buffer),
-                               workspace.as<float>(placed_z.buffer));
+                 run_broadcast(loops, op, workspace.as<float>(placed_x.buffer),
+                               workspace.as<float>(placed_y.buffer), workspace.as<float>(placed_z.buffer));
                  return {};
                });
   return true;
@@ -219,7 +232,8 @@ namespace {
 
 /// out = f(in, p[c], q[c]) over the channels of axis 1.
 template <typename F>
-void per_channel(const ChannelView& view, const float* in, float* out, const float* p, const float* q, F&& f) {
+void per_channel(const ChannelView& view, const float* in, float* out, const float* p, const float* q,
+                 F&& f) {
   for (std::int64_t n = 0; n < view.outer; ++n) {
     for (std::int64_t c0 = 0; c0 < view.channels; c0 += view.block) {
       const std::int64_t count = std::min(view.block, view.channels - c0);
@@ -227,7 +241,8 @@ void per_channel(const ChannelView& view, const float* in, float* out, const flo
       if (view.block == 1) {
         const float a = p[c0];
         const float b = q[c0];
-        for (std::int64_t s = 0; s < view.inner; ++s) out[base + s * view.inner_stride] = f(in[base + s * view.inner_stride], a, b);
+        for (std::int64_t s = 0; s < view.inner; ++s)
+          out[base + s * view.inner_stride] = f(in[base + s * view.inner_stride], a, b);
         continue;
       }
       for (std::int64_t s = 0; s < view.inner; ++s) {
@@ -266,10 +281,15 @@ bool Lowering::lower_per_channel(const Node& node) {
   } else {
     const Tensor& slope = *graph_.constant(node.inputs[1]);
     // One slope, or one a channel: [C, 1, ...].
-    const bool per = slope.elements() == channels && slope.rank() == static_cast<std::int64_t>(shape.size()) - 1 && slope.shape()[0] == channels;
-    const bool leading = slope.elements() == channels && slope.rank() == static_cast<std::int64_t>(shape.size()) && slope.shape()[1] == channels;
+    const bool per = slope.elements() == channels &&
+                     slope.rank() == static_cast<std::int64_t>(shape.size()) - 1 &&
+                     slope.shape()[0] == channels;
+    const bool leading = slope.elements() == channels &&
+                         slope.rank() == static_cast<std::int64_t>(shape.size()) &&
+                         slope.shape()[1] == channels;
     if (slope.elements() != 1 && !per && !leading) return false;
-    for (std::int64_t c = 0; c < channels; ++c) first.data<float>()[c] = slope.data<float>()[slope.elements() == 1 ? 0 : c];
+    for (std::int64_t c = 0; c < channels; ++c)
+      first.data<float>()[c] = slope.data<float>()[slope.elements() == 1 ? 0 : c];
   }
   ChannelView view;
   Placed src = at(node.inputs[0]);
@@ -283,9 +303,11 @@ bool Lowering::lower_per_channel(const Node& node) {
     const float* in = workspace.as<float>(src.buffer);
     float* out = workspace.as<float>(dst.buffer);
     if (norm) {
-      per_channel(view, in, out, first.data<float>(), second.data<float>(), [](float x, float a, float b) { return x * a + b; });
+      per_channel(view, in, out, first.data<float>(), second.data<float>(),
+                  [](float x, float a, float b) { return x * a + b; });
     } else {
-      per_channel(view, in, out, first.data<float>(), second.data<float>(), [](float x, float a, float) { return x < 0.0F ? x * a : x; });
+      per_channel(view, in, out, first.data<float>(), second.data<float>(),
+                  [](float x, float a, float) { return x < 0.0F ? x * a : x; });
     }
     kernels::zero_padding(view, out);
     return {};

@@ -33,7 +33,10 @@ bool Lowering::lower_send(const Node& node) {
   step.peer = static_cast<int>(node.int_or("peer", -1));
   step.tag = static_cast<std::uint32_t>(node.int_or("tag", 0));
   const std::size_t bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
-  step.wire_bytes = everything || shape.empty() ? bytes : bytes / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]) * channels.size();
+  step.wire_bytes =
+      everything || shape.empty()
+          ? bytes
+          : bytes / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]) * channels.size();
   const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
   if (!is_float(id)) {
     // Integers and booleans: row-major bytes, channel by channel.
@@ -101,7 +104,8 @@ void Lowering::prepare_concat(const Node& concat) {
   // The layout that the reader wants, else that of a part, else row-major.
   Desc desc = kernels::plain_desc(shape);
   ChannelView view;
-  if (const auto wanted = wanted_by_convolution(out); wanted && kernels::view_of(*wanted, static_cast<int>(axis), view)) {
+  if (const auto wanted = wanted_by_convolution(out);
+      wanted && kernels::view_of(*wanted, static_cast<int>(axis), view)) {
     desc = *wanted;
   } else {
     for (const ValueId id : concat.inputs) {
@@ -113,8 +117,8 @@ void Lowering::prepare_concat(const Node& concat) {
   }
   std::int64_t offset = 0;
   for (const ValueId id : concat.inputs) {
-    if (readers_[static_cast<std::size_t>(id)].size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 && !placed_[static_cast<std::size_t>(id)] &&
-        graph_.constant(id) == nullptr) {
+    if (readers_[static_cast<std::size_t>(id)].size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 &&
+        !placed_[static_cast<std::size_t>(id)] && graph_.constant(id) == nullptr) {
       inside_concat_[id] = {&concat, offset};
     }
     offset += value(id).shape()[static_cast<std::size_t>(axis)];
@@ -135,7 +139,8 @@ bool Lowering::lower_receive(const Node& node) {
   step.wire_bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
   const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
   const auto& readers = readers_[static_cast<std::size_t>(id)];
-  if (is_float(id) && readers.size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 && graph_.nodes[static_cast<std::size_t>(readers[0])].is("Concat")) {
+  if (is_float(id) && readers.size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 &&
+      graph_.nodes[static_cast<std::size_t>(readers[0])].is("Concat")) {
     prepare_concat(graph_.nodes[static_cast<std::size_t>(readers[0])]);
   }
   if (const auto found = inside_concat_.find(id); found != inside_concat_.end()) {
@@ -198,7 +203,8 @@ bool Lowering::lower_concat(const Node& node) {
         part = plain(id);
         from = kernels::plain_view(shape, static_cast<int>(axis));
       }
-      parts.push_back({part.buffer, kernels::ChannelCopy(from, run_of(0, channels), into, run_of(offset, channels))});
+      parts.push_back(
+          {part.buffer, kernels::ChannelCopy(from, run_of(0, channels), into, run_of(offset, channels))});
       touched.push_back(part.buffer);
     }
     offset += channels;

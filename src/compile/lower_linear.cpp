@@ -23,8 +23,8 @@ void append_activation(kernels::PostOps& ops, const Graph& graph, const Node& no
 
 }  // namespace
 
-kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out, const Shape& kernel,
-                                       bool transposed) {
+kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out,
+                                       const Shape& kernel, bool transposed) {
   const std::size_t spatial = kernel.size();
   const std::vector<std::int64_t> ones(spatial, 1);
   const auto strides = node.ints_or("strides", ones);
@@ -41,7 +41,8 @@ kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const 
     if (automatic == "SAME_UPPER") begin = std::max<std::int64_t>(0, total) / 2;
     if (automatic == "SAME_LOWER") begin = (std::max<std::int64_t>(0, total) + 1) / 2;
     if (automatic == "VALID") begin = 0;
-    if (transposed && node.has("output_shape") && automatic == "NOTSET") begin = std::max<std::int64_t>(0, total) / 2;
+    if (transposed && node.has("output_shape") && automatic == "NOTSET")
+      begin = std::max<std::int64_t>(0, total) / 2;
     shape.strides.push_back(strides[d]);
     shape.dilations.push_back(dilations[d] - 1);
     shape.pads_begin.push_back(begin);
@@ -75,7 +76,8 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
   const bool transposed = node.is("ConvTranspose");
   const Tensor* weight = graph_.constant(node.inputs[1]);
   const ValueId bias_id = node.input(2);
-  if (weight == nullptr || !all_float(node) || (bias_id != kNoValue && graph_.constant(bias_id) == nullptr)) return false;
+  if (weight == nullptr || !all_float(node) || (bias_id != kNoValue && graph_.constant(bias_id) == nullptr))
+    return false;
   const Shape in = value(node.inputs[0]).shape();
   const Shape out = value(node.outputs[0]).shape();
   const Shape& w = weight->shape();
@@ -140,12 +142,14 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
     const std::string implementation = pd.impl_info_str();
     if (is_reference(implementation)) {
       if (!chain.empty()) return false;  // without post-operations there may be a fast one
-      spdlog::warn("{}: oneDNN has only '{}' for this convolution; it will be slow", describe(graph_, node), implementation);
+      spdlog::warn("{}: oneDNN has only '{}' for this convolution; it will be slow", describe(graph_, node),
+                   implementation);
     }
     const Placed src = in_layout(node.inputs[0], pd.src_desc());
     const BufferId packed = add_constant(pd.weights_desc().get_size());
     reorder_now(user_weights, weight->raw(), pd.weights_desc(), program_.buffers.back().constant.get());
-    std::vector<Argument> arguments = {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
+    std::vector<Argument> arguments = {{DNNL_ARG_SRC, pd.src_desc(), src.buffer},
+                                       {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
     if (bias != nullptr) arguments.push_back({DNNL_ARG_BIAS, bias_desc, constant(bias_id).buffer});
     Placed placed;
     if (made.in_place) {
@@ -154,19 +158,22 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
       alias(result, placed);
     } else {
       if (made.summand != kNoValue) {
-        arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(made.summand_position) | DNNL_ARG_SRC_1, at(made.summand).desc, at(made.summand).buffer});
+        arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(made.summand_position) | DNNL_ARG_SRC_1,
+                             at(made.summand).desc, at(made.summand).buffer});
       }
       placed = place(result, pd.dst_desc());
     }
     arguments.push_back({DNNL_ARG_DST, pd.dst_desc(), placed.buffer});
-    const std::int64_t macs = transposed ? element_count(in) * (weight->elements() / w[0]) : element_count(out) * (weight->elements() / w[0]);
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + made.names, primitive, implementation,
-                  pd.scratchpad_desc(), std::move(arguments), macs);
+    const std::int64_t macs = transposed ? element_count(in) * (weight->elements() / w[0])
+                                         : element_count(out) * (weight->elements() / w[0]);
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + made.names,
+                  primitive, implementation, pd.scratchpad_desc(), std::move(arguments), macs);
     return true;
   };
   try {
     if (transposed) {
-      auto pd = kernels::deconvolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
+      auto pd =
+          kernels::deconvolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
       return lower(pd, dnnl::deconvolution_forward(pd));
     }
     auto pd = kernels::convolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
@@ -190,8 +197,9 @@ std::optional<Desc> Lowering::wanted_by_convolution(ValueId id) {
     dims.insert(dims.end(), w.begin() + 2, w.end());
     if (groups > 1) dims.insert(dims.begin(), groups);
     try {
-      const auto pd = kernels::convolution(kernels::any_desc(in), {dims, kF32, dnnl::memory::format_tag::any}, nullptr, kernels::any_desc(out),
-                                           window_shape(node, in, out, Shape(w.begin() + 2, w.end()), false), kernels::PostOps().attr());
+      const auto pd = kernels::convolution(
+          kernels::any_desc(in), {dims, kF32, dnnl::memory::format_tag::any}, nullptr, kernels::any_desc(out),
+          window_shape(node, in, out, Shape(w.begin() + 2, w.end()), false), kernels::PostOps().attr());
       return pd.src_desc();
     } catch (const dnnl::error&) {
       continue;
@@ -216,8 +224,10 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
   const std::int64_t m = element_count(in) / std::max<std::int64_t>(1, k);
   const ValueId bias_id = node.input(2);
   const Tensor* bias = bias_id == kNoValue ? nullptr : graph_.constant(bias_id);
-  if (bias_id != kNoValue && (bias == nullptr || (bias->elements() != n && bias->elements() != 1))) return false;
-  if (bias != nullptr && bias->elements() == n && n > 1 && bias->shape().back() != n) return false;  // a column
+  if (bias_id != kNoValue && (bias == nullptr || (bias->elements() != n && bias->elements() != 1)))
+    return false;
+  if (bias != nullptr && bias->elements() == n && n > 1 && bias->shape().back() != n)
+    return false;  // a column
 
   const Shape flat_in = {m, k};
   const Shape flat_out = {m, n};
@@ -250,11 +260,13 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
     }
   }
   try {
-    const auto pd = kernels::matmul(src_desc, any_weights, bias != nullptr ? &bias_desc : nullptr, dst_desc, ops.attr());
+    const auto pd =
+        kernels::matmul(src_desc, any_weights, bias != nullptr ? &bias_desc : nullptr, dst_desc, ops.attr());
     const std::string implementation = pd.impl_info_str();
     if (is_reference(implementation)) {
       if (!chain.empty()) return false;
-      spdlog::warn("{}: oneDNN has only '{}' for this product; it will be slow", describe(graph_, node), implementation);
+      spdlog::warn("{}: oneDNN has only '{}' for this product; it will be slow", describe(graph_, node),
+                   implementation);
     }
     const Placed src = plain(node.inputs[0]);
     const Placed beside = summand != kNoValue ? plain(summand) : Placed{};
@@ -265,7 +277,8 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
     }
     const BufferId packed = add_constant(pd.weights_desc().get_size());
     reorder_now(user_weights, scaled.raw(), pd.weights_desc(), program_.buffers.back().constant.get());
-    std::vector<Argument> arguments = {{DNNL_ARG_SRC, src_desc, src.buffer}, {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
+    std::vector<Argument> arguments = {{DNNL_ARG_SRC, src_desc, src.buffer},
+                                       {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
     if (bias != nullptr) {
       const BufferId held = add_constant(static_cast<std::size_t>(n) * sizeof(float));
       auto* to = reinterpret_cast<float*>(program_.buffers.back().constant.get());
@@ -280,12 +293,13 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
     } else {
       placed = place_plain(result);
       if (summand != kNoValue) {
-        arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(summand_position) | DNNL_ARG_SRC_1, dst_desc, beside.buffer});
+        arguments.push_back(
+            {DNNL_ARG_ATTR_MULTIPLE_POST_OP(summand_position) | DNNL_ARG_SRC_1, dst_desc, beside.buffer});
       }
     }
     arguments.push_back({DNNL_ARG_DST, dst_desc, placed.buffer});
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names, dnnl::matmul(pd), implementation,
-                  pd.scratchpad_desc(), std::move(arguments), m * n * k);
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names,
+                  dnnl::matmul(pd), implementation, pd.scratchpad_desc(), std::move(arguments), m * n * k);
     return true;
   } catch (const dnnl::error&) {
     return false;
@@ -304,14 +318,18 @@ bool Lowering::lower_product(const Node& node) {
     return kernels::plain_desc(wide);
   };
   try {
-    const auto pd = kernels::matmul(widened(a), widened(b), nullptr, kernels::plain_desc(out), kernels::PostOps().attr());
+    const auto pd =
+        kernels::matmul(widened(a), widened(b), nullptr, kernels::plain_desc(out), kernels::PostOps().attr());
     const std::string implementation = pd.impl_info_str();
     if (is_reference(implementation)) return false;
     const Placed src = plain(node.inputs[0]);
     const Placed weights = plain(node.inputs[1]);
     const Placed dst = place_plain(node.outputs[0]);
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::matmul(pd), implementation, pd.scratchpad_desc(),
-                  {{DNNL_ARG_SRC, widened(a), src.buffer}, {DNNL_ARG_WEIGHTS, widened(b), weights.buffer}, {DNNL_ARG_DST, kernels::plain_desc(out), dst.buffer}},
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::matmul(pd),
+                  implementation, pd.scratchpad_desc(),
+                  {{DNNL_ARG_SRC, widened(a), src.buffer},
+                   {DNNL_ARG_WEIGHTS, widened(b), weights.buffer},
+                   {DNNL_ARG_DST, kernels::plain_desc(out), dst.buffer}},
                   element_count(out) * a.back());
     return true;
   } catch (const dnnl::error&) {

@@ -1,4 +1,5 @@
-// Operators that move elements: views where nothing has to move, strided reorders and channel copies otherwise.
+// Operators that move elements: views where nothing has to move, strided reorders and channel copies
+// otherwise.
 
 #include <algorithm>
 #include <cstring>
@@ -17,10 +18,13 @@ namespace {
 constexpr auto kF32 = dnnl::memory::data_type::f32;
 constexpr std::size_t kMostDims = 6;  // what oneDNN's jit reorder takes comfortably
 
-std::string name_of(const Graph& graph, const Node& node) { return node.name.empty() ? graph.value(node.outputs[0]).name : node.name; }
+std::string name_of(const Graph& graph, const Node& node) {
+  return node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
+}
 
 bool is_view(const Node& node) {
-  return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Identity") || node.is("Dropout");
+  return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze") ||
+         node.is("Identity") || node.is("Dropout");
 }
 
 Dims permuted(const Dims& dims, const std::vector<std::int64_t>& perm) {
@@ -35,13 +39,16 @@ bool Lowering::lower_movement(const Node& node) {
   if (node.outputs.empty() || node.outputs[0] == kNoValue) return false;
   const ValueId out = node.outputs[0];
   if (is_view(node)) {
-    if (graph_.constant(node.inputs[0]) != nullptr || !value(out).has_shape() || value(out).type != value(node.inputs[0]).type) return false;
+    if (graph_.constant(node.inputs[0]) != nullptr || !value(out).has_shape() ||
+        value(out).type != value(node.inputs[0]).type)
+      return false;
     if (node.outputs.size() > 1 && node.outputs[1] != kNoValue) return false;
     const Placed from = node.is("Identity") ? at(node.inputs[0]) : plain(node.inputs[0]);
     if (from.buffer == kNoBuffer) return false;
     Placed view = from;
     view.shape = value(out).shape();
-    if (!node.is("Identity") && view.type == DataType::Float32 && element_count(view.shape) > 0) view.desc = kernels::plain_desc(view.shape);
+    if (!node.is("Identity") && view.type == DataType::Float32 && element_count(view.shape) > 0)
+      view.desc = kernels::plain_desc(view.shape);
     alias(out, view);
     return true;
   }
@@ -50,13 +57,15 @@ bool Lowering::lower_movement(const Node& node) {
   const Shape to = value(out).shape();
 
   // dst[...] = src[...] over `dims`, each side with strides of its own and an offset.
-  const auto strided = [&](const Placed& src, const Desc& src_desc, std::size_t src_offset, const Placed& dst, const Desc& dst_desc,
-                           std::size_t dst_offset) {
+  const auto strided = [&](const Placed& src, const Desc& src_desc, std::size_t src_offset, const Placed& dst,
+                           const Desc& dst_desc, std::size_t dst_offset) {
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), src_desc, kernels::cpu_engine(), dst_desc, attr);
+    const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), src_desc, kernels::cpu_engine(), dst_desc,
+                                           attr);
     add_primitive(name_of(graph_, node), node.op, dnnl::reorder(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                  {{DNNL_ARG_FROM, src_desc, src.buffer, src_offset * sizeof(float)}, {DNNL_ARG_TO, dst_desc, dst.buffer, dst_offset * sizeof(float)}});
+                  {{DNNL_ARG_FROM, src_desc, src.buffer, src_offset * sizeof(float)},
+                   {DNNL_ARG_TO, dst_desc, dst.buffer, dst_offset * sizeof(float)}});
   };
 
   if (node.is("Transpose")) {
@@ -87,7 +96,8 @@ bool Lowering::lower_movement(const Node& node) {
   }
 
   // Channels c of the input, in an order of their own, along one axis.
-  const auto channel_copy = [&](int axis, const std::vector<std::int32_t>& channels, ValueId result, const Shape& shape_with_axis) {
+  const auto channel_copy = [&](int axis, const std::vector<std::int32_t>& channels, ValueId result,
+                                const Shape& shape_with_axis) {
     Placed src = at(node.inputs[0]);
     ChannelView from;
     ChannelView into;
@@ -135,7 +145,8 @@ bool Lowering::lower_movement(const Node& node) {
       if (!is_float(part)) return false;
     }
     for (const ValueId part : node.outputs) {
-      std::vector<std::int32_t> channels(static_cast<std::size_t>(value(part).shape()[static_cast<std::size_t>(axis)]));
+      std::vector<std::int32_t> channels(
+          static_cast<std::size_t>(value(part).shape()[static_cast<std::size_t>(axis)]));
       std::iota(channels.begin(), channels.end(), offset);
       offset += static_cast<std::int32_t>(channels.size());
       channel_copy(static_cast<int>(axis), channels, part, value(part).shape());
@@ -156,7 +167,8 @@ bool Lowering::lower_movement(const Node& node) {
     std::vector<std::int64_t> begin(in.size(), 0);
     std::vector<std::int64_t> step(in.size(), 1);
     for (std::size_t i = 0; i < axes.size(); ++i) {
-      const auto d = static_cast<std::size_t>(axes[i] < 0 ? axes[i] + static_cast<std::int64_t>(in.size()) : axes[i]);
+      const auto d =
+          static_cast<std::size_t>(axes[i] < 0 ? axes[i] + static_cast<std::int64_t>(in.size()) : axes[i]);
       if (steps[i] < 1) return false;
       begin[d] = std::clamp<std::int64_t>(starts[i] < 0 ? starts[i] + in[d] : starts[i], 0, in[d]);
       step[d] = steps[i];
@@ -169,7 +181,8 @@ bool Lowering::lower_movement(const Node& node) {
     if (cut.size() <= 1) {
       const std::size_t axis = cut.empty() ? 0 : cut[0];
       std::vector<std::int32_t> channels;
-      for (std::int64_t c = 0; c < to[axis]; ++c) channels.push_back(static_cast<std::int32_t>(begin[axis] + c * step[axis]));
+      for (std::int64_t c = 0; c < to[axis]; ++c)
+        channels.push_back(static_cast<std::int32_t>(begin[axis] + c * step[axis]));
       channel_copy(static_cast<int>(axis), channels, out, to);
       return true;
     }
@@ -188,7 +201,9 @@ bool Lowering::lower_movement(const Node& node) {
 
   if (node.is("Pad")) {
     const Tensor* pads = graph_.constant(node.inputs[1]);
-    if (pads == nullptr || node.string_or("mode", "constant") != "constant" || in.size() > kMostDims || in.empty()) return false;
+    if (pads == nullptr || node.string_or("mode", "constant") != "constant" || in.size() > kMostDims ||
+        in.empty())
+      return false;
     float fill = 0.0F;
     if (node.input(2) != kNoValue) {
       const Tensor* given = graph_.constant(node.inputs[2]);
@@ -228,7 +243,8 @@ bool Lowering::lower_movement(const Node& node) {
     const Dims wide_strides = {wide[1] * wide[2] * wide[3], row, 1, wide[2] * wide[3], row * b, b};
     const Placed src = plain(node.inputs[0]);
     const Placed dst = place_plain(out);
-    strided(src, Desc(dims, kF32, to_space ? deep_strides : wide_strides), 0, dst, Desc(dims, kF32, to_space ? wide_strides : deep_strides), 0);
+    strided(src, Desc(dims, kF32, to_space ? deep_strides : wide_strides), 0, dst,
+            Desc(dims, kF32, to_space ? wide_strides : deep_strides), 0);
     return true;
   }
   return false;

@@ -14,7 +14,8 @@ struct Rows {
 
 Rows rows_from(const Shape& shape, std::int64_t axis) {
   Rows result;
-  for (std::size_t d = 0; d < shape.size(); ++d) (static_cast<std::int64_t>(d) < axis ? result.rows : result.features) *= shape[d];
+  for (std::size_t d = 0; d < shape.size(); ++d)
+    (static_cast<std::int64_t>(d) < axis ? result.rows : result.features) *= shape[d];
   return result;
 }
 
@@ -32,11 +33,12 @@ std::pair<double, double> moments(const float* x, std::int64_t n) {
     rest += d;
   }
   const double correction = static_cast<double>(rest) / static_cast<double>(n);
-  return {static_cast<double>(centre) + correction, static_cast<double>(squares) - correction * static_cast<double>(rest)};
+  return {static_cast<double>(centre) + correction,
+          static_cast<double>(squares) - correction * static_cast<double>(rest)};
 }
 
-void normalise(const float* x, float* y, std::int64_t n, double mean, double variance, float epsilon, const float* scale,
-               const float* bias) {
+void normalise(const float* x, float* y, std::int64_t n, double mean, double variance, float epsilon,
+               const float* scale, const float* bias) {
   const auto factor = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(epsilon)));
   const auto centre = static_cast<float>(mean);
   if (bias != nullptr) {
@@ -59,12 +61,14 @@ bool Lowering::lower_norm(const Node& node) {
   if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
   if (softmax) {
     try {
-      const auto pd = kernels::softmax(kernels::plain_desc(shape), static_cast<int>(axis), kernels::PostOps().attr());
+      const auto pd =
+          kernels::softmax(kernels::plain_desc(shape), static_cast<int>(axis), kernels::PostOps().attr());
       if (is_reference(pd.impl_info_str())) return false;
       const Placed src = plain(node.inputs[0]);
       const Placed dst = place_plain(node.outputs[0]);
-      add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::softmax_forward(pd), pd.impl_info_str(),
-                    pd.scratchpad_desc(), {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, dst.desc, dst.buffer}});
+      add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+                    dnnl::softmax_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+                    {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, dst.desc, dst.buffer}});
       return true;
     } catch (const dnnl::error&) {
       return false;
@@ -91,7 +95,8 @@ bool Lowering::lower_norm(const Node& node) {
   }
   const bool has_bias = node.input(2) != kNoValue;
   for (std::size_t k = 1; k < 3; ++k) {
-    if (node.input(k) != kNoValue && element_count(value(node.inputs[k]).shape()) != rows.features) return false;  // broadcast
+    if (node.input(k) != kNoValue && element_count(value(node.inputs[k]).shape()) != rows.features)
+      return false;  // broadcast
   }
   const Placed scale = plain(node.inputs[1]);
   const Placed bias = has_bias ? plain(node.inputs[2]) : scale;
@@ -128,7 +133,8 @@ bool Lowering::lower_norm(const Node& node) {
         std::tie(mean, squares) = moments(x + r * rows.features, rows.features);
         count = static_cast<double>(rows.features);
       }
-      normalise(x + r * rows.features, y + r * rows.features, rows.features, mean, squares / count, epsilon, s, b);
+      normalise(x + r * rows.features, y + r * rows.features, rows.features, mean, squares / count, epsilon,
+                s, b);
     }
     return {};
   });

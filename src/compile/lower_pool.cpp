@@ -10,7 +10,8 @@ using kernels::Dims;
 bool Lowering::lower_pool(const Node& node) {
   const bool global = node.is("GlobalAveragePool") || node.is("GlobalMaxPool");
   bool spatial_mean = false;
-  if (node.is("ReduceMean") && is_float(node.inputs[0]) && node.int_or("keepdims", 1) == 1 && value(node.inputs[0]).shape().size() == 4) {
+  if (node.is("ReduceMean") && is_float(node.inputs[0]) && node.int_or("keepdims", 1) == 1 &&
+      value(node.inputs[0]).shape().size() == 4) {
     auto axes = node.ints_or("axes", {});
     for (auto& axis : axes) axis = axis < 0 ? axis + 4 : axis;
     spatial_mean = axes == std::vector<std::int64_t>{2, 3};
@@ -31,7 +32,8 @@ bool Lowering::lower_pool(const Node& node) {
   const bool average = node.is("AveragePool") || node.is("GlobalAveragePool") || spatial_mean;
   const bool count_padding = node.is("AveragePool") && node.int_or("count_include_pad", 0) != 0;
   for (std::size_t d = 0; d < kernel.size(); ++d) {
-    // A last window that starts in the padding, or that ceil_mode lets hang over, is counted otherwise by oneDNN.
+    // A last window that starts in the padding, or that ceil_mode lets hang over, is counted otherwise by
+    // oneDNN.
     if (window.pads_begin[d] >= kernel[d] || window.pads_end[d] >= kernel[d]) return false;
     if (count_padding && node.int_or("ceil_mode", 0) != 0) return false;
   }
@@ -40,17 +42,20 @@ bool Lowering::lower_pool(const Node& node) {
                                          : dnnl::algorithm::pooling_avg_exclude_padding;
   try {
     const auto attempt = [&](const Desc& src_desc) {
-      return kernels::pooling(algorithm, src_desc, kernels::any_desc(out), window, Dims(kernel.begin(), kernel.end()), kernels::PostOps().attr());
+      return kernels::pooling(algorithm, src_desc, kernels::any_desc(out), window,
+                              Dims(kernel.begin(), kernel.end()), kernels::PostOps().attr());
     };
     auto pd = attempt(at(node.inputs[0]).desc);
     if (is_reference(pd.impl_info_str())) {
       using tag = dnnl::memory::format_tag;
-      if (in.size() == 4) pd = attempt({Dims(in.begin(), in.end()), dnnl::memory::data_type::f32, tag::nChw16c});
+      if (in.size() == 4)
+        pd = attempt({Dims(in.begin(), in.end()), dnnl::memory::data_type::f32, tag::nChw16c});
     }
     const Placed src = in_layout(node.inputs[0], pd.src_desc());
     const Placed dst = place(node.outputs[0], pd.dst_desc());
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::pooling_forward(pd), pd.impl_info_str(),
-                  pd.scratchpad_desc(), {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_DST, pd.dst_desc(), dst.buffer}});
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+                  dnnl::pooling_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+                  {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_DST, pd.dst_desc(), dst.buffer}});
     return true;
   } catch (const dnnl::error&) {
     return false;

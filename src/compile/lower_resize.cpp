@@ -22,18 +22,28 @@ std::optional<Taps> taps_of(const Node& node, std::int64_t in, std::int64_t out,
   Taps taps;
   for (std::int64_t o = 0; o < out; ++o) {
     double x = 0.0;
-    if (transform == "half_pixel") x = (static_cast<double>(o) + 0.5) / scale - 0.5;
-    else if (transform == "pytorch_half_pixel") x = out > 1 ? (static_cast<double>(o) + 0.5) / scale - 0.5 : 0.0;
-    else if (transform == "align_corners") x = out > 1 ? static_cast<double>(o) * static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0.0;
-    else if (transform == "asymmetric") x = static_cast<double>(o) / scale;
-    else return std::nullopt;
+    if (transform == "half_pixel")
+      x = (static_cast<double>(o) + 0.5) / scale - 0.5;
+    else if (transform == "pytorch_half_pixel")
+      x = out > 1 ? (static_cast<double>(o) + 0.5) / scale - 0.5 : 0.0;
+    else if (transform == "align_corners")
+      x = out > 1 ? static_cast<double>(o) * static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0.0;
+    else if (transform == "asymmetric")
+      x = static_cast<double>(o) / scale;
+    else
+      return std::nullopt;
     if (mode == "nearest") {
       double r = 0.0;
-      if (rounding == "round_prefer_floor") r = std::ceil(x - 0.5);
-      else if (rounding == "round_prefer_ceil") r = std::floor(x + 0.5);
-      else if (rounding == "floor") r = std::floor(x);
-      else if (rounding == "ceil") r = std::ceil(x);
-      else return std::nullopt;
+      if (rounding == "round_prefer_floor")
+        r = std::ceil(x - 0.5);
+      else if (rounding == "round_prefer_ceil")
+        r = std::floor(x + 0.5);
+      else if (rounding == "floor")
+        r = std::floor(x);
+      else if (rounding == "ceil")
+        r = std::ceil(x);
+      else
+        return std::nullopt;
       const auto at = static_cast<std::int32_t>(std::clamp<double>(r, 0.0, static_cast<double>(in - 1)));
       taps.low.push_back(at);
       taps.high.push_back(at);
@@ -42,7 +52,8 @@ std::optional<Taps> taps_of(const Node& node, std::int64_t in, std::int64_t out,
       const double clamped = std::clamp<double>(x, 0.0, static_cast<double>(in - 1));
       const double floor = std::floor(clamped);
       taps.low.push_back(static_cast<std::int32_t>(floor));
-      taps.high.push_back(static_cast<std::int32_t>(std::min<double>(floor + 1.0, static_cast<double>(in - 1))));
+      taps.high.push_back(
+          static_cast<std::int32_t>(std::min<double>(floor + 1.0, static_cast<double>(in - 1))));
       taps.weight.push_back(static_cast<float>(clamped - floor));
     }
   }
@@ -56,7 +67,8 @@ bool Lowering::lower_resize(const Node& node) {
   const std::string mode = node.string_or("mode", "nearest");
   const Shape in = value(node.inputs[0]).shape();
   const Shape out = value(node.outputs[0]).shape();
-  if (in.size() != 4 || in[0] != out[0] || in[1] != out[1] || (mode != "nearest" && mode != "linear")) return false;
+  if (in.size() != 4 || in[0] != out[0] || in[1] != out[1] || (mode != "nearest" && mode != "linear"))
+    return false;
   double scale_y = static_cast<double>(out[2]) / static_cast<double>(in[2]);
   double scale_x = static_cast<double>(out[3]) / static_cast<double>(in[3]);
   if (node.input(2) != kNoValue) {
@@ -88,7 +100,8 @@ bool Lowering::lower_resize(const Node& node) {
         }
         const float* b = image + y->high[i] * in[3];
         const float w = y->weight[i];
-        for (std::int64_t ix = 0; ix < in[3]; ++ix) row[static_cast<std::size_t>(ix)] = a[ix] + (b[ix] - a[ix]) * w;
+        for (std::int64_t ix = 0; ix < in[3]; ++ix)
+          row[static_cast<std::size_t>(ix)] = a[ix] + (b[ix] - a[ix]) * w;
         for (std::int64_t ox = 0; ox < out[3]; ++ox) {
           const auto j = static_cast<std::size_t>(ox);
           const float left = row[static_cast<std::size_t>(x->low[j])];

@@ -16,8 +16,12 @@ namespace {
 /// Runs one primitive; its memory objects are made once a workspace.
 class PrimitiveKernel : public Kernel {
  public:
-  PrimitiveKernel(dnnl::primitive primitive, std::string implementation, std::vector<Argument> arguments, int slot)
-      : primitive_(std::move(primitive)), implementation_(std::move(implementation)), arguments_(std::move(arguments)), slot_(slot) {}
+  PrimitiveKernel(dnnl::primitive primitive, std::string implementation, std::vector<Argument> arguments,
+                  int slot)
+      : primitive_(std::move(primitive)),
+        implementation_(std::move(implementation)),
+        arguments_(std::move(arguments)),
+        slot_(slot) {}
 
   Status run(Workspace& workspace) const override {
     Workspace::Impl& impl = workspace.impl();
@@ -25,7 +29,8 @@ class PrimitiveKernel : public Kernel {
     try {
       if (bound.empty()) {
         for (const Argument& argument : arguments_) {
-          bound.emplace(argument.name, dnnl::memory(argument.desc, kernels::cpu_engine(), impl.at(argument.buffer) + argument.byte_offset));
+          bound.emplace(argument.name, dnnl::memory(argument.desc, kernels::cpu_engine(),
+                                                    impl.at(argument.buffer) + argument.byte_offset));
         }
       }
       primitive_.execute(impl.stream, bound);
@@ -50,7 +55,9 @@ std::string label(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-bool is_reference(const std::string& implementation) { return implementation.find("ref") != std::string::npos; }
+bool is_reference(const std::string& implementation) {
+  return implementation.find("ref") != std::string::npos;
+}
 
 void reorder_now(const Desc& from_desc, const void* from, const Desc& to_desc, void* to) {
   dnnl::stream stream(kernels::cpu_engine());
@@ -62,7 +69,8 @@ void reorder_now(const Desc& from_desc, const void* from, const Desc& to_desc, v
 
 Desc same_format(const Desc& like, const Shape& shape) {
   kernels::BlockedLayout layout;
-  if (shape.size() != 4 || !kernels::describe_layout(like, layout) || layout.dims.size() != 4) return kernels::plain_desc(shape);
+  if (shape.size() != 4 || !kernels::describe_layout(like, layout) || layout.dims.size() != 4)
+    return kernels::plain_desc(shape);
   const kernels::Dims dims(shape.begin(), shape.end());
   using tag = dnnl::memory::format_tag;
   constexpr auto type = dnnl::memory::data_type::f32;
@@ -73,7 +81,11 @@ Desc same_format(const Desc& like, const Shape& shape) {
 }
 
 Lowering::Lowering(const Graph& graph, const CompileOptions& options, Program::Impl& program)
-    : graph_(graph), options_(options), program_(program), placed_(graph.values.size()), reads_(graph.values.size(), 0),
+    : graph_(graph),
+      options_(options),
+      program_(program),
+      placed_(graph.values.size()),
+      reads_(graph.values.size(), 0),
       readers_(graph.consumers()) {
   for (const Node& node : graph.nodes) {
     for (const ValueId id : node.inputs) {
@@ -147,7 +159,8 @@ Placed Lowering::place(ValueId id, const Desc& desc) {
 
 Placed Lowering::place_plain(ValueId id) {
   const Value& v = graph_.value(id);
-  if (v.type == DataType::Float32 && v.has_shape() && element_count(v.shape()) > 0) return place(id, kernels::plain_desc(v.shape()));
+  if (v.type == DataType::Float32 && v.has_shape() && element_count(v.shape()) > 0)
+    return place(id, kernels::plain_desc(v.shape()));
   Placed placed;
   placed.type = v.type;
   if (v.has_shape() && v.type != DataType::Undefined) {
@@ -161,7 +174,8 @@ Placed Lowering::place_plain(ValueId id) {
 }
 
 void Lowering::alias(ValueId id, Placed placed) {
-  if (placed.buffer != kNoBuffer) pending_[static_cast<std::size_t>(placed.buffer)] += reads_[static_cast<std::size_t>(id)];
+  if (placed.buffer != kNoBuffer)
+    pending_[static_cast<std::size_t>(placed.buffer)] += reads_[static_cast<std::size_t>(id)];
   placed_[static_cast<std::size_t>(id)] = std::move(placed);
 }
 
@@ -181,13 +195,16 @@ Placed Lowering::in_layout(ValueId id, const Desc& desc) {
   made.plain = desc == kernels::plain_desc(placed.shape);
   if (graph_.constant(id) != nullptr) {
     made.buffer = add_constant(desc.get_size());
-    reorder_now(placed.desc, program_.buffers[static_cast<std::size_t>(placed.buffer)].constant.get(), desc, program_.buffers.back().constant.get());
+    reorder_now(placed.desc, program_.buffers[static_cast<std::size_t>(placed.buffer)].constant.get(), desc,
+                program_.buffers.back().constant.get());
   } else {
     made.buffer = add_buffer(desc.get_size());
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), placed.desc, kernels::cpu_engine(), desc, attr);
-    add_primitive(graph_.value(id).name, "Reorder", dnnl::reorder(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+    const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), placed.desc, kernels::cpu_engine(), desc,
+                                           attr);
+    add_primitive(graph_.value(id).name, "Reorder", dnnl::reorder(pd), pd.impl_info_str(),
+                  pd.scratchpad_desc(),
                   {{DNNL_ARG_FROM, placed.desc, placed.buffer}, {DNNL_ARG_TO, desc, made.buffer}});
   }
   other_layouts_[id].push_back(made);
@@ -203,7 +220,8 @@ Placed Lowering::plain(ValueId id) {
 bool Lowering::dies_here(ValueId id) {
   if (graph_.constant(id) != nullptr) return false;
   const Placed placed = at(id);
-  return placed.buffer != kNoBuffer && program_.buffers[static_cast<std::size_t>(placed.buffer)].kind == Buffer::Kind::Arena &&
+  return placed.buffer != kNoBuffer &&
+         program_.buffers[static_cast<std::size_t>(placed.buffer)].kind == Buffer::Kind::Arena &&
          pending_[static_cast<std::size_t>(placed.buffer)] == 1;
 }
 
@@ -219,8 +237,8 @@ void Lowering::add_step(Step step, const std::vector<BufferId>& touched, BufferI
   program_.wire_of_step.push_back(wire);
 }
 
-void Lowering::add_function(const Node& node, std::string implementation, const std::vector<BufferId>& touched,
-                            FunctionKernel::Function function) {
+void Lowering::add_function(const Node& node, std::string implementation,
+                            const std::vector<BufferId>& touched, FunctionKernel::Function function) {
   Step step;
   step.name = label(graph_, node);
   step.op = node.op;
@@ -229,8 +247,8 @@ void Lowering::add_function(const Node& node, std::string implementation, const 
 }
 
 void Lowering::add_primitive(const std::string& name, const std::string& op, const dnnl::primitive& primitive,
-                             const std::string& implementation, const Desc& scratchpad, std::vector<Argument> arguments,
-                             std::int64_t macs) {
+                             const std::string& implementation, const Desc& scratchpad,
+                             std::vector<Argument> arguments, std::int64_t macs) {
   if (scratchpad.get_size() > 0) {
     scratchpad_bytes_ = std::max(scratchpad_bytes_, scratchpad.get_size());
     if (program_.scratchpad == kNoBuffer) program_.scratchpad = add_buffer(0);
@@ -242,7 +260,8 @@ void Lowering::add_primitive(const std::string& name, const std::string& op, con
   step.name = name;
   step.op = op;
   step.macs = macs;
-  step.kernel = std::make_unique<PrimitiveKernel>(primitive, implementation, std::move(arguments), program_.primitives++);
+  step.kernel = std::make_unique<PrimitiveKernel>(primitive, implementation, std::move(arguments),
+                                                  program_.primitives++);
   add_step(std::move(step), touched);
 }
 
@@ -270,11 +289,13 @@ void Lowering::lower_fallback(const Node& node) {
     if (subgraph == nullptr) continue;
     for (const std::string& name : (*subgraph)->captures) {
       const ValueId id = graph_.find_value(name);
-      if (id == kNoValue || (graph_.constant(id) == nullptr && !placed_[static_cast<std::size_t>(id)])) continue;
+      if (id == kNoValue || (graph_.constant(id) == nullptr && !placed_[static_cast<std::size_t>(id)]))
+        continue;
       captured[name] = plain(id);
       touched.push_back(captured[name].buffer);
       // Captures are not counted as reads, so the buffer is kept to the end.
-      if (captured[name].buffer != kNoBuffer) program_.buffers[static_cast<std::size_t>(captured[name].buffer)].last = SIZE_MAX;
+      if (captured[name].buffer != kNoBuffer)
+        program_.buffers[static_cast<std::size_t>(captured[name].buffer)].last = SIZE_MAX;
     }
   }
   std::vector<Placed> outputs(node.outputs.size());
@@ -284,39 +305,43 @@ void Lowering::lower_fallback(const Node& node) {
     touched.push_back(outputs[o].buffer);
   }
   const std::string where = describe(graph_, node);
-  add_function(node, "reference", touched, [node, inputs, outputs, captured, where](Workspace::Impl& workspace) -> Status {
-    reference::Inputs tensors(inputs.size());
-    for (std::size_t k = 0; k < inputs.size(); ++k) {
-      if (node.inputs[k] != kNoValue) tensors[k] = workspace.tensor(inputs[k]);
-    }
-    NamedTensors outer;
-    for (const auto& [name, placed] : captured) outer[name] = workspace.tensor(placed);
-    const reference::Scope scope{&outer, nullptr};
-    auto results = reference::evaluate(node, tensors, scope);
-    if (!results) return in_context(where, results.error());
-    for (std::size_t o = 0; o < outputs.size(); ++o) {
-      if (node.outputs[o] == kNoValue) continue;
-      Tensor& result = results->at(o);
-      if (outputs[o].dynamic >= 0) {
-        // A result may be a view of an input's place in the arena.
-        workspace.dynamics[static_cast<std::size_t>(outputs[o].dynamic)] = result.clone();
-      } else if (result.shape() != outputs[o].shape || result.type() != outputs[o].type) {
-        return error(ErrorCode::Internal, "{}: gave {} {} where {} {} was inferred", where, to_string(result.type()),
-                     to_string(result.shape()), to_string(outputs[o].type), to_string(outputs[o].shape));
-      } else {
-        std::memmove(workspace.at(outputs[o].buffer), result.raw(), result.bytes());
-      }
-    }
-    return {};
-  });
+  add_function(node, "reference", touched,
+               [node, inputs, outputs, captured, where](Workspace::Impl& workspace) -> Status {
+                 reference::Inputs tensors(inputs.size());
+                 for (std::size_t k = 0; k < inputs.size(); ++k) {
+                   if (node.inputs[k] != kNoValue) tensors[k] = workspace.tensor(inputs[k]);
+                 }
+                 NamedTensors outer;
+                 for (const auto& [name, placed] : captured) outer[name] = workspace.tensor(placed);
+                 const reference::Scope scope{&outer, nullptr};
+                 auto results = reference::evaluate(node, tensors, scope);
+                 if (!results) return in_context(where, results.error());
+                 for (std::size_t o = 0; o < outputs.size(); ++o) {
+                   if (node.outputs[o] == kNoValue) continue;
+                   Tensor& result = results->at(o);
+                   if (outputs[o].dynamic >= 0) {
+                     // A result may be a view of an input's place in the arena.
+                     workspace.dynamics[static_cast<std::size_t>(outputs[o].dynamic)] = result.clone();
+                   } else if (result.shape() != outputs[o].shape || result.type() != outputs[o].type) {
+                     return error(ErrorCode::Internal, "{}: gave {} {} where {} {} was inferred", where,
+                                  to_string(result.type()), to_string(result.shape()),
+                                  to_string(outputs[o].type), to_string(outputs[o].shape));
+                   } else {
+                     std::memmove(workspace.at(outputs[o].buffer), result.raw(), result.bytes());
+                   }
+                 }
+                 return {};
+               });
 }
 
 void Lowering::lower_node(const Node& node) {
   const bool lowered = node.is_disco("Send")   ? lower_send(node)
                        : node.is_disco("Recv") ? lower_receive(node)
-                       : node.is("Concat")     ? lower_concat(node)
-                                               : lower_linear(node, {}) || lower_pool(node) || lower_unary(node) || lower_binary(node) ||
-                                                     lower_per_channel(node) || lower_norm(node) || lower_movement(node) || lower_resize(node);
+                       : node.is("Concat")
+                           ? lower_concat(node)
+                           : lower_linear(node, {}) || lower_pool(node) || lower_unary(node) ||
+                                 lower_binary(node) || lower_per_channel(node) || lower_norm(node) ||
+                                 lower_movement(node) || lower_resize(node);
   if (!lowered) lower_fallback(node);
   finish(node);
 }
@@ -329,7 +354,7 @@ Status Lowering::run() {
     if (placed.buffer != kNoBuffer) program_.buffers[static_cast<std::size_t>(placed.buffer)].first = 0;
     if (placed.buffer != kNoBuffer) program_.buffers[static_cast<std::size_t>(placed.buffer)].last = 0;
   }
-  std::map<std::size_t, Fused> chain_at;       // by the chain's last node
+  std::map<std::size_t, Fused> chain_at;  // by the chain's last node
   std::vector<bool> in_chain(graph_.nodes.size(), false);
   if (options_.optimise) {
     for (Fused& fused : fuse_chains(graph_)) {
@@ -349,7 +374,8 @@ Status Lowering::run() {
         // The values inside the chain were never placed: only the operands of its Adds are read.
         for (const Node* member : chain) {
           for (const ValueId id : member->inputs) {
-            if (id == kNoValue || graph_.constant(id) != nullptr || !placed_[static_cast<std::size_t>(id)]) continue;
+            if (id == kNoValue || graph_.constant(id) != nullptr || !placed_[static_cast<std::size_t>(id)])
+              continue;
             const Placed& placed = *placed_[static_cast<std::size_t>(id)];
             if (placed.buffer != kNoBuffer) --pending_[static_cast<std::size_t>(placed.buffer)];
           }
@@ -372,7 +398,8 @@ Status Lowering::run() {
       buffer.last = SIZE_MAX;
     }
   }
-  if (program_.scratchpad != kNoBuffer) program_.buffers[static_cast<std::size_t>(program_.scratchpad)].bytes = scratchpad_bytes_;
+  if (program_.scratchpad != kNoBuffer)
+    program_.buffers[static_cast<std::size_t>(program_.scratchpad)].bytes = scratchpad_bytes_;
   return {};
 }
 
@@ -381,13 +408,15 @@ namespace {
 Status check_open_shapes(const Graph& graph) {
   for (const ValueId id : graph.inputs) {
     if (!graph.value(id).has_shape()) {
-      return error(ErrorCode::InvalidModel, "input '{}' has open extents; give its shape before compiling", graph.value(id).name);
+      return error(ErrorCode::InvalidModel, "input '{}' has open extents; give its shape before compiling",
+                   graph.value(id).name);
     }
   }
   for (const Node& node : graph.nodes) {
     if (node.is_disco("Send") || node.is_disco("Recv") || node.domain == kFusedDomain) continue;
     if (!reference::is_supported(node.op, node.domain)) {
-      return error(ErrorCode::Unsupported, "{}: the operator is not supported; see docs/operators.md", describe(graph, node));
+      return error(ErrorCode::Unsupported, "{}: the operator is not supported; see docs/operators.md",
+                   describe(graph, node));
     }
   }
   return {};

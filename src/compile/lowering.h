@@ -68,8 +68,8 @@ class Lowering {
   void add_function(const Node& node, std::string implementation, const std::vector<BufferId>& touched,
                     FunctionKernel::Function function);
   void add_primitive(const std::string& name, const std::string& op, const dnnl::primitive& primitive,
-                     const std::string& implementation, const kernels::Desc& scratchpad, std::vector<Argument> arguments,
-                     std::int64_t macs = 0);
+                     const std::string& implementation, const kernels::Desc& scratchpad,
+                     std::vector<Argument> arguments, std::int64_t macs = 0);
 
  private:
   void lower_node(const Node& node);
@@ -77,18 +77,18 @@ class Lowering {
   void finish(const Node& node);
 
   // Each returns false where it does not apply; nothing has been added then.
-  bool lower_linear(const Node& node, const std::vector<const Node*>& chain);   // lower_linear.cpp
+  bool lower_linear(const Node& node, const std::vector<const Node*>& chain);  // lower_linear.cpp
   bool lower_convolution(const Node& node, const std::vector<const Node*>& chain);
   bool lower_constant_product(const Node& node, const std::vector<const Node*>& chain);
   bool lower_product(const Node& node);
-  bool lower_pool(const Node& node);                                            // lower_pool.cpp
-  bool lower_unary(const Node& node);                                           // lower_elementwise.cpp
+  bool lower_pool(const Node& node);   // lower_pool.cpp
+  bool lower_unary(const Node& node);  // lower_elementwise.cpp
   bool lower_binary(const Node& node);
   bool lower_per_channel(const Node& node);
-  bool lower_norm(const Node& node);                                            // lower_norm.cpp
-  bool lower_movement(const Node& node);                                        // lower_movement.cpp
-  bool lower_resize(const Node& node);                                          // lower_resize.cpp
-  bool lower_send(const Node& node);                                            // lower_exchange.cpp
+  bool lower_norm(const Node& node);      // lower_norm.cpp
+  bool lower_movement(const Node& node);  // lower_movement.cpp
+  bool lower_resize(const Node& node);    // lower_resize.cpp
+  bool lower_send(const Node& node);      // lower_exchange.cpp
   bool lower_receive(const Node& node);
   bool lower_concat(const Node& node);
   void prepare_concat(const Node& concat);
@@ -97,14 +97,15 @@ class Lowering {
   const Graph& graph_;
   CompileOptions options_;
   Program::Impl& program_;
-  std::vector<std::optional<Placed>> placed_;              // by value
-  std::map<ValueId, std::vector<Placed>> other_layouts_;   // made by reorders
-  std::vector<int> reads_;                                 // by value, not yet lowered
-  std::vector<int> pending_;                               // by buffer
+  std::vector<std::optional<Placed>> placed_;             // by value
+  std::map<ValueId, std::vector<Placed>> other_layouts_;  // made by reorders
+  std::vector<int> reads_;                                // by value, not yet lowered
+  std::vector<int> pending_;                              // by buffer
   std::vector<std::vector<std::int32_t>> readers_;
   std::map<ValueId, std::pair<BufferId, Shape>> constants_;
   std::map<const Node*, bool> prepared_concats_;
-  std::map<ValueId, std::pair<const Node*, std::int64_t>> inside_concat_;  // received values: their Concat, channel offset
+  std::map<ValueId, std::pair<const Node*, std::int64_t>>
+      inside_concat_;  // received values: their Concat, channel offset
   std::size_t scratchpad_bytes_ = 0;
 };
 
@@ -122,8 +123,8 @@ void reorder_now(const kernels::Desc& from_desc, const void* from, const kernels
 [[nodiscard]] kernels::Desc same_format(const kernels::Desc& like, const Shape& shape);
 
 /// Strides, dilations and pads of a convolution or a pool, with auto_pad resolved.
-[[nodiscard]] kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out, const Shape& kernel,
-                                                     bool transposed);
+[[nodiscard]] kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out,
+                                                     const Shape& kernel, bool transposed);
 
 [[nodiscard]] bool is_reference(const std::string& implementation);
 

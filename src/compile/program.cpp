@@ -18,7 +18,8 @@ namespace {
 
 std::shared_ptr<std::byte> aligned_bytes(std::size_t bytes) {
   constexpr std::size_t kAlignment = 64;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kAlignment, (bytes + kAlignment) / kAlignment * kAlignment));
+  auto* memory =
+      static_cast<std::byte*>(std::aligned_alloc(kAlignment, (bytes + kAlignment) / kAlignment * kAlignment));
   if (memory == nullptr) throw std::bad_alloc();
   return {memory, [](std::byte* p) { std::free(p); }};
 }
@@ -64,8 +65,9 @@ Status Workspace::set_input(const std::string& name, const Tensor& tensor) {
       return {};
     }
     if (tensor.type() != placed.type || tensor.shape() != placed.shape) {
-      return error(ErrorCode::ShapeMismatch, "input '{}' is {} {}, but the model was prepared for {} {}", name,
-                   to_string(tensor.type()), to_string(tensor.shape()), to_string(placed.type), to_string(placed.shape));
+      return error(ErrorCode::ShapeMismatch, "input '{}' is {} {}, but the model was prepared for {} {}",
+                   name, to_string(tensor.type()), to_string(tensor.shape()), to_string(placed.type),
+                   to_string(placed.shape));
     }
     std::memcpy(impl_->at(placed.buffer), tensor.raw(), tensor.bytes());
     return {};

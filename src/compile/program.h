@@ -27,24 +27,27 @@ enum class StepKind { Compute, Send, Receive };
 
 /// A step of a node program.
 ///
-/// Send:    `kernel` packs the channels that travel, in the logical row-major order of the sent slice, into the
-///          workspace's wire buffer of this step (`Workspace::wire(step)`), which then goes to `peer` under `tag`.
-/// Receive: the message `tag` of `peer`, of exactly `wire_bytes`, is put in the wire buffer of this step, then `kernel`
+/// Send:    `kernel` packs the channels that travel, in the logical row-major order of the sent slice, into
+/// the
+///          workspace's wire buffer of this step (`Workspace::wire(step)`), which then goes to `peer` under
+///          `tag`.
+/// Receive: the message `tag` of `peer`, of exactly `wire_bytes`, is put in the wire buffer of this step,
+/// then `kernel`
 ///          unpacks it to where its consumer reads it.
 struct Step {
   StepKind kind = StepKind::Compute;
-  std::string name;                     ///< the node's name, or the value's for Send and Receive
-  std::string op;                       ///< "Conv+Relu", "Send" …
+  std::string name;  ///< the node's name, or the value's for Send and Receive
+  std::string op;    ///< "Conv+Relu", "Send" …
   std::unique_ptr<const Kernel> kernel;
   int peer = -1;
   std::uint32_t tag = 0;
   std::size_t wire_bytes = 0;
-  std::int64_t macs = 0;                ///< multiply-accumulates of a Compute step
+  std::int64_t macs = 0;  ///< multiply-accumulates of a Compute step
 };
 
 struct CompileOptions {
-  /// Also fold batch norms, fuse activations and sums, and let oneDNN choose layouts. Off: one step a node, plain
-  /// layouts, for tests that bisect a difference.
+  /// Also fold batch norms, fuse activations and sums, and let oneDNN choose layouts. Off: one step a node,
+  /// plain layouts, for tests that bisect a difference.
   bool optimise = true;
 };
 
@@ -58,7 +61,8 @@ class Program {
   [[nodiscard]] const std::vector<std::string>& input_names() const;
   [[nodiscard]] const std::vector<std::string>& output_names() const;
   [[nodiscard]] std::size_t weight_bytes() const;  ///< as held in memory after packing
-  [[nodiscard]] std::size_t arena_bytes() const;   ///< peak activations of one request, by liveness, with scratchpad
+  [[nodiscard]] std::size_t arena_bytes()
+      const;  ///< peak activations of one request, by liveness, with scratchpad
   [[nodiscard]] const Impl& impl() const { return *impl_; }
   [[nodiscard]] const std::shared_ptr<const Impl>& shared() const { return impl_; }
 
@@ -66,7 +70,8 @@ class Program {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// What one request in flight needs: the arena, wire buffers and values of unknown extents. Reusable, one run at a time.
+/// What one request in flight needs: the arena, wire buffers and values of unknown extents. Reusable, one run
+/// at a time.
 class Workspace {
  public:
   struct Impl;
@@ -87,11 +92,12 @@ class Workspace {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Compiles a graph of fixed shapes (see specialise()): an unsplit model, or one rank's shard with disco.Send and
-/// disco.Recv nodes. Batch norms are folded; bias, activations and residual sums are fused; `any` layouts are carried
-/// between layers; hot steps never run on oneDNN's `ref` kernels silently (a warning is logged).
+/// Compiles a graph of fixed shapes (see specialise()): an unsplit model, or one rank's shard with disco.Send
+/// and disco.Recv nodes. Batch norms are folded; bias, activations and residual sums are fused; `any` layouts
+/// are carried between layers; hot steps never run on oneDNN's `ref` kernels silently (a warning is logged).
 ///
-/// @return the program, or Unsupported where an operator is not claimed (name, node), InvalidModel where shapes are open
+/// @return the program, or Unsupported where an operator is not claimed (name, node), InvalidModel where
+/// shapes are open
 [[nodiscard]] Result<Program> compile(const Graph& graph, const CompileOptions& options = {});
 
 }  // namespace disco

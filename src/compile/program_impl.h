@@ -16,7 +16,8 @@ namespace disco {
 using BufferId = int;
 inline constexpr BufferId kNoBuffer = -1;
 
-/// A stretch of memory: in the arena while steps [first, last] run, a constant of the program, or a wire buffer.
+/// A stretch of memory: in the arena while steps [first, last] run, a constant of the program, or a wire
+/// buffer.
 struct Buffer {
   enum class Kind { Arena, Constant, Wire } kind = Kind::Arena;
   std::size_t bytes = 0;
@@ -25,14 +26,15 @@ struct Buffer {
   std::shared_ptr<std::byte> constant{};
 };
 
-/// A value as it lies in memory. Values whose extents depend on data have no buffer: they are Tensors of the workspace.
+/// A value as it lies in memory. Values whose extents depend on data have no buffer: they are Tensors of the
+/// workspace.
 struct Placed {
   BufferId buffer = kNoBuffer;
   DataType type = DataType::Undefined;
   Shape shape;
-  kernels::Desc desc{};   ///< Float32 only; other types lie row-major
-  bool plain = true;      ///< row-major
-  int dynamic = -1;       ///< index into the workspace's tensors, instead of a buffer
+  kernels::Desc desc{};  ///< Float32 only; other types lie row-major
+  bool plain = true;     ///< row-major
+  int dynamic = -1;      ///< index into the workspace's tensors, instead of a buffer
 };
 
 struct Port {
@@ -43,35 +45,38 @@ struct Port {
 struct Program::Impl {
   std::vector<Step> steps;
   std::vector<Buffer> buffers;
-  std::vector<BufferId> wire_of_step;   ///< kNoBuffer for Compute
+  std::vector<BufferId> wire_of_step;  ///< kNoBuffer for Compute
   std::vector<Port> inputs, outputs;
   std::vector<std::string> input_names, output_names;
-  BufferId scratchpad = kNoBuffer;      ///< shared by all steps of a workspace
+  BufferId scratchpad = kNoBuffer;  ///< shared by all steps of a workspace
   std::size_t arena_bytes = 0;
   std::size_t weight_bytes = 0;
   int dynamic_values = 0;
-  int primitives = 0;                   ///< how many kernels cache memory objects in a workspace
+  int primitives = 0;  ///< how many kernels cache memory objects in a workspace
 };
 
 struct Workspace::Impl {
   explicit Impl(std::shared_ptr<const Program::Impl> of);
   [[nodiscard]] std::byte* at(BufferId buffer) const { return pointers[static_cast<std::size_t>(buffer)]; }
   template <typename T>
-  [[nodiscard]] T* as(BufferId buffer) const { return reinterpret_cast<T*>(at(buffer)); }
+  [[nodiscard]] T* as(BufferId buffer) const {
+    return reinterpret_cast<T*>(at(buffer));
+  }
   /// The value as a row-major tensor; a view where it has a buffer (which must be plain).
   [[nodiscard]] Tensor tensor(const Placed& placed) const;
 
   std::shared_ptr<const Program::Impl> program;
   std::shared_ptr<std::byte> arena;
   std::vector<std::shared_ptr<std::byte>> wires;
-  std::vector<std::byte*> pointers;   // by buffer
+  std::vector<std::byte*> pointers;  // by buffer
   std::vector<Tensor> dynamics;
   /// Memory objects, made at a kernel's first run in this workspace.
   std::vector<std::unordered_map<int, dnnl::memory>> arguments;
   dnnl::stream stream;
 };
 
-/// Gives every Arena buffer an offset such that buffers in use at the same step do not overlap; returns the arena's size.
+/// Gives every Arena buffer an offset such that buffers in use at the same step do not overlap; returns the
+/// arena's size.
 [[nodiscard]] std::size_t plan_arena(std::vector<Buffer>& buffers);
 
 }  // namespace disco

@@ -46,7 +46,9 @@ int orientation_of(const jpeg_decompress_struct& info) {
       if (o + 2 > length) return 0;
       return little ? tiff[o] | tiff[o + 1] << 8U : tiff[o] << 8U | tiff[o + 1];
     };
-    const auto u32 = [&](std::size_t o) { return little ? u16(o) | u16(o + 2) << 16U : u16(o) << 16U | u16(o + 2); };
+    const auto u32 = [&](std::size_t o) {
+      return little ? u16(o) | u16(o + 2) << 16U : u16(o) << 16U | u16(o + 2);
+    };
     const std::size_t directory = u32(4);
     if (directory >= length) return 1;
     const std::uint32_t entries = u16(directory);
@@ -65,15 +67,23 @@ int orientation_of(const jpeg_decompress_struct& info) {
 Image oriented(Image image, int orientation) {
   if (orientation == 1) return image;
   const bool swaps = orientation >= 5;
-  Image result{swaps ? image.height : image.width, swaps ? image.width : image.height, std::vector<std::uint8_t>(image.rgb.size())};
+  Image result{swaps ? image.height : image.width, swaps ? image.width : image.height,
+               std::vector<std::uint8_t>(image.rgb.size())};
   for (int y = 0; y < result.height; ++y) {
     for (int x = 0; x < result.width; ++x) {
       int sx = swaps ? y : x;
       int sy = swaps ? x : y;
-      if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8) sx = image.width - 1 - sx;
-      if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7) sy = image.height - 1 - sy;
-      std::memcpy(result.rgb.data() + (static_cast<std::size_t>(y) * static_cast<std::size_t>(result.width) + static_cast<std::size_t>(x)) * 3,
-                  image.rgb.data() + (static_cast<std::size_t>(sy) * static_cast<std::size_t>(image.width) + static_cast<std::size_t>(sx)) * 3, 3);
+      if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8)
+        sx = image.width - 1 - sx;
+      if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
+        sy = image.height - 1 - sy;
+      std::memcpy(result.rgb.data() + (static_cast<std::size_t>(y) * static_cast<std::size_t>(result.width) +
+                                       static_cast<std::size_t>(x)) *
+                                          3,
+                  image.rgb.data() + (static_cast<std::size_t>(sy) * static_cast<std::size_t>(image.width) +
+                                      static_cast<std::size_t>(sx)) *
+                                         3,
+                  3);
     }
   }
   return result;
@@ -85,7 +95,7 @@ Result<Image> decode_jpeg(const std::vector<std::byte>& bytes, const std::string
   info.err = jpeg_std_error(&errors.base);
   errors.base.error_exit = jpeg_failed;
   errors.base.emit_message = jpeg_warned;
-  Image image;                    // outlives the jump: only trivially destructible locals follow it
+  Image image;  // outlives the jump: only trivially destructible locals follow it
   std::vector<std::uint8_t> row;
   volatile bool too_large = false;
   if (setjmp(errors.escape) != 0) {  // NOLINT(cert-err52-cpp): libjpeg's way
@@ -116,7 +126,9 @@ Result<Image> decode_jpeg(const std::vector<std::byte>& bytes, const std::string
     jpeg_read_scanlines(&info, rows, 1);
     for (std::size_t x = 0; cmyk && x < pixels; ++x) {
       const int k = inverted ? row[x * 4 + 3] : 255 - row[x * 4 + 3];
-      for (std::size_t c = 0; c < 3; ++c) to[x * 3 + c] = static_cast<std::uint8_t>((inverted ? row[x * 4 + c] : 255 - row[x * 4 + c]) * k / 255);
+      for (std::size_t c = 0; c < 3; ++c)
+        to[x * 3 + c] =
+            static_cast<std::uint8_t>((inverted ? row[x * 4 + c] : 255 - row[x * 4 + c]) * k / 255);
     }
   }
   const int orientation = orientation_of(info);
@@ -136,7 +148,8 @@ Result<Image> decode_png(const std::vector<std::byte>& bytes, const std::string&
     return error(ErrorCode::InvalidArgument, "{}: more than {} pixels", where, kMostPixels);
   }
   png.format = PNG_FORMAT_RGB;
-  Image image{static_cast<int>(png.width), static_cast<int>(png.height), std::vector<std::uint8_t>(PNG_IMAGE_SIZE(png))};
+  Image image{static_cast<int>(png.width), static_cast<int>(png.height),
+              std::vector<std::uint8_t>(PNG_IMAGE_SIZE(png))};
   const png_color white = {255, 255, 255};
   if (png_image_finish_read(&png, &white, image.rgb.data(), 0, nullptr) == 0 || png.warning_or_error > 1) {
     const std::string fault = png.message;
@@ -150,10 +163,13 @@ Result<Image> decode_png(const std::vector<std::byte>& bytes, const std::string&
 
 Result<Image> read_image(const std::filesystem::path& path) {
   DISCO_TRY(const std::vector<std::byte> bytes, read_file(path));
-  const auto starts = [&](std::string_view magic) { return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0; };
+  const auto starts = [&](std::string_view magic) {
+    return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+  };
   if (starts("\xFF\xD8\xFF")) return decode_jpeg(bytes, path.string());
   if (starts("\x89PNG\r\n\x1A\n")) return decode_png(bytes, path.string());
-  return error(ErrorCode::InvalidArgument, "{}: neither JPEG nor PNG; convert it to one of them", path.string());
+  return error(ErrorCode::InvalidArgument, "{}: neither JPEG nor PNG; convert it to one of them",
+               path.string());
 }
 
 Status write_png(const std::filesystem::path& path, const Image& image) {
@@ -163,9 +179,11 @@ Status write_png(const std::filesystem::path& path, const Image& image) {
   png.height = static_cast<png_uint_32>(image.height);
   png.format = PNG_FORMAT_RGB;
   png_alloc_size_t size = 0;
-  if (png_image_write_to_memory(&png, nullptr, &size, 0, image.rgb.data(), 0, nullptr) == 0) return error(ErrorCode::Io, "{}: {}", path.string(), png.message);
+  if (png_image_write_to_memory(&png, nullptr, &size, 0, image.rgb.data(), 0, nullptr) == 0)
+    return error(ErrorCode::Io, "{}: {}", path.string(), png.message);
   std::vector<std::byte> bytes(size);
-  if (png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr) == 0) return error(ErrorCode::Io, "{}: {}", path.string(), png.message);
+  if (png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr) == 0)
+    return error(ErrorCode::Io, "{}: {}", path.string(), png.message);
   return write_file(path, std::span(bytes).first(size));
 }
 

@@ -15,8 +15,8 @@ struct Image {
   std::vector<std::uint8_t> rgb{};
 };
 
-/// Decodes a JPEG or PNG, told apart by content. Grey, palette, alpha (over white), CMYK and 16-bit images become RGB; a
-/// photograph's EXIF orientation is applied.
+/// Decodes a JPEG or PNG, told apart by content. Grey, palette, alpha (over white), CMYK and 16-bit images
+/// become RGB; a photograph's EXIF orientation is applied.
 ///
 /// @return NotFound, Io, or InvalidArgument for what is no such image, is cut off, or has over 10^8 pixels
 [[nodiscard]] Result<Image> read_image(const std::filesystem::path& path);
@@ -26,8 +26,8 @@ struct Image {
 
 enum class Interpolation { Bilinear, Bicubic };
 
-/// The image at another size, filtered over its whole support when shrunk, in the same 8-bit fixed point as Pillow's
-/// `Image.resize`, so that networks see what they were trained on.
+/// The image at another size, filtered over its whole support when shrunk, in the same 8-bit fixed point as
+/// Pillow's `Image.resize`, so that networks see what they were trained on.
 [[nodiscard]] Image resize(const Image& image, int width, int height, Interpolation interpolation);
 
 }  // namespace disco

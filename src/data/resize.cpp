@@ -1,4 +1,5 @@
-// Two passes of a separable filter, as Pillow's ImagingResample does them: coefficients in fixed point, 8 bits in between.
+// Two passes of a separable filter, as Pillow's ImagingResample does them: coefficients in fixed point, 8
+// bits in between.
 
 #include <algorithm>
 #include <cmath>
@@ -57,7 +58,9 @@ Filter make_filter(int in, int out, Interpolation interpolation) {
   return filter;
 }
 
-std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
+std::uint8_t to_byte(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::clamp(sum >> kPrecision, 0, 255));
+}
 
 }  // namespace
 
@@ -65,9 +68,12 @@ Image resize(const Image& image, int width, int height, Interpolation interpolat
   Image wide = image;
   if (width != image.width) {
     const Filter filter = make_filter(image.width, width, interpolation);
-    wide = {width, image.height, std::vector<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(image.height) * 3)};
+    wide = {width, image.height,
+            std::vector<std::uint8_t>(static_cast<std::size_t>(width) *
+                                      static_cast<std::size_t>(image.height) * 3)};
     for (int y = 0; y < image.height; ++y) {
-      const std::uint8_t* row = image.rgb.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(image.width) * 3;
+      const std::uint8_t* row =
+          image.rgb.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(image.width) * 3;
       std::uint8_t* to = wide.rgb.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(width) * 3;
       for (std::size_t x = 0; x < static_cast<std::size_t>(width); ++x) {
         for (std::size_t c = 0; c < 3; ++c) {

@@ -124,7 +124,8 @@ std::string describe(const Graph& graph, const Node& node) {
 std::vector<std::int64_t> to_int64s(const Tensor& tensor) {
   std::vector<std::int64_t> result(static_cast<std::size_t>(tensor.elements()));
   for (std::size_t i = 0; i < result.size(); ++i) {
-    result[i] = tensor.type() == DataType::Int32 ? tensor.data<std::int32_t>()[i] : tensor.data<std::int64_t>()[i];
+    result[i] =
+        tensor.type() == DataType::Int32 ? tensor.data<std::int32_t>()[i] : tensor.data<std::int64_t>()[i];
   }
   return result;
 }
@@ -157,7 +158,8 @@ void Graph::remove_dead() {
   for (std::size_t n = nodes.size(); n-- > 0;) {
     const Node& node = nodes[n];
     bool needed = node.outputs.empty();  // Send: run for its effect
-    for (const ValueId id : node.outputs) needed = needed || (id != kNoValue && live[static_cast<std::size_t>(id)]);
+    for (const ValueId id : node.outputs)
+      needed = needed || (id != kNoValue && live[static_cast<std::size_t>(id)]);
     if (!needed) continue;
     keep[n] = true;
     for (const ValueId id : node.inputs) mark(id);

@@ -1,6 +1,7 @@
 #pragma once
-// The typed IR: one graph for every engine. It is read from ONNX and keeps ONNX's operators, in the form that opset 17
-// gives them; the reader brings older and newer models to that form, so that nothing below it asks for an opset.
+// The typed IR: one graph for every engine. It is read from ONNX and keeps ONNX's operators, in the form that
+// opset 17 gives them; the reader brings older and newer models to that form, so that nothing below it asks
+// for an opset.
 
 #include <disco/tensor.h>
 
@@ -52,8 +53,8 @@ struct Value {
 };
 
 /// A node's attribute. Subgraphs (If, Loop) are shared, immutable graphs.
-using Attribute = std::variant<std::int64_t, float, std::string, Tensor, std::vector<std::int64_t>, std::vector<float>,
-                               std::vector<std::string>, std::shared_ptr<const Graph>>;
+using Attribute = std::variant<std::int64_t, float, std::string, Tensor, std::vector<std::int64_t>,
+                               std::vector<float>, std::vector<std::string>, std::shared_ptr<const Graph>>;
 
 /// One operator application.
 struct Node {
@@ -68,14 +69,17 @@ struct Node {
   [[nodiscard]] std::int64_t int_or(std::string_view key, std::int64_t fallback) const;
   [[nodiscard]] float float_or(std::string_view key, float fallback) const;
   [[nodiscard]] std::string string_or(std::string_view key, std::string_view fallback) const;
-  [[nodiscard]] std::vector<std::int64_t> ints_or(std::string_view key, std::vector<std::int64_t> fallback) const;
+  [[nodiscard]] std::vector<std::int64_t> ints_or(std::string_view key,
+                                                  std::vector<std::int64_t> fallback) const;
   [[nodiscard]] bool has(std::string_view key) const { return attributes.contains(key); }
   /// The value at an input position, or kNoValue where the node has fewer inputs.
   [[nodiscard]] ValueId input(std::size_t position) const {
     return position < inputs.size() ? inputs[position] : kNoValue;
   }
   [[nodiscard]] bool is(std::string_view op_type) const { return domain.empty() && op == op_type; }
-  [[nodiscard]] bool is_disco(std::string_view op_type) const { return domain == kDiscoDomain && op == op_type; }
+  [[nodiscard]] bool is_disco(std::string_view op_type) const {
+    return domain == kDiscoDomain && op == op_type;
+  }
 };
 
 /// A model. Nodes are in topological order; every value has at most one producer.
@@ -83,7 +87,7 @@ struct Graph {
   std::string name;
   std::vector<Value> values;
   std::vector<Node> nodes;
-  std::vector<ValueId> inputs;   ///< fed at run time; initialisers are not among them
+  std::vector<ValueId> inputs;  ///< fed at run time; initialisers are not among them
   std::vector<ValueId> outputs;
   std::map<std::string, std::string> metadata;  ///< ONNX metadata_props
   /// For a subgraph: the outer values it reads, by the name both use.

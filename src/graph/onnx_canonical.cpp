@@ -69,16 +69,14 @@ ValueId Lowering::int64s(std::string_view suffix, const std::vector<std::int64_t
 ValueId Lowering::scalar_like(std::string_view suffix, double value, ValueId like) {
   const DataType type = like == kNoValue ? DataType::Float32 : graph.value(like).type;
   switch (type) {
-    case DataType::Float64:
-      return constant(suffix, Tensor::scalar(value));
+    case DataType::Float64: return constant(suffix, Tensor::scalar(value));
     case DataType::Float16:
     case DataType::BFloat16: {
       Tensor tensor(type, {});
       *tensor.data<std::uint16_t>() = type == DataType::Float16 ? to_half(value) : to_bfloat(value);
       return constant(suffix, std::move(tensor));
     }
-    default:
-      return constant(suffix, Tensor::scalar(static_cast<float>(value)));
+    default: return constant(suffix, Tensor::scalar(static_cast<float>(value)));
   }
 }
 

@@ -183,12 +183,9 @@ Status GraphReader::declare_captures(const onnx::GraphProto& proto) {
 
 Result<Attribute> GraphReader::read_attribute(const onnx::AttributeProto& proto) {
   switch (proto.type()) {
-    case onnx::AttributeProto::FLOAT:
-      return Attribute(proto.f());
-    case onnx::AttributeProto::INT:
-      return Attribute(static_cast<std::int64_t>(proto.i()));
-    case onnx::AttributeProto::STRING:
-      return Attribute(proto.s());
+    case onnx::AttributeProto::FLOAT: return Attribute(proto.f());
+    case onnx::AttributeProto::INT: return Attribute(static_cast<std::int64_t>(proto.i()));
+    case onnx::AttributeProto::STRING: return Attribute(proto.s());
     case onnx::AttributeProto::FLOATS:
       return Attribute(std::vector<float>(proto.floats().begin(), proto.floats().end()));
     case onnx::AttributeProto::INTS:

@@ -25,15 +25,12 @@ Result<DataType> type_from_onnx(std::int32_t type) {
   const auto candidate = static_cast<DataType>(type);
   if (size_of(candidate) != 0) return candidate;
   switch (type) {
-    case onnx::TensorProto::UNDEFINED:
-      return error(ErrorCode::InvalidModel, "element type is undefined");
-    case onnx::TensorProto::STRING:
-      return error(ErrorCode::Unsupported, "string tensors are not supported");
+    case onnx::TensorProto::UNDEFINED: return error(ErrorCode::InvalidModel, "element type is undefined");
+    case onnx::TensorProto::STRING: return error(ErrorCode::Unsupported, "string tensors are not supported");
     case onnx::TensorProto::COMPLEX64:
     case onnx::TensorProto::COMPLEX128:
       return error(ErrorCode::Unsupported, "complex tensors are not supported");
-    default:
-      return error(ErrorCode::Unsupported, "element type {} is not supported", type);
+    default: return error(ErrorCode::Unsupported, "element type {} is not supported", type);
   }
 }
 
@@ -49,48 +46,31 @@ void copy_field(const Field& field, Tensor& tensor) {
 /// The number of elements in the typed field that belongs to the type.
 std::int64_t typed_count(const onnx::TensorProto& proto, DataType type) {
   switch (type) {
-    case DataType::Float32:
-      return proto.float_data_size();
-    case DataType::Float64:
-      return proto.double_data_size();
-    case DataType::Int64:
-      return proto.int64_data_size();
+    case DataType::Float32: return proto.float_data_size();
+    case DataType::Float64: return proto.double_data_size();
+    case DataType::Int64: return proto.int64_data_size();
     case DataType::UInt32:
-    case DataType::UInt64:
-      return proto.uint64_data_size();
-    default:
-      return proto.int32_data_size();
+    case DataType::UInt64: return proto.uint64_data_size();
+    default: return proto.int32_data_size();
   }
 }
 
 void copy_typed(const onnx::TensorProto& proto, Tensor& tensor) {
   switch (tensor.type()) {
-    case DataType::Float32:
-      return copy_field<float>(proto.float_data(), tensor);
-    case DataType::Float64:
-      return copy_field<double>(proto.double_data(), tensor);
-    case DataType::Int64:
-      return copy_field<std::int64_t>(proto.int64_data(), tensor);
-    case DataType::UInt32:
-      return copy_field<std::uint32_t>(proto.uint64_data(), tensor);
-    case DataType::UInt64:
-      return copy_field<std::uint64_t>(proto.uint64_data(), tensor);
-    case DataType::Int32:
-      return copy_field<std::int32_t>(proto.int32_data(), tensor);
-    case DataType::Int16:
-      return copy_field<std::int16_t>(proto.int32_data(), tensor);
-    case DataType::Int8:
-      return copy_field<std::int8_t>(proto.int32_data(), tensor);
-    case DataType::UInt8:
-      return copy_field<std::uint8_t>(proto.int32_data(), tensor);
+    case DataType::Float32: return copy_field<float>(proto.float_data(), tensor);
+    case DataType::Float64: return copy_field<double>(proto.double_data(), tensor);
+    case DataType::Int64: return copy_field<std::int64_t>(proto.int64_data(), tensor);
+    case DataType::UInt32: return copy_field<std::uint32_t>(proto.uint64_data(), tensor);
+    case DataType::UInt64: return copy_field<std::uint64_t>(proto.uint64_data(), tensor);
+    case DataType::Int32: return copy_field<std::int32_t>(proto.int32_data(), tensor);
+    case DataType::Int16: return copy_field<std::int16_t>(proto.int32_data(), tensor);
+    case DataType::Int8: return copy_field<std::int8_t>(proto.int32_data(), tensor);
+    case DataType::UInt8: return copy_field<std::uint8_t>(proto.int32_data(), tensor);
     case DataType::UInt16:
     case DataType::Float16:
-    case DataType::BFloat16:
-      return copy_field<std::uint16_t>(proto.int32_data(), tensor);
-    case DataType::Bool:
-      return copy_field<bool>(proto.int32_data(), tensor);
-    case DataType::Undefined:
-      return;
+    case DataType::BFloat16: return copy_field<std::uint16_t>(proto.int32_data(), tensor);
+    case DataType::Bool: return copy_field<bool>(proto.int32_data(), tensor);
+    case DataType::Undefined: return;
   }
 }
 

@@ -30,12 +30,16 @@ bool view_of(const Desc& desc, int axis, ChannelView& view) {
   // The axes before and after must each collapse to one stride.
   for (int d = 0; d < axis; ++d) {
     view.outer *= at(layout.dims, d);
-    if (d + 1 < axis && at(layout.dims, d) > 1 && at(layout.strides, d) != at(layout.strides, d + 1) * at(layout.dims, d + 1)) return false;
+    if (d + 1 < axis && at(layout.dims, d) > 1 &&
+        at(layout.strides, d) != at(layout.strides, d + 1) * at(layout.dims, d + 1))
+      return false;
   }
   view.outer_stride = axis > 0 ? at(layout.strides, axis - 1) : 0;
   for (int d = axis + 1; d < rank; ++d) {
     view.inner *= at(layout.dims, d);
-    if (d + 1 < rank && at(layout.dims, d) > 1 && at(layout.strides, d) != at(layout.strides, d + 1) * at(layout.dims, d + 1)) return false;
+    if (d + 1 < rank && at(layout.dims, d) > 1 &&
+        at(layout.strides, d) != at(layout.strides, d + 1) * at(layout.dims, d + 1))
+      return false;
   }
   view.inner_stride = axis + 1 < rank ? at(layout.strides, rank - 1) : view.block;
   return true;
@@ -53,8 +57,8 @@ std::int64_t step_of(const ChannelView& view) { return view.block > 1 ? 1 : view
 constexpr std::int64_t kTile = 16;
 
 /// src[s * ss + c * sc] to dst[s * ds + c * dc], through tiles that fit the first-level cache.
-void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, std::int64_t ds, std::int64_t dc,
-                std::int64_t inner, std::int64_t channels) {
+void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, std::int64_t ds,
+                std::int64_t dc, std::int64_t inner, std::int64_t channels) {
   if (ss == 1 && ds == 1) {
     for (std::int64_t c = 0; c < channels; ++c) {
       std::memcpy(dst + c * dc, src + c * sc, static_cast<std::size_t>(inner) * sizeof(float));
@@ -91,7 +95,8 @@ ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from,
     : src_(src), dst_(dst) {
   for (std::size_t k = 0; k < from.size(); ++k) {
     const bool continues = k > 0 && from[k] == from[k - 1] + 1 && to[k] == to[k - 1] + 1 &&
-                           (src.block == 1 || from[k] % src.block != 0) && (dst.block == 1 || to[k] % dst.block != 0);
+                           (src.block == 1 || from[k] % src.block != 0) &&
+                           (dst.block == 1 || to[k] % dst.block != 0);
     if (continues) {
       ++stretches_.back().count;
     } else {
@@ -105,8 +110,8 @@ void ChannelCopy::run(const float* src, float* dst) const {
     const float* src_n = src + n * src_.outer_stride;
     float* dst_n = dst + n * dst_.outer_stride;
     for (const Stretch& stretch : stretches_) {
-      copy_plane(src_n + stretch.src, src_.inner_stride, step_of(src_), dst_n + stretch.dst, dst_.inner_stride, step_of(dst_),
-                 src_.inner, stretch.count);
+      copy_plane(src_n + stretch.src, src_.inner_stride, step_of(src_), dst_n + stretch.dst,
+                 dst_.inner_stride, step_of(dst_), src_.inner, stretch.count);
     }
   }
 }

@@ -26,7 +26,8 @@ struct ChannelView {
 /// Copies channels `from[k]` of src to channels `to[k]` of dst; outer and inner extents must agree.
 class ChannelCopy {
  public:
-  ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from, const ChannelView& dst, std::vector<std::int32_t> to);
+  ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from, const ChannelView& dst,
+              std::vector<std::int32_t> to);
   void run(const float* src, float* dst) const;
 
  private:
@@ -38,7 +39,8 @@ class ChannelCopy {
   std::vector<Stretch> stretches_;
 };
 
-/// Zeroes the channels that pad the last block: primitives multiply them by zero weights, and zero times NaN is NaN.
+/// Zeroes the channels that pad the last block: primitives multiply them by zero weights, and zero times NaN
+/// is NaN.
 void zero_padding(const ChannelView& view, float* data);
 
 }  // namespace disco::kernels

@@ -23,7 +23,9 @@ Dims plain_strides(const Dims& dims) {
 
 namespace {
 
-Dims at_least_one_dim(const Shape& shape) { return shape.empty() ? Dims{1} : Dims(shape.begin(), shape.end()); }
+Dims at_least_one_dim(const Shape& shape) {
+  return shape.empty() ? Dims{1} : Dims(shape.begin(), shape.end());
+}
 
 }  // namespace
 
@@ -32,7 +34,9 @@ Desc plain_desc(const Shape& shape) {
   return {dims, memory::data_type::f32, plain_strides(dims)};
 }
 
-Desc any_desc(const Shape& shape) { return {at_least_one_dim(shape), memory::data_type::f32, memory::format_tag::any}; }
+Desc any_desc(const Shape& shape) {
+  return {at_least_one_dim(shape), memory::data_type::f32, memory::format_tag::any};
+}
 
 Desc strided_desc(const Shape& shape, const Dims& strides) {
   return {at_least_one_dim(shape), memory::data_type::f32, strides};
@@ -105,19 +109,24 @@ dnnl::convolution_forward::primitive_desc convolution(const Desc& src, const Des
                                                       const dnnl::primitive_attr& attr) {
   constexpr auto algorithm = dnnl::algorithm::convolution_direct;
   if (bias != nullptr) {
-    return {cpu_engine(), kInference, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.pads_begin, s.pads_end, attr};
+    return {cpu_engine(), kInference, algorithm,   src,          weights,    *bias,
+            dst,          s.strides,  s.dilations, s.pads_begin, s.pads_end, attr};
   }
-  return {cpu_engine(), kInference, algorithm, src, weights, dst, s.strides, s.dilations, s.pads_begin, s.pads_end, attr};
+  return {cpu_engine(), kInference,  algorithm,    src,        weights, dst,
+          s.strides,    s.dilations, s.pads_begin, s.pads_end, attr};
 }
 
-dnnl::deconvolution_forward::primitive_desc deconvolution(const Desc& src, const Desc& weights, const Desc* bias,
-                                                          const Desc& dst, const ConvolutionShape& s,
+dnnl::deconvolution_forward::primitive_desc deconvolution(const Desc& src, const Desc& weights,
+                                                          const Desc* bias, const Desc& dst,
+                                                          const ConvolutionShape& s,
                                                           const dnnl::primitive_attr& attr) {
   constexpr auto algorithm = dnnl::algorithm::deconvolution_direct;
   if (bias != nullptr) {
-    return {cpu_engine(), kInference, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.pads_begin, s.pads_end, attr};
+    return {cpu_engine(), kInference, algorithm,   src,          weights,    *bias,
+            dst,          s.strides,  s.dilations, s.pads_begin, s.pads_end, attr};
   }
-  return {cpu_engine(), kInference, algorithm, src, weights, dst, s.strides, s.dilations, s.pads_begin, s.pads_end, attr};
+  return {cpu_engine(), kInference,  algorithm,    src,        weights, dst,
+          s.strides,    s.dilations, s.pads_begin, s.pads_end, attr};
 }
 
 dnnl::matmul::primitive_desc matmul(const Desc& src, const Desc& weights, const Desc* bias, const Desc& dst,
@@ -129,11 +138,12 @@ dnnl::matmul::primitive_desc matmul(const Desc& src, const Desc& weights, const 
 dnnl::pooling_forward::primitive_desc pooling(dnnl::algorithm algorithm, const Desc& src, const Desc& dst,
                                               const ConvolutionShape& s, const Dims& kernel,
                                               const dnnl::primitive_attr& attr) {
-  return {cpu_engine(), kInference, algorithm, src, dst, s.strides, kernel, s.dilations, s.pads_begin, s.pads_end, attr};
+  return {cpu_engine(), kInference,  algorithm,    src,        dst, s.strides,
+          kernel,       s.dilations, s.pads_begin, s.pads_end, attr};
 }
 
-dnnl::eltwise_forward::primitive_desc eltwise(dnnl::algorithm algorithm, const Desc& desc, float alpha, float beta,
-                                              const dnnl::primitive_attr& attr) {
+dnnl::eltwise_forward::primitive_desc eltwise(dnnl::algorithm algorithm, const Desc& desc, float alpha,
+                                              float beta, const dnnl::primitive_attr& attr) {
   return {cpu_engine(), kInference, algorithm, desc, desc, alpha, beta, attr};
 }
 
@@ -153,20 +163,23 @@ dnnl::convolution_forward::primitive_desc convolution(const Desc& src, const Des
                                                       const dnnl::primitive_attr& attr) {
   constexpr auto algorithm = dnnl::algorithm::convolution_direct;
   using Op = dnnl::convolution_forward::desc;
-  const Op op = bias != nullptr
-                    ? Op(kInference, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.pads_begin, s.pads_end)
-                    : Op(kInference, algorithm, src, weights, dst, s.strides, s.dilations, s.pads_begin, s.pads_end);
+  const Op op = bias != nullptr ? Op(kInference, algorithm, src, weights, *bias, dst, s.strides, s.dilations,
+                                     s.pads_begin, s.pads_end)
+                                : Op(kInference, algorithm, src, weights, dst, s.strides, s.dilations,
+                                     s.pads_begin, s.pads_end);
   return {op, attr, cpu_engine()};
 }
 
-dnnl::deconvolution_forward::primitive_desc deconvolution(const Desc& src, const Desc& weights, const Desc* bias,
-                                                          const Desc& dst, const ConvolutionShape& s,
+dnnl::deconvolution_forward::primitive_desc deconvolution(const Desc& src, const Desc& weights,
+                                                          const Desc* bias, const Desc& dst,
+                                                          const ConvolutionShape& s,
                                                           const dnnl::primitive_attr& attr) {
   constexpr auto algorithm = dnnl::algorithm::deconvolution_direct;
   using Op = dnnl::deconvolution_forward::desc;
-  const Op op = bias != nullptr
-                    ? Op(kInference, algorithm, src, weights, *bias, dst, s.strides, s.dilations, s.pads_begin, s.pads_end)
-                    : Op(kInference, algorithm, src, weights, dst, s.strides, s.dilations, s.pads_begin, s.pads_end);
+  const Op op = bias != nullptr ? Op(kInference, algorithm, src, weights, *bias, dst, s.strides, s.dilations,
+                                     s.pads_begin, s.pads_end)
+                                : Op(kInference, algorithm, src, weights, dst, s.strides, s.dilations,
+                                     s.pads_begin, s.pads_end);
   return {op, attr, cpu_engine()};
 }
 
@@ -180,12 +193,13 @@ dnnl::matmul::primitive_desc matmul(const Desc& src, const Desc& weights, const 
 dnnl::pooling_forward::primitive_desc pooling(dnnl::algorithm algorithm, const Desc& src, const Desc& dst,
                                               const ConvolutionShape& s, const Dims& kernel,
                                               const dnnl::primitive_attr& attr) {
-  const dnnl::pooling_forward::desc op(kInference, algorithm, src, dst, s.strides, kernel, s.pads_begin, s.pads_end);
+  const dnnl::pooling_forward::desc op(kInference, algorithm, src, dst, s.strides, kernel, s.pads_begin,
+                                       s.pads_end);
   return {op, attr, cpu_engine()};
 }
 
-dnnl::eltwise_forward::primitive_desc eltwise(dnnl::algorithm algorithm, const Desc& desc, float alpha, float beta,
-                                              const dnnl::primitive_attr& attr) {
+dnnl::eltwise_forward::primitive_desc eltwise(dnnl::algorithm algorithm, const Desc& desc, float alpha,
+                                              float beta, const dnnl::primitive_attr& attr) {
   return {dnnl::eltwise_forward::desc(kInference, algorithm, desc, alpha, beta), attr, cpu_engine()};
 }
 

@@ -34,8 +34,8 @@ using Dims = dnnl::memory::dims;
 struct BlockedLayout {
   Dims dims;
   Dims padded_dims;
-  Dims strides;          ///< of the outer blocks, in elements
-  int block_axis = -1;   ///< -1: none
+  Dims strides;         ///< of the outer blocks, in elements
+  int block_axis = -1;  ///< -1: none
   std::int64_t block = 1;
 };
 /// nullopt where the description is more than that (Winograd, double blocking, offsets).
@@ -61,22 +61,25 @@ struct ConvolutionShape {
   Dims strides, dilations, pads_begin, pads_end;  ///< dilations as oneDNN counts them: 0 is dense
 };
 
-[[nodiscard]] dnnl::convolution_forward::primitive_desc convolution(const Desc& src, const Desc& weights, const Desc* bias,
-                                                                    const Desc& dst, const ConvolutionShape& shape,
+[[nodiscard]] dnnl::convolution_forward::primitive_desc convolution(const Desc& src, const Desc& weights,
+                                                                    const Desc* bias, const Desc& dst,
+                                                                    const ConvolutionShape& shape,
                                                                     const dnnl::primitive_attr& attr);
 [[nodiscard]] dnnl::deconvolution_forward::primitive_desc deconvolution(const Desc& src, const Desc& weights,
                                                                         const Desc* bias, const Desc& dst,
                                                                         const ConvolutionShape& shape,
                                                                         const dnnl::primitive_attr& attr);
-[[nodiscard]] dnnl::matmul::primitive_desc matmul(const Desc& src, const Desc& weights, const Desc* bias, const Desc& dst,
-                                                  const dnnl::primitive_attr& attr);
-[[nodiscard]] dnnl::pooling_forward::primitive_desc pooling(dnnl::algorithm algorithm, const Desc& src, const Desc& dst,
-                                                            const ConvolutionShape& shape, const Dims& kernel,
+[[nodiscard]] dnnl::matmul::primitive_desc matmul(const Desc& src, const Desc& weights, const Desc* bias,
+                                                  const Desc& dst, const dnnl::primitive_attr& attr);
+[[nodiscard]] dnnl::pooling_forward::primitive_desc pooling(dnnl::algorithm algorithm, const Desc& src,
+                                                            const Desc& dst, const ConvolutionShape& shape,
+                                                            const Dims& kernel,
                                                             const dnnl::primitive_attr& attr);
-[[nodiscard]] dnnl::eltwise_forward::primitive_desc eltwise(dnnl::algorithm algorithm, const Desc& desc, float alpha,
-                                                            float beta, const dnnl::primitive_attr& attr);
-[[nodiscard]] dnnl::binary::primitive_desc binary(dnnl::algorithm algorithm, const Desc& a, const Desc& b, const Desc& dst,
-                                                  const dnnl::primitive_attr& attr);
+[[nodiscard]] dnnl::eltwise_forward::primitive_desc eltwise(dnnl::algorithm algorithm, const Desc& desc,
+                                                            float alpha, float beta,
+                                                            const dnnl::primitive_attr& attr);
+[[nodiscard]] dnnl::binary::primitive_desc binary(dnnl::algorithm algorithm, const Desc& a, const Desc& b,
+                                                  const Desc& dst, const dnnl::primitive_attr& attr);
 [[nodiscard]] dnnl::softmax_forward::primitive_desc softmax(const Desc& desc, int axis,
                                                             const dnnl::primitive_attr& attr);
 

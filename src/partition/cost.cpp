@@ -59,7 +59,8 @@ void add_node_cost(const Graph& graph, const Node& node, std::set<ValueId>& seen
     std::int64_t bytes = bytes_of(graph, node.inputs[0]);
     if (!channels.empty()) {
       const Shape shape = graph.value(node.inputs[0]).shape();
-      bytes = bytes / shape[static_cast<std::size_t>(node.int_or("axis", 0))] * static_cast<std::int64_t>(channels.size());
+      bytes = bytes / shape[static_cast<std::size_t>(node.int_or("axis", 0))] *
+              static_cast<std::int64_t>(channels.size());
     }
     cost.bytes_sent += bytes;
     ++cost.messages_sent;
@@ -78,7 +79,9 @@ void add_node_cost(const Graph& graph, const Node& node, std::set<ValueId>& seen
 }  // namespace
 
 std::int64_t macs_of(const Graph& graph, const Node& node) {
-  if (!node.domain.empty() || node.inputs.size() < 2 || node.inputs[1] == kNoValue || node.outputs[0] == kNoValue) return 0;
+  if (!node.domain.empty() || node.inputs.size() < 2 || node.inputs[1] == kNoValue ||
+      node.outputs[0] == kNoValue)
+    return 0;
   const Value& input = graph.value(node.inputs[0]);
   const Value& weight = graph.value(node.inputs[1]);
   const Value& output = graph.value(node.outputs[0]);
@@ -86,7 +89,8 @@ std::int64_t macs_of(const Graph& graph, const Node& node) {
   const std::int64_t outputs = element_count(output.shape());
   const Shape w = weight.shape();
   if (node.is("Conv")) return w.empty() || w[0] == 0 ? 0 : outputs * (element_count(w) / w[0]);
-  if (node.is("ConvTranspose")) return w.empty() || w[0] == 0 ? 0 : element_count(input.shape()) * (element_count(w) / w[0]);
+  if (node.is("ConvTranspose"))
+    return w.empty() || w[0] == 0 ? 0 : element_count(input.shape()) * (element_count(w) / w[0]);
   if (node.is("Gemm")) return outputs * (node.int_or("transB", 0) != 0 ? w.at(1) : w.at(0));
   if (node.is("MatMul")) return input.shape().empty() ? 0 : outputs * input.shape().back();
   return 0;
@@ -130,7 +134,8 @@ CostTable cost_table(const Graph& graph, const SplitPlan& plan, const std::vecto
       bool known = found != layer_of_node.end();
       if (node.is_disco("Send") || node.is_disco("Recv")) {
         std::string value = node.string_or("value", "");
-        if (value.ends_with("/statistics")) value.resize(value.size() - std::string_view("/statistics").size());
+        if (value.ends_with("/statistics"))
+          value.resize(value.size() - std::string_view("/statistics").size());
         found = layer_of_value.find(value);
         known = found != layer_of_value.end();
       }

@@ -40,9 +40,9 @@ std::vector<std::int64_t> positions(const ChannelSet& held, const ChannelSet& wa
   std::vector<std::int64_t> result;
   result.reserve(wanted.size());
   for (const std::int32_t channel : wanted) {
-    const auto found = std::lower_bound(order.begin(), order.end(), channel, [&](std::int32_t position, std::int32_t c) {
-      return held[static_cast<std::size_t>(position)] < c;
-    });
+    const auto found = std::lower_bound(
+        order.begin(), order.end(), channel,
+        [&](std::int32_t position, std::int32_t c) { return held[static_cast<std::size_t>(position)] < c; });
     assert(found != order.end() && held[static_cast<std::size_t>(*found)] == channel);
     result.push_back(*found);
   }

@@ -24,7 +24,8 @@ class IndexMap {
  public:
   IndexMap() = default;
   static IndexMap identity(std::int64_t channels);
-  /// source[c] is the one input channel of output channel c, or -1 for none (padding, another input of a Concat).
+  /// source[c] is the one input channel of output channel c, or -1 for none (padding, another input of a
+  /// Concat).
   static IndexMap single(const std::vector<std::int32_t>& source);
   /// sources[c] are the input channels of output channel c.
   static IndexMap multiple(const std::vector<std::vector<std::int32_t>>& sources);

@@ -19,7 +19,8 @@ Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>
     }
     Rule rule = split_rule(graph, node, axes, wanted);
     for (std::size_t o = 0; o < node.outputs.size(); ++o) {
-      if (node.outputs[o] != kNoValue) layouts.axes[static_cast<std::size_t>(node.outputs[o])] = rule.output_axes[o];
+      if (node.outputs[o] != kNoValue)
+        layouts.axes[static_cast<std::size_t>(node.outputs[o])] = rule.output_axes[o];
     }
     layouts.rules.push_back(std::move(rule));
   }
@@ -37,8 +38,8 @@ bool ties_channels(const Graph& graph, const Node& node, const Rule& rule, int n
   return true;
 }
 
-bool begins_channels(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes,
-                     int nodes) {
+bool begins_channels(const Graph& graph, const Node& node, const Rule& rule,
+                     const std::vector<ShardAxis>& axes, int nodes) {
   if (rule.output_axes.empty() || rule.output_axes[0] == kReplicate) return false;
   bool carried = false;  // some input's owners are carried over
   bool padded = node.is("Pad");
@@ -54,7 +55,8 @@ bool begins_channels(const Graph& graph, const Node& node, const Rule& rule, con
     const auto rank = static_cast<std::int64_t>(graph.value(node.outputs[0]).dims->size());
     const std::int64_t joined = node.int_or("axis", 0);
     if ((joined < 0 ? joined + rank : joined) == static_cast<std::int64_t>(axis)) {
-      for (const ValueId id : node.inputs) padded = padded || axes[static_cast<std::size_t>(id)] != rule.output_axes[0];
+      for (const ValueId id : node.inputs)
+        padded = padded || axes[static_cast<std::size_t>(id)] != rule.output_axes[0];
     }
   }
   return padded || !carried || !ties_channels(graph, node, rule, nodes);

@@ -30,7 +30,9 @@ std::string ranges(const ChannelSet& channels) {
 Result<ChannelSet> parse_ranges(const std::string& text) {
   ChannelSet channels;
   const char* at = text.c_str();
-  const auto bad = [&] { return error(ErrorCode::InvalidModel, "'{}' is not a list of channel ranges", text); };
+  const auto bad = [&] {
+    return error(ErrorCode::InvalidModel, "'{}' is not a list of channel ranges", text);
+  };
   while (*at != '\0') {
     char* end = nullptr;
     const long first = std::strtol(at, &end, 10);
@@ -43,8 +45,10 @@ Result<ChannelSet> parse_ranges(const std::string& text) {
     }
     if (!channels.empty() && first <= channels.back()) return bad();
     for (long c = first; c <= last; ++c) channels.push_back(static_cast<std::int32_t>(c));
-    if (*end == ',') ++end;
-    else if (*end != '\0') return bad();
+    if (*end == ',')
+      ++end;
+    else if (*end != '\0')
+      return bad();
     at = end;
   }
   return channels;
@@ -65,8 +69,9 @@ json owner_runs(const std::vector<std::int32_t>& owners) {
 Result<Partition> read(const json& document) {
   const int version = document.at("version").get<int>();
   if (version > kVersion) {
-    return error(ErrorCode::ProtocolMismatch, "partition of version {}, but this program knows versions up to {}; update it",
-                 version, kVersion);
+    return error(ErrorCode::ProtocolMismatch,
+                 "partition of version {}, but this program knows versions up to {}; update it", version,
+                 kVersion);
   }
   Partition partition;
   partition.nodes = document.at("nodes").get<int>();
@@ -82,7 +87,8 @@ Result<Partition> read(const json& document) {
       const auto count = run.at(1).get<std::int64_t>();
       if (rank < 0 || rank >= partition.nodes || count < 1 ||
           count + static_cast<std::int64_t>(owners.size()) > kMostChannels) {
-        return error(ErrorCode::InvalidModel, "owners of '{}': a run of {} channels for node {}", name, count, rank);
+        return error(ErrorCode::InvalidModel, "owners of '{}': a run of {} channels for node {}", name, count,
+                     rank);
       }
       owners.insert(owners.end(), static_cast<std::size_t>(count), rank);
     }
@@ -102,12 +108,8 @@ Result<Partition> read(const json& document) {
 }  // namespace
 
 std::string to_json(const Partition& partition) {
-  json document = {{"version", kVersion},
-                   {"nodes", partition.nodes},
-                   {"shares", partition.shares},
-                   {"method", partition.method},
-                   {"axes", json::object()},
-                   {"owners", json::object()},
+  json document = {{"version", kVersion},        {"nodes", partition.nodes}, {"shares", partition.shares},
+                   {"method", partition.method}, {"axes", json::object()},   {"owners", json::object()},
                    {"keep", json::object()}};
   for (const auto& [name, axis] : partition.reshape_axes) document["axes"][name] = axis;
   for (const auto& [name, owners] : partition.owners) document["owners"][name] = owner_runs(owners);
@@ -125,7 +127,8 @@ Result<Partition> partition_from_json(std::string_view text) {
   try {
     return read(json::parse(text));
   } catch (const json::exception& problem) {
-    return error(ErrorCode::InvalidModel, "the partition in the file's metadata cannot be read: {}", problem.what());
+    return error(ErrorCode::InvalidModel, "the partition in the file's metadata cannot be read: {}",
+                 problem.what());
   }
 }
 

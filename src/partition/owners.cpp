@@ -45,8 +45,8 @@ class Atoms {
   std::vector<std::int32_t> parent_;
 };
 
-void tie_node(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes, int nodes,
-              Atoms& atoms) {
+void tie_node(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes,
+              int nodes, Atoms& atoms) {
   if (!ties_channels(graph, node, rule, nodes)) return;
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
     const ValueId in = node.inputs[k];
@@ -80,8 +80,8 @@ void deal(ValueId value, std::int64_t channels, const std::vector<double>& share
           std::vector<std::int32_t>& owner) {
   std::vector<double> room(shares.size());
   for (std::size_t i = 0; i < shares.size(); ++i) room[i] = shares[i] * static_cast<double>(channels);
-  std::vector<std::int32_t> free_atoms;          // in order of their first channel
-  std::map<std::int32_t, std::int64_t> weight;   // channels of this value in each
+  std::vector<std::int32_t> free_atoms;         // in order of their first channel
+  std::map<std::int32_t, std::int64_t> weight;  // channels of this value in each
   for (std::int32_t c = 0; c < channels; ++c) {
     const std::int32_t atom = atoms.find(value, c);
     const std::int32_t node = owner[static_cast<std::size_t>(atom)];
@@ -113,16 +113,18 @@ void deal(ValueId value, std::int64_t channels, const std::vector<double>& share
 
 Status check_options(const PartitionOptions& options) {
   if (options.nodes < 1 || options.nodes > kMostNodes) {
-    return error(ErrorCode::InvalidArgument, "{} nodes: the number of nodes must be from 1 to {}", options.nodes,
-                 kMostNodes);
+    return error(ErrorCode::InvalidArgument, "{} nodes: the number of nodes must be from 1 to {}",
+                 options.nodes, kMostNodes);
   }
   if (!options.shares.empty() && options.shares.size() != static_cast<std::size_t>(options.nodes)) {
-    return error(ErrorCode::InvalidArgument, "{} shares were given for {} nodes; give one share a node, such as --shares 3,1",
+    return error(ErrorCode::InvalidArgument,
+                 "{} shares were given for {} nodes; give one share a node, such as --shares 3,1",
                  options.shares.size(), options.nodes);
   }
   for (const double share : options.shares) {
     if (!(share > 0.0) || share > 1e12) {
-      return error(ErrorCode::InvalidArgument, "a share of {} is not possible: shares are positive numbers", share);
+      return error(ErrorCode::InvalidArgument, "a share of {} is not possible: shares are positive numbers",
+                   share);
     }
   }
   return {};
@@ -133,8 +135,8 @@ std::string why_nothing_splits(const Graph& graph, const Layouts& layouts) {
   int named = 0;
   for (std::size_t n = 0; n < graph.nodes.size() && named < 3; ++n) {
     const std::string& reason = layouts.rules[n].reason;
-    list += fmt::format("{}{}{}{}", named++ > 0 ? "; " : "", describe(graph, graph.nodes[n]), reason.empty() ? "" : ": ",
-                        reason);
+    list += fmt::format("{}{}{}{}", named++ > 0 ? "; " : "", describe(graph, graph.nodes[n]),
+                        reason.empty() ? "" : ": ", reason);
   }
   return list;
 }
@@ -143,9 +145,11 @@ bool is_reshape(const Node& node) {
   return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze");
 }
 
-/// Fills owners and axes. Returns the reshapes to blame where some node owns nothing ("" where none is), else nothing.
+/// Fills owners and axes. Returns the reshapes to blame where some node owns nothing ("" where none is), else
+/// nothing.
 Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<double>& shares,
-                                          const std::map<std::string, ShardAxis>& axes, Partition& partition) {
+                                          const std::map<std::string, ShardAxis>& axes,
+                                          Partition& partition) {
   const int nodes = partition.nodes;
   const Layouts layouts = infer_layouts(graph, axes);
   Atoms atoms(graph, layouts.axes);
@@ -153,7 +157,8 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
     tie_node(graph, graph.nodes[n], layouts.rules[n], layouts.axes, nodes, atoms);
   }
   if (atoms.size() == 0 && nodes > 1) {
-    return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}", why_nothing_splits(graph, layouts));
+    return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}",
+                 why_nothing_splits(graph, layouts));
   }
   std::vector<std::int32_t> owner(atoms.size(), -1);
   std::vector<bool> works(static_cast<std::size_t>(nodes), nodes == 1);
@@ -164,7 +169,8 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
       if (out == kNoValue) continue;
       const ShardAxis axis = layouts.axes[static_cast<std::size_t>(out)];
       const std::string& name = graph.value(out).name;
-      if (is_reshape(node) && (axis != kReplicate || axes.contains(name))) partition.reshape_axes[name] = axis;
+      if (is_reshape(node) && (axis != kReplicate || axes.contains(name)))
+        partition.reshape_axes[name] = axis;
       if (axis == kReplicate) continue;
       const std::int64_t channels = graph.value(out).shape()[static_cast<std::size_t>(axis)];
       deal(out, channels, shares, atoms, owner);
@@ -176,7 +182,8 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
         works[static_cast<std::size_t>(owners.back())] = true;
       }
       if (is_reshape(node) && static_cast<int>(pieces.size()) < nodes) coarse.push_back(name);
-      if (begins_channels(graph, node, layouts.rules[n], layouts.axes, nodes)) partition.owners[name] = std::move(owners);
+      if (begins_channels(graph, node, layouts.rules[n], layouts.axes, nodes))
+        partition.owners[name] = std::move(owners);
     }
   }
   if (std::find(works.begin(), works.end(), false) == works.end()) return std::vector<std::string>{};
@@ -195,8 +202,8 @@ Result<Partition> partition_channels(const Graph& graph, const PartitionOptions&
   const double total = std::accumulate(shares.begin(), shares.end(), 0.0);
   for (double& share : shares) share /= total;
 
-  // Reshapes that leave fewer pieces than nodes tie everything around them to a few nodes; where that would leave a node
-  // without any work, they are computed whole instead.
+  // Reshapes that leave fewer pieces than nodes tie everything around them to a few nodes; where that would
+  // leave a node without any work, they are computed whole instead.
   std::map<std::string, ShardAxis> axes;
   DISCO_TRY(const std::vector<std::string> coarse, deal_all(graph, shares, axes, partition));
   if (coarse.empty()) return partition;
@@ -206,7 +213,8 @@ Result<Partition> partition_channels(const Graph& graph, const PartitionOptions&
   DISCO_TRY(const std::vector<std::string> rest, deal_all(graph, shares, axes, partition));
   if (!rest.empty()) {
     return error(ErrorCode::InvalidArgument,
-                 "{} nodes are too many for these shares: one of them would own no channel of any layer; use fewer nodes or "
+                 "{} nodes are too many for these shares: one of them would own no channel of any layer; use "
+                 "fewer nodes or "
                  "more even shares",
                  options.nodes);
   }

@@ -21,12 +21,13 @@ struct Partition {
   std::vector<double> shares;    ///< one a node, as given
   std::string method = "dense";  ///< how the keep-sets were chosen
 
-  /// Owner of each channel, for the values where channels begin: outputs of linear maps, and padded channels. Every other
-  /// value's owners follow from these through the operators.
+  /// Owner of each channel, for the values where channels begin: outputs of linear maps, and padded channels.
+  /// Every other value's owners follow from these through the operators.
   std::map<std::string, std::vector<std::int32_t>> owners;
   /// The axis that carries the sharding after a reshape, where the operator leaves a choice.
   std::map<std::string, ShardAxis> reshape_axes;
-  /// keep[value][{from, to}]: the channels of `from` that the linear maps of `to` read. An absent value sends everything.
+  /// keep[value][{from, to}]: the channels of `from` that the linear maps of `to` read. An absent value sends
+  /// everything.
   std::map<std::string, std::map<std::pair<int, int>, ChannelSet>> keep;
 };
 
@@ -37,14 +38,15 @@ struct PartitionOptions {
 
 /// Splits every channel space of `graph` over `options.nodes` nodes.
 ///
-/// Owners are contiguous runs in proportion to the shares, balanced in every value and in every piece of a concatenation;
-/// channels that operators tie (residual sums, batch norm, depthwise convolution, heads) go to one node. Keep-sets are
-/// left open: a dense exchange, so that the sharded run equals the unsplit one.
+/// Owners are contiguous runs in proportion to the shares, balanced in every value and in every piece of a
+/// concatenation; channels that operators tie (residual sums, batch norm, depthwise convolution, heads) go to
+/// one node. Keep-sets are left open: a dense exchange, so that the sharded run equals the unsplit one.
 ///
 /// @param graph    shapes fixed, see specialise()
 /// @param options  nodes in [1, 64]; shares positive, of any scale
 /// @return the partition, or
-///   - InvalidArgument  a share is not positive, their number is not `nodes`, or a node would own nothing (the message
+///   - InvalidArgument  a share is not positive, their number is not `nodes`, or a node would own nothing
+///   (the message
 ///                      names the widest layer)
 ///   - Unsupported      no operator can be split; the message names the first three and why
 /// Linear in operators and channels. Source: Qin et al., DISCO, WACV 2024.
@@ -52,20 +54,21 @@ struct PartitionOptions {
 
 /// The layout of every value and the rule of every node that a partition's choices of axes give.
 struct Layouts {
-  std::vector<Rule> rules;       ///< by node
-  std::vector<ShardAxis> axes;   ///< by value; kReplicate for constants and inputs
+  std::vector<Rule> rules;      ///< by node
+  std::vector<ShardAxis> axes;  ///< by value; kReplicate for constants and inputs
 };
 [[nodiscard]] Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& reshape_axes);
 
-/// Whether the channels that an operator maps to each other should have one owner. Ties save bytes; a few groups or a few
-/// blocks of channels over many nodes would leave nodes idle instead.
+/// Whether the channels that an operator maps to each other should have one owner. Ties save bytes; a few
+/// groups or a few blocks of channels over many nodes would leave nodes idle instead.
 [[nodiscard]] bool ties_channels(const Graph& graph, const Node& node, const Rule& rule, int nodes);
 
 /// Whether a node's outputs begin a channel space of their own, so that a partition names their owners.
 [[nodiscard]] bool begins_channels(const Graph& graph, const Node& node, const Rule& rule,
                                    const std::vector<ShardAxis>& axes, int nodes);
 
-/// The versioned JSON that artifacts carry in their metadata under "disco.partition"; ranges such as "0-31,40".
+/// The versioned JSON that artifacts carry in their metadata under "disco.partition"; ranges such as
+/// "0-31,40".
 [[nodiscard]] std::string to_json(const Partition& partition);
 /// InvalidModel for what cannot be, ProtocolMismatch for a version that is newer than this program's.
 [[nodiscard]] Result<Partition> partition_from_json(std::string_view json);

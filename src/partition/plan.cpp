@@ -44,8 +44,9 @@ class OwnerPass {
     if (given != partition_.owners.end()) {
       owners = given->second;
       if (owners.size() != channels) {
-        return error(ErrorCode::InvalidModel, "the partition gives owners for {} channels of '{}', which has {}",
-                     owners.size(), name, channels);
+        return error(ErrorCode::InvalidModel,
+                     "the partition gives owners for {} channels of '{}', which has {}", owners.size(), name,
+                     channels);
       }
     } else {
       owners = carried(node, layouts, layouts.rules[n], o, channels);
@@ -71,7 +72,8 @@ class OwnerPass {
     for (std::int32_t c = 0; c < map.outputs(); ++c) {
       for (const std::int32_t source : map.sources(c)) {
         if (in[static_cast<std::size_t>(source)] != out[static_cast<std::size_t>(c)]) {
-          return error(ErrorCode::InvalidModel, "{}: the partition splits channels that the reshape keeps together",
+          return error(ErrorCode::InvalidModel,
+                       "{}: the partition splits channels that the reshape keeps together",
                        describe(graph_, node));
         }
       }
@@ -85,7 +87,8 @@ class OwnerPass {
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
       const ValueId in = node.inputs[k];
       const InputUse& use = rule.inputs[k];
-      if (in == kNoValue || use.axis == kReplicate || layouts.axes[static_cast<std::size_t>(in)] != use.axis) continue;
+      if (in == kNoValue || use.axis == kReplicate || layouts.axes[static_cast<std::size_t>(in)] != use.axis)
+        continue;
       const auto& from = owners_[static_cast<std::size_t>(in)];
       for (std::size_t c = 0; c < channels; ++c) {
         if (owners[c] >= 0) continue;
@@ -156,8 +159,10 @@ class NeedPass {
 
   [[nodiscard]] bool wanted_anywhere(ValueId id) {
     const ValuePlan& value = plan_of(id);
-    if (value.axis == kReplicate) return std::find(value.whole.begin(), value.whole.end(), true) != value.whole.end();
-    return std::any_of(value.needed.begin(), value.needed.end(), [](const ChannelSet& set) { return !set.empty(); });
+    if (value.axis == kReplicate)
+      return std::find(value.whole.begin(), value.whole.end(), true) != value.whole.end();
+    return std::any_of(value.needed.begin(), value.needed.end(),
+                       [](const ChannelSet& set) { return !set.empty(); });
   }
 
   void visit(std::size_t n) {
@@ -172,13 +177,16 @@ class NeedPass {
     for (int rank = 0; rank < plan_.nodes; ++rank) {
       const auto r = static_cast<std::size_t>(rank);
       if (rule.form == Form::Replicated) {
-        node_plan.runs[r] = std::any_of(wanted.begin(), wanted.end(), [&](ValueId id) { return plan_of(id).whole[r]; });
+        node_plan.runs[r] =
+            std::any_of(wanted.begin(), wanted.end(), [&](ValueId id) { return plan_of(id).whole[r]; });
       } else if (rule.form == Form::PartialSum) {
         node_plan.work[r] = plan_of(node.inputs[0]).owned[r];
         node_plan.runs[r] = !node_plan.work[r].empty();
       } else {
-        node_plan.runs[r] = std::any_of(wanted.begin(), wanted.end(), [&](ValueId id) { return !plan_of(id).owned[r].empty(); });
-        if (rule.form != Form::Local && rule.form != Form::Linear) node_plan.work[r] = plan_of(node.inputs[0]).owned[r];
+        node_plan.runs[r] = std::any_of(wanted.begin(), wanted.end(),
+                                        [&](ValueId id) { return !plan_of(id).owned[r].empty(); });
+        if (rule.form != Form::Local && rule.form != Form::Linear)
+          node_plan.work[r] = plan_of(node.inputs[0]).owned[r];
       }
       if (node_plan.runs[r]) need_inputs(node, node_plan, rank);
     }
@@ -195,7 +203,9 @@ class NeedPass {
         case UseKind::Whole: need_whole(in, rank); break;
         case UseKind::Contracted: need_kept(in, rank, use.axis); break;
         case UseKind::Owned: need_channels(in, rank, use.axis, plan_of(in).owned[r]); break;
-        case UseKind::Mapped: need_channels(in, rank, use.axis, mapped_channels(node, node_plan, use, rank)); break;
+        case UseKind::Mapped:
+          need_channels(in, rank, use.axis, mapped_channels(node, node_plan, use, rank));
+          break;
       }
     }
     for (const auto& [key, attribute] : node.attributes) {

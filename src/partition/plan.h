@@ -1,5 +1,6 @@
 #pragma once
-// A partition resolved against a graph: what every node holds, needs and runs. Shards and costs are read off it.
+// A partition resolved against a graph: what every node holds, needs and runs. Shards and costs are read off
+// it.
 
 #include <vector>
 
@@ -22,9 +23,10 @@ struct ValuePlan {
 
 struct NodePlan {
   Rule rule;
-  std::vector<bool> runs{};        ///< by rank
-  std::vector<ChannelSet> work{};  ///< by rank, for partial sums and statistics: the input channels it contributes
-  std::uint32_t tag = 0;           ///< numbers the exchange of summands or statistics
+  std::vector<bool> runs{};  ///< by rank
+  std::vector<ChannelSet>
+      work{};             ///< by rank, for partial sums and statistics: the input channels it contributes
+  std::uint32_t tag = 0;  ///< numbers the exchange of summands or statistics
 };
 
 struct SplitPlan {
@@ -33,15 +35,15 @@ struct SplitPlan {
   std::vector<ValuePlan> value_plans;  ///< by value
 };
 
-/// Resolves `partition` for `graph`: owners are carried forward through the operators, needs backward from the outputs,
-/// which rank 0 holds whole at the end.
+/// Resolves `partition` for `graph`: owners are carried forward through the operators, needs backward from
+/// the outputs, which rank 0 holds whole at the end.
 ///
 /// @return the plan, or InvalidModel where the partition does not fit the graph (names the value)
 [[nodiscard]] Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition);
 
-/// The graph that one rank runs: ONNX operators on its slices, and disco.Send and disco.Recv. Constants are sliced, so
-/// that it holds just the weights that the rank owns. Values are named after the whole ones: "x@1" is rank 1's part.
-/// Ranks other than 0 have no outputs.
+/// The graph that one rank runs: ONNX operators on its slices, and disco.Send and disco.Recv. Constants are
+/// sliced, so that it holds just the weights that the rank owns. Values are named after the whole ones: "x@1"
+/// is rank 1's part. Ranks other than 0 have no outputs.
 ///
 /// @pre rank in [0, plan.nodes)
 [[nodiscard]] Result<Graph> make_shard(const Graph& graph, const SplitPlan& plan, int rank);

@@ -25,39 +25,65 @@ using Names = std::unordered_set<std::string_view>;
 
 const Names kLinear = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
 
+// clang-format off
 const Names kElementwise = {
-    "Add",         "Sub",        "Mul",         "Div",         "Pow",      "Mod",        "Min",       "Max",
-    "Sum",         "Mean",       "And",         "Or",          "Xor",      "Not",        "Equal",     "Greater",
-    "Less",        "GreaterOrEqual", "LessOrEqual", "Where",   "BitShift", "Abs",        "Acos",      "Acosh",
-    "Asin",        "Asinh",      "Atan",        "Atanh",       "Cast",     "CastLike",   "Ceil",      "Celu",
-    "Clip",        "Cos",        "Cosh",        "Elu",         "Erf",      "Exp",        "Floor",     "HardSigmoid",
-    "HardSwish",   "Identity",   "IsInf",       "IsNaN",       "LeakyRelu", "Log",       "Mish",      "Neg",
-    "PRelu",       "Reciprocal", "Relu",        "Round",       "Selu",     "Shrink",     "Sigmoid",   "Sign",
-    "Sin",         "Sinh",       "Softplus",    "Softsign",    "Sqrt",     "Tan",        "Tanh",      "ThresholdedRelu",
-    "Dropout",
+    "Add", "Sub", "Mul", "Div", "Pow", "Mod", "Min", "Max", "Sum", "Mean", "And", "Or", "Xor", "Not",
+    "Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Where", "BitShift", "Abs", "Acos",
+    "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh",
+    "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu",
+    "Log", "Mish", "Neg", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
+    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu", "Dropout"
 };
+// clang-format on
 
 // Channels on axis 1; every other axis but the batch is worked on.
-const Names kPerChannel = {"MaxPool",           "AveragePool",   "LpPool",          "GlobalAveragePool",
-                           "GlobalMaxPool",     "GlobalLpPool",  "BatchNormalization", "InstanceNormalization",
-                           "LRN",               "GridSample",    "RoiAlign",        "MaxRoiPool",
-                           "DepthToSpace",      "SpaceToDepth"};
+const Names kPerChannel = {"MaxPool",
+                           "AveragePool",
+                           "LpPool",
+                           "GlobalAveragePool",
+                           "GlobalMaxPool",
+                           "GlobalLpPool",
+                           "BatchNormalization",
+                           "InstanceNormalization",
+                           "LRN",
+                           "GridSample",
+                           "RoiAlign",
+                           "MaxRoiPool",
+                           "DepthToSpace",
+                           "SpaceToDepth"};
 
 const Names kReshape = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"};
 
-const Names kMovement = {"Transpose", "Concat", "Split", "Slice", "Gather", "Pad", "Expand", "Tile", "Resize"};
+const Names kMovement = {"Transpose", "Concat", "Split", "Slice", "Gather",
+                         "Pad",       "Expand", "Tile",  "Resize"};
 
-const Names kReduction = {"ReduceSum",       "ReduceMean",      "ReduceMax", "ReduceMin",         "ReduceProd",
-                          "ReduceL1",        "ReduceL2",        "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp",
-                          "LayerNormalization", "Softmax",      "LogSoftmax", "Hardmax",          "ArgMax",
-                          "ArgMin",          "CumSum",          "TopK",      "LpNormalization"};
+const Names kReduction = {"ReduceSum",
+                          "ReduceMean",
+                          "ReduceMax",
+                          "ReduceMin",
+                          "ReduceProd",
+                          "ReduceL1",
+                          "ReduceL2",
+                          "ReduceSumSquare",
+                          "ReduceLogSum",
+                          "ReduceLogSumExp",
+                          "LayerNormalization",
+                          "Softmax",
+                          "LogSoftmax",
+                          "Hardmax",
+                          "ArgMax",
+                          "ArgMin",
+                          "CumSum",
+                          "TopK",
+                          "LpNormalization"};
 
 Rule per_channel_rule(const RuleContext& context) {
   const Shape in = context.in(0);
   const ShardAxis axis = context.axes[0];
   const Node& node = context.node;
   const bool batch = axis == 0 && !node.is("RoiAlign") && !node.is("MaxRoiPool") && !node.is("GridSample");
-  if (batch && !node.is("BatchNormalization") && !node.is("InstanceNormalization") && node.outputs.size() == 1) {
+  if (batch && !node.is("BatchNormalization") && !node.is("InstanceNormalization") &&
+      node.outputs.size() == 1) {
     return context.carried(0, 0);
   }
   if (axis != 1) return context.replicated("works across the sharded axis");
@@ -140,7 +166,8 @@ Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxi
     }
   }
   for (const ValueId id : node.outputs) {
-    if (id != kNoValue && !graph.value(id).has_shape()) return context.replicated("extents depend on the data");
+    if (id != kNoValue && !graph.value(id).has_shape())
+      return context.replicated("extents depend on the data");
   }
   if (!node.domain.empty()) return context.replicated("operator of another domain");
   const std::string_view op = node.op;

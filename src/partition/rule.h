@@ -1,6 +1,7 @@
 #pragma once
-// How each operator is split: from the layouts of its inputs to the layouts of its outputs, and which input channels an
-// output channel needs. Correctness rests on these needs alone; ties between channels only save bytes.
+// How each operator is split: from the layouts of its inputs to the layouts of its outputs, and which input
+// channels an output channel needs. Correctness rests on these needs alone; ties between channels only save
+// bytes.
 
 #include <optional>
 #include <string>
@@ -12,8 +13,9 @@
 
 namespace disco {
 
-/// How a value lies over the nodes: kReplicate (every node that needs it holds all of it), or the axis whose indices are
-/// owned by nodes. The axis is any axis: channels for feature maps, heads inside attention, rows later.
+/// How a value lies over the nodes: kReplicate (every node that needs it holds all of it), or the axis whose
+/// indices are owned by nodes. The axis is any axis: channels for feature maps, heads inside attention, rows
+/// later.
 using ShardAxis = int;
 inline constexpr ShardAxis kReplicate = -1;
 
@@ -23,7 +25,8 @@ enum class UseKind {
   Whole,       ///< all of it
   Mapped,      ///< along `axis`, the channels that `maps` says
   Contracted,  ///< along `axis`, every channel that is kept: the sum over input channels of a linear map
-  Owned,       ///< along `axis`, just the channels that the node owns: a summand or statistics are exchanged instead
+  Owned,       ///< along `axis`, just the channels that the node owns: a summand or statistics are exchanged
+               ///< instead
 };
 
 struct InputUse {
@@ -34,12 +37,12 @@ struct InputUse {
 
 /// The form of execution on every node.
 enum class Form {
-  Replicated,     ///< gathers its inputs and runs whole on every node that needs the result
-  Local,          ///< runs on the owned channels alone, once the needed ones are there
-  Linear,         ///< y_i = W_ii x_i + sum_j W_ij x_j: weights are blocked over outputs and inputs
-  PartialSum,     ///< runs on the owned channels and adds (or takes the maximum of) the nodes' partial results
-  LayerNorm,      ///< exchanges (mean, M2) of the owned channels
-  Softmax,        ///< exchanges (max, sum of exp) of the owned channels
+  Replicated,  ///< gathers its inputs and runs whole on every node that needs the result
+  Local,       ///< runs on the owned channels alone, once the needed ones are there
+  Linear,      ///< y_i = W_ii x_i + sum_j W_ij x_j: weights are blocked over outputs and inputs
+  PartialSum,  ///< runs on the owned channels and adds (or takes the maximum of) the nodes' partial results
+  LayerNorm,   ///< exchanges (mean, M2) of the owned channels
+  Softmax,     ///< exchanges (max, sum of exp) of the owned channels
 };
 
 [[nodiscard]] std::string_view to_string(Form form);
@@ -48,7 +51,8 @@ struct Rule {
   Form form = Form::Replicated;
   std::vector<InputUse> inputs;
   std::vector<ShardAxis> output_axes;  ///< one an output
-  /// Linear: the weight's position among the inputs, and its axes of output and input channels (groups: see `groups`).
+  /// Linear: the weight's position among the inputs, and its axes of output and input channels (groups: see
+  /// `groups`).
   std::size_t weight = 1;
   int weight_out_axis = 0;
   int weight_in_axis = 1;
@@ -67,8 +71,10 @@ struct Rule {
 /// The out axes that a reshape could carry the input's sharding to, best first; empty where none can.
 [[nodiscard]] std::vector<ShardAxis> reshape_choices(const Shape& in, const Shape& out, ShardAxis axis);
 
-/// For a reshape between two shapes: which indices of in axis `a` meet each index of out axis `b` at some element.
-/// nullopt where the axes are in unrelated factor groups, or sharding would not be a box on both sides.
-[[nodiscard]] std::optional<IndexMap> reshape_map(const Shape& in, ShardAxis a, const Shape& out, ShardAxis b);
+/// For a reshape between two shapes: which indices of in axis `a` meet each index of out axis `b` at some
+/// element. nullopt where the axes are in unrelated factor groups, or sharding would not be a box on both
+/// sides.
+[[nodiscard]] std::optional<IndexMap> reshape_map(const Shape& in, ShardAxis a, const Shape& out,
+                                                  ShardAxis b);
 
 }  // namespace disco

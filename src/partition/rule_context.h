@@ -69,10 +69,12 @@ struct RuleContext {
 }
 
 // The families. Each is called only where some input is sharded, or the operator is a linear map.
-[[nodiscard]] Rule linear_rule(const RuleContext& context);        // Conv, ConvTranspose, Gemm, MatMul
-[[nodiscard]] Rule elementwise_rule(const RuleContext& context);   // numpy broadcasting
+[[nodiscard]] Rule linear_rule(const RuleContext& context);       // Conv, ConvTranspose, Gemm, MatMul
+[[nodiscard]] Rule elementwise_rule(const RuleContext& context);  // numpy broadcasting
 [[nodiscard]] Rule reshape_rule(const RuleContext& context, std::optional<ShardAxis> wanted);
-[[nodiscard]] Rule movement_rule(const RuleContext& context);      // Transpose, Concat, Split, Slice, Gather, Pad …
-[[nodiscard]] Rule reduction_rule(const RuleContext& context);     // Reduce*, LayerNormalization, Softmax, ArgMax …
+[[nodiscard]] Rule movement_rule(
+    const RuleContext& context);  // Transpose, Concat, Split, Slice, Gather, Pad …
+[[nodiscard]] Rule reduction_rule(
+    const RuleContext& context);  // Reduce*, LayerNormalization, Softmax, ArgMax …
 
 }  // namespace disco

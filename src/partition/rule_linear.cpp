@@ -1,4 +1,5 @@
-// Linear maps: y_i = W_ii x_i + sum over j of W_ij x_j, with the weights blocked over output and input channels.
+// Linear maps: y_i = W_ii x_i + sum over j of W_ij x_j, with the weights blocked over output and input
+// channels.
 
 #include "partition/rule_context.h"
 
@@ -29,7 +30,8 @@ Rule convolution_rule(const RuleContext& context) {
   for (std::int64_t m = 0; m < outputs; ++m) {
     const std::int64_t group = m / (outputs / groups);
     for (std::int64_t c = 0; c < inputs / groups; ++c) {
-      sources[static_cast<std::size_t>(m)].push_back(static_cast<std::int32_t>(group * (inputs / groups) + c));
+      sources[static_cast<std::size_t>(m)].push_back(
+          static_cast<std::int32_t>(group * (inputs / groups) + c));
     }
   }
   rule.inputs[0] = RuleContext::mapped(1, IndexMap::multiple(sources));
@@ -57,8 +59,8 @@ Rule gemm_rule(const RuleContext& context) {
   return rule;
 }
 
-/// A product of two computed values, or a batched constant: batch axes (attention heads) first, then rows or columns,
-/// then the contraction itself as partial sums.
+/// A product of two computed values, or a batched constant: batch axes (attention heads) first, then rows or
+/// columns, then the contraction itself as partial sums.
 Rule product_rule(const RuleContext& context) {
   const Shape a = context.in(0);
   const Shape b = context.in(1);

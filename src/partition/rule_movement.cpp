@@ -57,7 +57,8 @@ Rule split_op_rule(const RuleContext& context) {
       continue;
     }
     std::vector<std::int32_t> source(static_cast<std::size_t>(extent(context.out(o), axis)));
-    for (std::size_t c = 0; c < source.size(); ++c) source[c] = static_cast<std::int32_t>(offset + static_cast<std::int64_t>(c));
+    for (std::size_t c = 0; c < source.size(); ++c)
+      source[c] = static_cast<std::int32_t>(offset + static_cast<std::int64_t>(c));
     rule.inputs[0].maps.push_back(IndexMap::single(source));
     offset += extent(context.out(o), axis);
   }
@@ -81,7 +82,8 @@ Rule slice_rule(const RuleContext& context) {
     const std::int64_t channels = extent(in, axis);
     const std::int64_t step = steps.empty() ? 1 : steps[i];
     std::int64_t start = starts[i] < 0 ? starts[i] + channels : starts[i];
-    start = step > 0 ? std::clamp<std::int64_t>(start, 0, channels) : std::clamp<std::int64_t>(start, 0, channels - 1);
+    start = step > 0 ? std::clamp<std::int64_t>(start, 0, channels)
+                     : std::clamp<std::int64_t>(start, 0, channels - 1);
     std::vector<std::int32_t> source(static_cast<std::size_t>(extent(context.out(), axis)));
     for (std::size_t c = 0; c < source.size(); ++c) {
       source[c] = static_cast<std::int32_t>(start + static_cast<std::int64_t>(c) * step);
@@ -118,7 +120,8 @@ Rule pad_rule(const RuleContext& context) {
   const std::int64_t before = pads[static_cast<std::size_t>(axis)];
   const std::int64_t after = pads[static_cast<std::size_t>(axis) + in.size()];
   if (before == 0 && after == 0) return context.carried(axis, axis);
-  if (context.node.string_or("mode", "constant") != "constant") return context.replicated("mirrors across channels");
+  if (context.node.string_or("mode", "constant") != "constant")
+    return context.replicated("mirrors across channels");
   std::vector<std::int32_t> source(static_cast<std::size_t>(extent(context.out(), axis)), -1);
   for (std::size_t c = 0; c < source.size(); ++c) {
     const std::int64_t from = static_cast<std::int64_t>(c) - before;

@@ -1,5 +1,5 @@
-// Operators that work along given axes: free where the sharded axis is not among them, exchanged summands or statistics
-// where it is.
+// Operators that work along given axes: free where the sharded axis is not among them, exchanged summands or
+// statistics where it is.
 
 #include <unordered_set>
 
@@ -9,8 +9,8 @@ namespace disco {
 
 namespace {
 
-const std::unordered_set<std::string_view> kPartial = {"ReduceSum", "ReduceMean",      "ReduceMax", "ReduceMin",
-                                                       "ReduceL1",  "ReduceSumSquare", "ReduceL2"};
+const std::unordered_set<std::string_view> kPartial = {
+    "ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceSumSquare", "ReduceL2"};
 
 Rule reduce_rule(const RuleContext& context) {
   const Node& node = context.node;
@@ -69,18 +69,21 @@ Rule reduction_rule(const RuleContext& context) {
   if (node.is("LayerNormalization")) return layer_norm_rule(context);
   const ShardAxis axis = context.axes[0];
   const std::size_t rank = context.in(0).size();
-  std::int64_t worked = normalise_axis(node.int_or("axis", node.is("ArgMax") || node.is("ArgMin") ? 0 : -1), rank);
+  std::int64_t worked =
+      normalise_axis(node.int_or("axis", node.is("ArgMax") || node.is("ArgMin") ? 0 : -1), rank);
   if (node.is("CumSum")) {
     if (!context.constant(1)) return context.replicated("its axis is not constant");
     worked = normalise_axis(context.const_ints(1).at(0), rank);
   }
   if (worked != axis) {
-    const bool dropped = (node.is("ArgMax") || node.is("ArgMin")) && node.int_or("keepdims", 1) == 0 && worked < axis;
+    const bool dropped =
+        (node.is("ArgMax") || node.is("ArgMin")) && node.int_or("keepdims", 1) == 0 && worked < axis;
     Rule rule = context.carried(axis, dropped ? axis - 1 : axis);
     if (node.is("TopK")) rule.inputs[0].maps.resize(node.outputs.size(), rule.inputs[0].maps[0]);
     return rule;
   }
-  if (!node.is("Softmax") && !node.is("LogSoftmax")) return context.replicated("works along the sharded axis");
+  if (!node.is("Softmax") && !node.is("LogSoftmax"))
+    return context.replicated("works along the sharded axis");
   Rule rule = context.carried(axis, axis);
   rule.form = Form::Softmax;
   rule.inputs[0] = {UseKind::Owned, axis, {}};

@@ -10,7 +10,7 @@ namespace {
 
 /// A run of axes on both sides with the same number of elements.
 struct FactorGroup {
-  std::size_t in_first, in_last;    // [first, last)
+  std::size_t in_first, in_last;  // [first, last)
   std::size_t out_first, out_last;
 };
 
@@ -53,7 +53,8 @@ AxisSpan span_in_group(const Shape& shape, std::size_t first, std::size_t last, 
 
 std::int32_t find_root(std::vector<std::int32_t>& parent, std::int32_t x) {
   while (parent[static_cast<std::size_t>(x)] != x) {
-    parent[static_cast<std::size_t>(x)] = parent[static_cast<std::size_t>(parent[static_cast<std::size_t>(x)])];
+    parent[static_cast<std::size_t>(x)] =
+        parent[static_cast<std::size_t>(parent[static_cast<std::size_t>(x)])];
     x = parent[static_cast<std::size_t>(x)];
   }
   return x;
@@ -91,7 +92,8 @@ std::optional<IndexMap> reshape_map(const Shape& in, ShardAxis a, const Shape& o
           find_root(parent, static_cast<std::int32_t>(from.extent + ib));
     }
     std::int64_t pieces = 0;
-    for (std::size_t x = 0; x < parent.size(); ++x) pieces += parent[x] == static_cast<std::int32_t>(x) ? 1 : 0;
+    for (std::size_t x = 0; x < parent.size(); ++x)
+      pieces += parent[x] == static_cast<std::int32_t>(x) ? 1 : 0;
     if (pieces < 2 && from.extent > 1) return std::nullopt;  // one node would own everything
     for (auto& channels : sources) std::sort(channels.begin(), channels.end());
     return IndexMap::multiple(sources);
@@ -103,15 +105,16 @@ std::vector<ShardAxis> reshape_choices(const Shape& in, const Shape& out, ShardA
   std::vector<ShardAxis> valid;
   std::vector<ShardAxis> nontrivial;
   for (const FactorGroup& group : factor_groups(in, out)) {
-    if (static_cast<std::size_t>(axis) < group.in_first || static_cast<std::size_t>(axis) >= group.in_last) continue;
+    if (static_cast<std::size_t>(axis) < group.in_first || static_cast<std::size_t>(axis) >= group.in_last)
+      continue;
     for (std::size_t b = group.out_first; b < group.out_last; ++b) {
       if (out[b] == 1) continue;
       nontrivial.push_back(static_cast<ShardAxis>(b));
       if (reshape_map(in, axis, out, static_cast<ShardAxis>(b))) valid.push_back(static_cast<ShardAxis>(b));
     }
   }
-  // Exporters split features as (3, heads, head size) or (heads, head size): the last factor but one is what attention
-  // keeps apart.
+  // Exporters split features as (3, heads, head size) or (heads, head size): the last factor but one is what
+  // attention keeps apart.
   if (nontrivial.size() >= 2) {
     const auto preferred = std::find(valid.begin(), valid.end(), nontrivial[nontrivial.size() - 2]);
     if (preferred != valid.end()) std::rotate(valid.begin(), preferred, preferred + 1);

@@ -1,6 +1,6 @@
-#include <cstring>
-
 #include <fmt/format.h>
+
+#include <cstring>
 
 #include "partition/shard_builder.h"
 
@@ -52,7 +52,8 @@ ValueId ShardBuilder::add_local(const std::string& name, ValueId of, ShardAxis a
 
 Node& ShardBuilder::add_node(const Node& like, std::vector<ValueId> inputs, std::vector<ValueId> outputs) {
   Node node = like;
-  if (node.name.empty() && !like.outputs.empty() && like.outputs[0] != kNoValue) node.name = whole_.value(like.outputs[0]).name;
+  if (node.name.empty() && !like.outputs.empty() && like.outputs[0] != kNoValue)
+    node.name = whole_.value(like.outputs[0]).name;
   node.inputs = std::move(inputs);
   node.outputs = std::move(outputs);
   shard_.nodes.push_back(std::move(node));
@@ -71,7 +72,8 @@ Node& ShardBuilder::add_node(std::string name, std::string op, std::vector<Value
 }
 
 ValueId ShardBuilder::add_ints(const std::string& name, const std::vector<std::int64_t>& values) {
-  return shard_.add_constant(name, Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values));
+  return shard_.add_constant(name,
+                             Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values));
 }
 
 ValueId ShardBuilder::select(const Held& held, ShardAxis axis, const ChannelSet& list, ValueId of) {
@@ -113,11 +115,12 @@ ValueId ShardBuilder::whole_value(ValueId id) {
 
 ValueId ShardBuilder::channels(ValueId id, ShardAxis axis, const ChannelSet& list) {
   if (const Tensor* constant = whole_.constant(id)) {
-    const ValueId local = whole_.value(id).shape()[static_cast<std::size_t>(axis)] == static_cast<std::int64_t>(list.size()) &&
-                                  list == all_channels(static_cast<std::int64_t>(list.size()))
-                              ? whole_value(id)
-                              : shard_.add_constant(fmt::format("{}@{}", whole_.value(id).name, rank_),
-                                                    take(*constant, axis, list));
+    const ValueId local =
+        whole_.value(id).shape()[static_cast<std::size_t>(axis)] == static_cast<std::int64_t>(list.size()) &&
+                list == all_channels(static_cast<std::int64_t>(list.size()))
+            ? whole_value(id)
+            : shard_.add_constant(fmt::format("{}@{}", whole_.value(id).name, rank_),
+                                  take(*constant, axis, list));
     return local;
   }
   const ValuePlan& value = plan_of(id);
@@ -150,7 +153,8 @@ const Held& ShardBuilder::assembled(ValueId id) {
     if (from == rank_) {
       if (const auto own = own_.find(id); own != own_.end()) {
         parts.push_back(own->second.id);
-        result.channels.insert(result.channels.end(), own->second.channels.begin(), own->second.channels.end());
+        result.channels.insert(result.channels.end(), own->second.channels.begin(),
+                               own->second.channels.end());
       }
       continue;
     }
@@ -184,9 +188,10 @@ void ShardBuilder::publish(ValueId id, ValueId local) {
   }
 }
 
-std::vector<ValueId> ShardBuilder::exchange(ValueId own, const std::vector<int>& from, const std::vector<int>& to,
-                                            std::uint32_t tag, const std::string& name,
-                                            const std::vector<Shape>& shapes, DataType type) {
+std::vector<ValueId> ShardBuilder::exchange(ValueId own, const std::vector<int>& from,
+                                            const std::vector<int>& to, std::uint32_t tag,
+                                            const std::string& name, const std::vector<Shape>& shapes,
+                                            DataType type) {
   if (own != kNoValue) {
     for (const int peer : to) {
       if (peer != rank_) add_send(own, peer, tag, name);
@@ -242,7 +247,8 @@ void replicate(ShardBuilder& builder, const Node& node) {
   }
   std::vector<ValueId> outputs;
   for (const ValueId id : node.outputs) {
-    outputs.push_back(id == kNoValue ? kNoValue : builder.add_local(builder.whole().value(id).name, id, kReplicate, 0));
+    outputs.push_back(id == kNoValue ? kNoValue
+                                     : builder.add_local(builder.whole().value(id).name, id, kReplicate, 0));
   }
   builder.add_node(node, inputs, outputs);
   for (std::size_t o = 0; o < outputs.size(); ++o) {

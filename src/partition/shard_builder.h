@@ -20,8 +20,8 @@ struct Held {
   ChannelSet channels{};
 };
 
-/// Hands out local values: owned parts, received parts, selections of them, slices of constants. Receives are written
-/// just before their first reader.
+/// Hands out local values: owned parts, received parts, selections of them, slices of constants. Receives are
+/// written just before their first reader.
 class ShardBuilder {
  public:
   ShardBuilder(const Graph& whole, const SplitPlan& plan, int rank);
@@ -30,13 +30,17 @@ class ShardBuilder {
   [[nodiscard]] const Graph& whole() const { return whole_; }
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int nodes() const { return plan_.nodes; }
-  [[nodiscard]] const ValuePlan& plan_of(ValueId id) const { return plan_.value_plans[static_cast<std::size_t>(id)]; }
-  [[nodiscard]] const ChannelSet& owned(ValueId id) const { return plan_of(id).owned[static_cast<std::size_t>(rank_)]; }
+  [[nodiscard]] const ValuePlan& plan_of(ValueId id) const {
+    return plan_.value_plans[static_cast<std::size_t>(id)];
+  }
+  [[nodiscard]] const ChannelSet& owned(ValueId id) const {
+    return plan_of(id).owned[static_cast<std::size_t>(rank_)];
+  }
 
   /// A new local value shaped like `of`, with `count` channels along `axis` (all of them for kReplicate).
   ValueId add_local(const std::string& name, ValueId of, ShardAxis axis, std::int64_t count);
-  /// Appends the local form of a node of the whole graph, under its name, and returns it; its outputs must have been
-  /// made with add_local.
+  /// Appends the local form of a node of the whole graph, under its name, and returns it; its outputs must
+  /// have been made with add_local.
   Node& add_node(const Node& like, std::vector<ValueId> inputs, std::vector<ValueId> outputs);
   Node& add_node(std::string name, std::string op, std::vector<ValueId> inputs, std::vector<ValueId> outputs);
   ValueId add_ints(const std::string& name, const std::vector<std::int64_t>& values);
@@ -55,8 +59,8 @@ class ShardBuilder {
   /// The same for a whole, replicated value.
   void publish_whole(ValueId id, ValueId local) { whole_values_[id] = local; }
 
-  /// Gives a part of every listed rank to this one: sends `own` (if any) to `to`, and receives from `from`. The result
-  /// has one value a rank of `from`, in order. Used for summands and statistics.
+  /// Gives a part of every listed rank to this one: sends `own` (if any) to `to`, and receives from `from`.
+  /// The result has one value a rank of `from`, in order. Used for summands and statistics.
   std::vector<ValueId> exchange(ValueId own, const std::vector<int>& from, const std::vector<int>& to,
                                 std::uint32_t tag, const std::string& name, const std::vector<Shape>& shapes,
                                 DataType type);
@@ -64,7 +68,8 @@ class ShardBuilder {
  private:
   const Held& assembled(ValueId id);
   void add_send(ValueId local, int peer, std::uint32_t tag, const std::string& name);
-  ValueId add_receive(int peer, std::uint32_t tag, const std::string& name, const Shape& shape, DataType type);
+  ValueId add_receive(int peer, std::uint32_t tag, const std::string& name, const Shape& shape,
+                      DataType type);
 
   const Graph& whole_;
   const SplitPlan& plan_;

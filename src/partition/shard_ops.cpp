@@ -19,13 +19,16 @@ struct Local {
 
   [[nodiscard]] const Rule& rule() const { return plan.rule; }
   [[nodiscard]] const Graph& whole() const { return builder.whole(); }
-  [[nodiscard]] const ChannelSet& out_channels(std::size_t o = 0) const { return builder.owned(node.outputs[o]); }
+  [[nodiscard]] const ChannelSet& out_channels(std::size_t o = 0) const {
+    return builder.owned(node.outputs[o]);
+  }
   [[nodiscard]] ShardAxis out_axis(std::size_t o = 0) const { return rule().output_axes[o]; }
   [[nodiscard]] std::string name(std::size_t o = 0) const {
     return fmt::format("{}@{}", whole().value(node.outputs[o]).name, builder.rank());
   }
   [[nodiscard]] ValueId add_output(std::size_t o = 0) const {
-    return builder.add_local(name(o), node.outputs[o], out_axis(o), static_cast<std::int64_t>(out_channels(o).size()));
+    return builder.add_local(name(o), node.outputs[o], out_axis(o),
+                             static_cast<std::int64_t>(out_channels(o).size()));
   }
   [[nodiscard]] Shape local_shape(std::size_t o = 0) const {
     Shape shape = whole().value(node.outputs[o]).shape();
@@ -64,7 +67,8 @@ struct Local {
   }
 };
 
-// ---- linear maps -----------------------------------------------------------------------------------------------------
+// ---- linear maps
+// -----------------------------------------------------------------------------------------------------
 
 /// Bias of the rank's outputs; kNoValue where there is none.
 ValueId local_bias(const Local& local) {
@@ -73,7 +77,8 @@ ValueId local_bias(const Local& local) {
   const Shape shape = local.whole().value(id).shape();
   const std::int64_t outputs =
       local.whole().value(local.node.outputs[0]).shape()[static_cast<std::size_t>(local.out_axis())];
-  if (shape.empty() || shape.back() != outputs) return local.builder.whole_value(id);  // broadcast over the outputs
+  if (shape.empty() || shape.back() != outputs)
+    return local.builder.whole_value(id);  // broadcast over the outputs
   return local.builder.channels(id, static_cast<int>(shape.size()) - 1, local.out_channels());
 }
 
@@ -84,10 +89,12 @@ void publish_bias_only(const Local& local) {
   const Tensor* bias = local.whole().constant(local.node.input(2));
   const Shape whole_shape = local.whole().value(local.node.outputs[0]).shape();
   if (bias != nullptr && bias->type() == DataType::Float32) {
-    const bool per_channel = !bias->shape().empty() && bias->shape().back() == whole_shape[static_cast<std::size_t>(local.out_axis())];
+    const bool per_channel = !bias->shape().empty() &&
+                             bias->shape().back() == whole_shape[static_cast<std::size_t>(local.out_axis())];
     const float beta = local.node.is("Gemm") ? local.node.float_or("beta", 1.0F) : 1.0F;
     std::int64_t inner = 1;
-    for (std::size_t d = static_cast<std::size_t>(local.out_axis()) + 1; d < shape.size(); ++d) inner *= shape[d];
+    for (std::size_t d = static_cast<std::size_t>(local.out_axis()) + 1; d < shape.size(); ++d)
+      inner *= shape[d];
     const auto channels = static_cast<std::int64_t>(local.out_channels().size());
     const std::int64_t row = per_channel ? bias->shape().back() : 1;
     const std::int64_t rows = bias->elements() / row;
@@ -104,9 +111,10 @@ void publish_bias_only(const Local& local) {
   local.builder.publish(local.node.outputs[0], out);
 }
 
-/// Weights of a grouped convolution for the rank's outputs: still grouped where every group that it touches has as many
-/// outputs, otherwise dense with zeros between the groups. Returns the number of groups.
-std::int64_t grouped_weight(const Local& local, const Tensor& weight, const ChannelSet& inputs, Tensor& result) {
+/// Weights of a grouped convolution for the rank's outputs: still grouped where every group that it touches
+/// has as many outputs, otherwise dense with zeros between the groups. Returns the number of groups.
+std::int64_t grouped_weight(const Local& local, const Tensor& weight, const ChannelSet& inputs,
+                            Tensor& result) {
   const bool transposed = local.node.is("ConvTranspose");
   const std::int64_t groups = local.rule().groups;
   const ChannelSet& outputs = local.out_channels();
@@ -161,7 +169,8 @@ void localise_linear(const Local& local) {
     input = held.id;
     Tensor blocked = take(weight, local.rule().weight_out_axis, local.out_channels());
     const std::int64_t inputs = weight.shape()[static_cast<std::size_t>(local.rule().weight_in_axis)];
-    if (held.channels != all_channels(inputs)) blocked = take(blocked, local.rule().weight_in_axis, held.channels);
+    if (held.channels != all_channels(inputs))
+      blocked = take(blocked, local.rule().weight_in_axis, held.channels);
     local_weight = builder.shard().add_constant(weight_name, std::move(blocked));
   } else {
     const ChannelSet channels = use.maps[0].needed(local.out_channels());
@@ -185,7 +194,8 @@ void localise_linear(const Local& local) {
   builder.publish(local.node.outputs[0], out);
 }
 
-// ---- exchanged summands and statistics -------------------------------------------------------------------------------
+// ---- exchanged summands and statistics
+// -------------------------------------------------------------------------------
 
 std::vector<int> ranks_where(const std::vector<bool>& flags) {
   std::vector<int> ranks;
@@ -238,9 +248,11 @@ void localise_partial_sum(const Local& local) {
     if (norm) {
       builder.add_node(whole_out.name, "Sqrt", {sum}, {result});
     } else {
-      const auto count = static_cast<double>(element_count(local.whole().value(local.node.inputs[0]).shape())) /
-                         static_cast<double>(element_count(whole_out.shape()));
-      const ValueId divisor = builder.shard().add_constant(whole_out.name + "/count", Tensor::scalar(static_cast<float>(count)));
+      const auto count =
+          static_cast<double>(element_count(local.whole().value(local.node.inputs[0]).shape())) /
+          static_cast<double>(element_count(whole_out.shape()));
+      const ValueId divisor =
+          builder.shard().add_constant(whole_out.name + "/count", Tensor::scalar(static_cast<float>(count)));
       builder.add_node(whole_out.name, "Div", {sum, divisor}, {result});
     }
   }
@@ -279,7 +291,8 @@ void localise_statistics(const Local& local) {
   const DataType type = local.whole().value(local.node.inputs[0]).type;
   const ValueId own = builder.shard().add_value(fmt::format("{}@{}", name, builder.rank()), type);
   builder.shard().value(own).set_shape(shape);
-  Node& statistics = builder.add_node(name, layer_norm ? "LayerNormStatistics" : "SoftmaxStatistics", {inputs[0]}, {own});
+  Node& statistics =
+      builder.add_node(name, layer_norm ? "LayerNormStatistics" : "SoftmaxStatistics", {inputs[0]}, {own});
   statistics.domain = kDiscoDomain;
   statistics.attributes["axis"] = axis;
   const std::vector<ValueId> parts = builder.exchange(own, ranks, ranks, local.plan.tag, name,
@@ -305,7 +318,8 @@ void localise_statistics(const Local& local) {
   builder.publish(out, result);
 }
 
-// ---- movements -------------------------------------------------------------------------------------------------------
+// ---- movements
+// -------------------------------------------------------------------------------------------------------
 
 void localise_reshape(const Local& local) {
   const ValueId input = local.input(0);
@@ -358,9 +372,10 @@ void localise_slice(const Local& local) {
   ValueId part = local.builder.channels(local.node.inputs[0], local.out_axis(), local.sources(0));
   if (!kept_axes.empty()) {
     const std::string name = local.name();
-    const std::vector<ValueId> inputs = {
-        part, local.builder.add_ints(name + "/starts", kept_starts), local.builder.add_ints(name + "/ends", kept_ends),
-        local.builder.add_ints(name + "/axes", kept_axes), local.builder.add_ints(name + "/steps", kept_steps)};
+    const std::vector<ValueId> inputs = {part, local.builder.add_ints(name + "/starts", kept_starts),
+                                         local.builder.add_ints(name + "/ends", kept_ends),
+                                         local.builder.add_ints(name + "/axes", kept_axes),
+                                         local.builder.add_ints(name + "/steps", kept_steps)};
     part = local.add_output();
     local.builder.add_node(local.node, inputs, {part});
   }
@@ -401,7 +416,8 @@ void localise_pad(const Local& local) {
   const ValueId out = local.add_output();
   if (present.empty()) {
     Tensor filled = Tensor::zeros(local.whole().value(local.node.outputs[0]).type, local.local_shape());
-    if (const Tensor* value = local.whole().constant(local.node.input(2)); value != nullptr && value->elements() == 1) {
+    if (const Tensor* value = local.whole().constant(local.node.input(2));
+        value != nullptr && value->elements() == 1) {
       const std::size_t bytes = size_of(filled.type());
       for (std::int64_t i = 0; i < filled.elements(); ++i) {
         std::memcpy(filled.raw() + static_cast<std::size_t>(i) * bytes, value->raw(), bytes);
@@ -414,7 +430,8 @@ void localise_pad(const Local& local) {
     pads[axis + in.size()] = after;
     std::vector<ValueId> inputs = {local.builder.channels(local.node.inputs[0], local.out_axis(), present),
                                    local.builder.add_ints(local.name() + "/pads", pads)};
-    if (const ValueId value = local.node.input(2); value != kNoValue) inputs.push_back(local.builder.whole_value(value));
+    if (const ValueId value = local.node.input(2); value != kNoValue)
+      inputs.push_back(local.builder.whole_value(value));
     local.builder.add_node(local.node, inputs, {out});
   }
   local.builder.publish(local.node.outputs[0], out);
@@ -438,8 +455,8 @@ void localise_concat(const Local& local) {
   local.builder.publish(local.node.outputs[0], out);
 }
 
-/// Operators that compute more channels than the rank owns when they are given what it needs: LRN also the neighbours,
-/// SpaceToDepth all blocks of its input channels. The owned ones are then taken.
+/// Operators that compute more channels than the rank owns when they are given what it needs: LRN also the
+/// neighbours, SpaceToDepth all blocks of its input channels. The owned ones are then taken.
 void localise_superset(const Local& local) {
   const ChannelSet inputs = local.rule().inputs[0].maps[0].needed(local.out_channels());
   ChannelSet computed = inputs;
@@ -452,9 +469,11 @@ void localise_superset(const Local& local) {
     }
   }
   const ValueId out = local.node.outputs[0];
-  const ValueId wide = local.builder.add_local(local.name() + "/computed", out, local.out_axis(), static_cast<std::int64_t>(computed.size()));
+  const ValueId wide = local.builder.add_local(local.name() + "/computed", out, local.out_axis(),
+                                               static_cast<std::int64_t>(computed.size()));
   local.builder.add_node(local.node, {local.input(0)}, {wide});
-  local.builder.publish(out, local.builder.select({wide, computed}, local.out_axis(), local.out_channels(), out));
+  local.builder.publish(out,
+                        local.builder.select({wide, computed}, local.out_axis(), local.out_channels(), out));
 }
 
 /// Expand and Resize name extents of the whole value.

@@ -17,7 +17,8 @@ Result<Shape> broadcast_shape(const Node& node, const Shape& a, const Shape& b) 
     const std::int64_t x = d + a.size() >= shape.size() ? a[d + a.size() - shape.size()] : 1;
     const std::int64_t y = d + b.size() >= shape.size() ? b[d + b.size() - shape.size()] : 1;
     if (x != y && x != 1 && y != 1) {
-      return error(ErrorCode::ShapeMismatch, "{}: {} and {} cannot be broadcast together", node.op, to_string(a), to_string(b));
+      return error(ErrorCode::ShapeMismatch, "{}: {} and {} cannot be broadcast together", node.op,
+                   to_string(a), to_string(b));
     }
     shape[d] = x == 1 ? y : x;
   }
@@ -43,8 +44,10 @@ To convert_element(From x) {
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     // Out of range is undefined in C++; NumPy wraps through int64 and saturation is as good.
     if (std::isnan(x)) return 0;
-    if (x >= static_cast<From>(9223372036854775807.0)) return static_cast<To>(std::numeric_limits<std::int64_t>::max());
-    if (x <= static_cast<From>(-9223372036854775808.0)) return static_cast<To>(std::numeric_limits<std::int64_t>::min());
+    if (x >= static_cast<From>(9223372036854775807.0))
+      return static_cast<To>(std::numeric_limits<std::int64_t>::max());
+    if (x <= static_cast<From>(-9223372036854775808.0))
+      return static_cast<To>(std::numeric_limits<std::int64_t>::min());
     return static_cast<To>(static_cast<std::int64_t>(x));
   } else {
     return static_cast<To>(x);
@@ -55,7 +58,8 @@ To convert_element(From x) {
 Status check_same_type(const Node& node, const Inputs& inputs) {
   for (const Tensor& tensor : inputs) {
     if (tensor.type() != inputs[0].type()) {
-      return error(ErrorCode::ShapeMismatch, "{}: inputs of {} and {}", node.op, to_string(inputs[0].type()), to_string(tensor.type()));
+      return error(ErrorCode::ShapeMismatch, "{}: inputs of {} and {}", node.op, to_string(inputs[0].type()),
+                   to_string(tensor.type()));
     }
   }
   return {};
@@ -71,11 +75,27 @@ T integer_power(T base, std::int64_t exponent) {
   return result;
 }
 
-struct AddOp { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a + b); } };
-struct SubOp { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a - b); } };
-struct MulOp { template <typename T> T operator()(T a, T b) const { return static_cast<T>(a * b); } };
+struct AddOp {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a + b);
+  }
+};
+struct SubOp {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a - b);
+  }
+};
+struct MulOp {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return static_cast<T>(a * b);
+  }
+};
 struct DivOp {
-  template <typename T> T operator()(T a, T b) const {
+  template <typename T>
+  T operator()(T a, T b) const {
     if constexpr (std::is_integral_v<T>) {
       if (b == T{0}) return T{0};
       if constexpr (std::is_signed_v<T>) {
@@ -85,14 +105,26 @@ struct DivOp {
     return static_cast<T>(a / b);
   }
 };
-struct MaxOp { template <typename T> T operator()(T a, T b) const { return a > b || a != a ? a : b; } };
-struct MinOp { template <typename T> T operator()(T a, T b) const { return a < b || a != a ? a : b; } };
+struct MaxOp {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a > b || a != a ? a : b;
+  }
+};
+struct MinOp {
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a < b || a != a ? a : b;
+  }
+};
 
 template <typename Op>
 Result<Tensor> fold_arithmetic(const Node& node, const Tensor& a, const Tensor& b) {
   return dispatch(node, a.type(), [&]<typename T>(T*) -> Result<Tensor> {
-    if constexpr (std::is_same_v<T, bool>) return error(ErrorCode::Unsupported, "{}: of booleans", node.op);
-    else return binary<T, T>(node, a, b, Op{});
+    if constexpr (std::is_same_v<T, bool>)
+      return error(ErrorCode::Unsupported, "{}: of booleans", node.op);
+    else
+      return binary<T, T>(node, a, b, Op{});
   });
 }
 
@@ -142,28 +174,58 @@ Result<Outputs> power(const Node& node, const Inputs& inputs, const Scope&) {
   if (is_floating(exponent.type()) || is_floating(inputs[0].type())) {
     DISCO_TRY(const Tensor a, cast(node, inputs[0], DataType::Float64));
     DISCO_TRY(const Tensor b, cast(node, exponent, DataType::Float64));
-    DISCO_TRY(const Tensor result, (binary<double, double>(node, a, b, [](double x, double y) { return y == 2.0 ? x * x : std::pow(x, y); })));
+    DISCO_TRY(const Tensor result, (binary<double, double>(node, a, b, [](double x, double y) {
+                return y == 2.0 ? x * x : std::pow(x, y);
+              })));
     return one(cast(node, result, inputs[0].type()));
   }
   DISCO_TRY(const Tensor b, cast(node, exponent, DataType::Int64));
   DISCO_TRY(const Tensor a, cast(node, inputs[0], DataType::Int64));
-  DISCO_TRY(const Tensor result, (binary<std::int64_t, std::int64_t>(node, a, b, [](std::int64_t x, std::int64_t y) {
-    return static_cast<std::int64_t>(integer_power<std::uint64_t>(static_cast<std::uint64_t>(x), y));
-  })));
+  DISCO_TRY(
+      const Tensor result,
+      (binary<std::int64_t, std::int64_t>(node, a, b, [](std::int64_t x, std::int64_t y) {
+        return static_cast<std::int64_t>(integer_power<std::uint64_t>(static_cast<std::uint64_t>(x), y));
+      })));
   return one(cast(node, result, inputs[0].type()));
 }
 
-struct EqualOp { template <typename T> bool operator()(T a, T b) const { return a == b; } };
-struct GreaterOp { template <typename T> bool operator()(T a, T b) const { return a > b; } };
-struct LessOp { template <typename T> bool operator()(T a, T b) const { return a < b; } };
-struct GreaterEqualOp { template <typename T> bool operator()(T a, T b) const { return a >= b; } };
-struct LessEqualOp { template <typename T> bool operator()(T a, T b) const { return a <= b; } };
+struct EqualOp {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a == b;
+  }
+};
+struct GreaterOp {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a > b;
+  }
+};
+struct LessOp {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a < b;
+  }
+};
+struct GreaterEqualOp {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a >= b;
+  }
+};
+struct LessEqualOp {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a <= b;
+  }
+};
 
 template <typename Op>
 Result<Outputs> compare(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 2, 2));
   DISCO_CHECK(check_same_type(node, inputs));
-  return one(dispatch(node, inputs[0].type(), [&]<typename T>(T*) { return binary<T, bool>(node, inputs[0], inputs[1], Op{}); }));
+  return one(dispatch(node, inputs[0].type(),
+                      [&]<typename T>(T*) { return binary<T, bool>(node, inputs[0], inputs[1], Op{}); }));
 }
 
 template <int kind>
@@ -173,15 +235,19 @@ Result<Outputs> logic(const Node& node, const Inputs& inputs, const Scope&) {
     return error(ErrorCode::ShapeMismatch, "{}: inputs must be booleans", node.op);
   }
   return one(binary<bool, bool>(node, inputs[0], inputs[1], [](bool a, bool b) {
-    if constexpr (kind == 0) return a && b;
-    else if constexpr (kind == 1) return a || b;
-    else return a != b;
+    if constexpr (kind == 0)
+      return a && b;
+    else if constexpr (kind == 1)
+      return a || b;
+    else
+      return a != b;
   }));
 }
 
 Result<Outputs> negation(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 1, 1));
-  if (inputs[0].type() != DataType::Bool) return error(ErrorCode::ShapeMismatch, "Not: the input must be boolean");
+  if (inputs[0].type() != DataType::Bool)
+    return error(ErrorCode::ShapeMismatch, "Not: the input must be boolean");
   return Outputs{unary<bool>(inputs[0], [](bool x) { return !x; })};
 }
 
@@ -211,11 +277,13 @@ Result<Outputs> where(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_extents(node, shape));
   Tensor result(inputs[1].type(), shape);
   const std::size_t bytes = size_of(result.type());
-  const std::vector<std::int64_t> strides[3] = {broadcast_strides(inputs[0].shape(), shape), broadcast_strides(inputs[1].shape(), shape),
+  const std::vector<std::int64_t> strides[3] = {broadcast_strides(inputs[0].shape(), shape),
+                                                broadcast_strides(inputs[1].shape(), shape),
                                                 broadcast_strides(inputs[2].shape(), shape)};
   for_each_broadcast<3>(shape, strides, [&](std::int64_t i, const std::int64_t* at) {
     const bool first = inputs[0].data<bool>()[at[0]];
-    const std::byte* from = (first ? inputs[1].raw() : inputs[2].raw()) + static_cast<std::size_t>(first ? at[1] : at[2]) * bytes;
+    const std::byte* from =
+        (first ? inputs[1].raw() : inputs[2].raw()) + static_cast<std::size_t>(first ? at[1] : at[2]) * bytes;
     std::copy_n(from, bytes, result.raw() + static_cast<std::size_t>(i) * bytes);
   });
   return Outputs{result};
@@ -234,7 +302,8 @@ Result<Outputs> clip(const Node& node, const Inputs& inputs, const Scope&) {
     T high = std::numeric_limits<T>::max();
     for (std::size_t k = 1; k < inputs.size(); ++k) {
       if (inputs[k].empty()) continue;
-      if (inputs[k].type() != inputs[0].type() || inputs[k].elements() != 1) return error(ErrorCode::ShapeMismatch, "Clip: a bound is not a scalar of the input's type");
+      if (inputs[k].type() != inputs[0].type() || inputs[k].elements() != 1)
+        return error(ErrorCode::ShapeMismatch, "Clip: a bound is not a scalar of the input's type");
       (k == 1 ? low : high) = inputs[k].data<T>()[0];
     }
     return unary<T>(inputs[0], [&](T x) { return std::min(std::max(x, low), high); });
@@ -246,16 +315,22 @@ template <typename F>
 Result<Outputs> map(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 1, 1));
   return one(dispatch(node, inputs[0].type(), [&]<typename T>(T*) -> Result<Tensor> {
-    if constexpr (std::is_floating_point_v<T>) return unary<T>(inputs[0], [](T x) { return static_cast<T>(F::apply(x)); });
-    else if constexpr (F::integers && !std::is_same_v<T, bool>) return unary<T>(inputs[0], [](T x) { return static_cast<T>(F::apply(x)); });
-    else return error(ErrorCode::Unsupported, "{}: of {}", node.op, to_string(inputs[0].type()));
+    if constexpr (std::is_floating_point_v<T>)
+      return unary<T>(inputs[0], [](T x) { return static_cast<T>(F::apply(x)); });
+    else if constexpr (F::integers && !std::is_same_v<T, bool>)
+      return unary<T>(inputs[0], [](T x) { return static_cast<T>(F::apply(x)); });
+    else
+      return error(ErrorCode::Unsupported, "{}: of {}", node.op, to_string(inputs[0].type()));
   }));
 }
 
-#define DISCO_MAP(name, whole, expression)                    \
-  struct name {                                               \
-    static constexpr bool integers = whole;                   \
-    template <typename T> static auto apply(T x) { return expression; } \
+#define DISCO_MAP(name, whole, expression)  \
+  struct name {                             \
+    static constexpr bool integers = whole; \
+    template <typename T>                   \
+    static auto apply(T x) {                \
+      return expression;                    \
+    }                                       \
   };
 DISCO_MAP(AbsF, true, x < T{0} ? -x : (x == T{0} ? T{0} : x))
 DISCO_MAP(NegF, true, -x)
@@ -300,7 +375,8 @@ Result<Outputs> is_special(const Node& node, const Inputs& inputs, const Scope&)
 
 Result<Tensor> cast(const Node& node, const Tensor& tensor, DataType type) {
   if (tensor.type() == type) return tensor;
-  if (size_of(type) == 0) return error(ErrorCode::Unsupported, "{}: to ONNX type {}", node.op, static_cast<int>(type));
+  if (size_of(type) == 0)
+    return error(ErrorCode::Unsupported, "{}: to ONNX type {}", node.op, static_cast<int>(type));
   if (is_half(type)) {
     // Through double, so that there is one rounding.
     return from_doubles(type, tensor.shape(), to_doubles(tensor));
@@ -316,7 +392,8 @@ Result<Tensor> cast(const Node& node, const Tensor& tensor, DataType type) {
   return dispatch(node, tensor.type(), [&]<typename From>(From*) {
     return dispatch(node, type, [&]<typename To>(To*) -> Result<Tensor> {
       Tensor result(type, tensor.shape());
-      for (std::int64_t i = 0; i < tensor.elements(); ++i) result.data<To>()[i] = convert_element<To>(tensor.data<From>()[i]);
+      for (std::int64_t i = 0; i < tensor.elements(); ++i)
+        result.data<To>()[i] = convert_element<To>(tensor.data<From>()[i]);
       return result;
     });
   });

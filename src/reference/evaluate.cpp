@@ -27,7 +27,8 @@ std::vector<std::string_view> supported_operators() {
 Result<Outputs> evaluate(const Node& node, const Inputs& inputs, const Scope& scope) {
   const auto found = registry().find({node.domain, node.op});
   if (found == registry().end()) {
-    return error(ErrorCode::Unsupported, "operator {}{}{} is not supported; see docs/operators.md", node.domain, node.domain.empty() ? "" : ".", node.op);
+    return error(ErrorCode::Unsupported, "operator {}{}{} is not supported; see docs/operators.md",
+                 node.domain, node.domain.empty() ? "" : ".", node.op);
   }
   try {
     return found->second(node, inputs, scope);
@@ -40,7 +41,8 @@ Result<Outputs> evaluate(const Node& node, const Inputs& inputs, const Scope& sc
 
 Result<NamedTensors> run(const Graph& graph, const NamedTensors& inputs, const Scope& scope) {
   std::vector<Tensor> values(graph.values.size());
-  // Outer values that subgraphs read are looked up by name, so named values are kept where there are subgraphs.
+  // Outer values that subgraphs read are looked up by name, so named values are kept where there are
+  // subgraphs.
   NamedTensors named;
   bool has_subgraphs = false;
   for (const Node& node : graph.nodes) {
@@ -54,7 +56,8 @@ Result<NamedTensors> run(const Graph& graph, const NamedTensors& inputs, const S
   };
   for (const ValueId id : graph.inputs) {
     const auto given = inputs.find(graph.value(id).name);
-    if (given == inputs.end()) return error(ErrorCode::NotFound, "no value for the input '{}'", graph.value(id).name);
+    if (given == inputs.end())
+      return error(ErrorCode::NotFound, "no value for the input '{}'", graph.value(id).name);
     set(id, given->second);
   }
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
@@ -88,13 +91,15 @@ Result<NamedTensors> run(const Graph& graph, const NamedTensors& inputs, const S
       if (node.outputs[o] != kNoValue && o < outputs->size()) set(node.outputs[o], std::move((*outputs)[o]));
     }
     for (const ValueId id : node.inputs) {
-      if (id != kNoValue && last_use[static_cast<std::size_t>(id)] == n && !graph.value(id).is_constant()) values[static_cast<std::size_t>(id)] = {};
+      if (id != kNoValue && last_use[static_cast<std::size_t>(id)] == n && !graph.value(id).is_constant())
+        values[static_cast<std::size_t>(id)] = {};
     }
   }
   NamedTensors outputs;
   for (const ValueId id : graph.outputs) {
     Tensor result = value_of(id);
-    if (result.empty()) return error(ErrorCode::InvalidModel, "nothing computes the output '{}'", graph.value(id).name);
+    if (result.empty())
+      return error(ErrorCode::InvalidModel, "nothing computes the output '{}'", graph.value(id).name);
     outputs[graph.value(id).name] = std::move(result);
   }
   return outputs;

@@ -1,6 +1,6 @@
 #pragma once
-// A plain, slow, complete evaluator of every operator that is claimed: it folds constants, runs what no fast kernel
-// covers, and is the oracle of the tests. Semantics are those of ONNX opset 17 (see graph/graph.h).
+// A plain, slow, complete evaluator of every operator that is claimed: it folds constants, runs what no fast
+// kernel covers, and is the oracle of the tests. Semantics are those of ONNX opset 17 (see graph/graph.h).
 
 #include <string_view>
 #include <vector>
@@ -39,6 +39,7 @@ struct Scope {
 ///
 /// @param inputs  by name, all of Graph::inputs
 /// @return the outputs by name, or the first node's error, with the node's name before it
-[[nodiscard]] Result<NamedTensors> run(const Graph& graph, const NamedTensors& inputs, const Scope& scope = {});
+[[nodiscard]] Result<NamedTensors> run(const Graph& graph, const NamedTensors& inputs,
+                                       const Scope& scope = {});
 
 }  // namespace disco::reference

@@ -12,16 +12,20 @@ namespace disco::reference {
 
 namespace {
 
-bool is_index(const Tensor& tensor) { return tensor.type() == DataType::Int64 || tensor.type() == DataType::Int32; }
+bool is_index(const Tensor& tensor) {
+  return tensor.type() == DataType::Int64 || tensor.type() == DataType::Int32;
+}
 
 Result<std::vector<std::int64_t>> indices_of(const Node& node, const Tensor& tensor) {
-  if (!is_index(tensor)) return error(ErrorCode::ShapeMismatch, "{}: indices must be int32 or int64", node.op);
+  if (!is_index(tensor))
+    return error(ErrorCode::ShapeMismatch, "{}: indices must be int32 or int64", node.op);
   return to_int64s(tensor);
 }
 
 Result<std::int64_t> in_range(const Node& node, std::int64_t index, std::int64_t extent) {
   const std::int64_t at = index < 0 ? index + extent : index;
-  if (at < 0 || at >= extent) return error(ErrorCode::ShapeMismatch, "{}: index {} of {}", node.op, index, extent);
+  if (at < 0 || at >= extent)
+    return error(ErrorCode::ShapeMismatch, "{}: index {} of {}", node.op, index, extent);
   return at;
 }
 
@@ -39,7 +43,8 @@ Result<Outputs> gather(const Node& node, const Inputs& inputs, const Scope&) {
     DISCO_TRY(index, in_range(node, index, in[at]));
   }
   Tensor result(inputs[0].type(), shape);
-  const std::size_t run = static_cast<std::size_t>(count_between(in, at + 1, in.size())) * size_of(result.type());
+  const std::size_t run =
+      static_cast<std::size_t>(count_between(in, at + 1, in.size())) * size_of(result.type());
   std::byte* to = result.raw();
   for (std::int64_t o = 0; o < count_between(in, 0, at); ++o) {
     for (const std::int64_t index : indices) {
@@ -52,18 +57,25 @@ Result<Outputs> gather(const Node& node, const Inputs& inputs, const Scope&) {
 
 /// f(flat position in indices, flat position in data), for GatherElements and ScatterElements.
 template <typename F>
-Status for_each_element(const Node& node, const Shape& data, const Tensor& index_tensor, std::int64_t axis, F&& f) {
+Status for_each_element(const Node& node, const Shape& data, const Tensor& index_tensor, std::int64_t axis,
+                        F&& f) {
   DISCO_TRY(const auto indices, indices_of(node, index_tensor));
   const Shape& shape = index_tensor.shape();
-  if (shape.size() != data.size()) return error(ErrorCode::ShapeMismatch, "{}: indices of {} for {}", node.op, to_string(shape), to_string(data));
+  if (shape.size() != data.size())
+    return error(ErrorCode::ShapeMismatch, "{}: indices of {} for {}", node.op, to_string(shape),
+                 to_string(data));
   for (std::size_t d = 0; d < shape.size(); ++d) {
-    if (static_cast<std::int64_t>(d) != axis && shape[d] > data[d]) return error(ErrorCode::ShapeMismatch, "{}: indices of {} for {}", node.op, to_string(shape), to_string(data));
+    if (static_cast<std::int64_t>(d) != axis && shape[d] > data[d])
+      return error(ErrorCode::ShapeMismatch, "{}: indices of {} for {}", node.op, to_string(shape),
+                   to_string(data));
   }
   std::vector<std::int64_t> position(shape.size(), 0);
   for (std::int64_t i = 0; i < index_tensor.elements(); ++i) {
-    DISCO_TRY(const std::int64_t index, in_range(node, indices[static_cast<std::size_t>(i)], data[static_cast<std::size_t>(axis)]));
+    DISCO_TRY(const std::int64_t index,
+              in_range(node, indices[static_cast<std::size_t>(i)], data[static_cast<std::size_t>(axis)]));
     std::int64_t flat = 0;
-    for (std::size_t d = 0; d < shape.size(); ++d) flat = flat * data[d] + (static_cast<std::int64_t>(d) == axis ? index : position[d]);
+    for (std::size_t d = 0; d < shape.size(); ++d)
+      flat = flat * data[d] + (static_cast<std::int64_t>(d) == axis ? index : position[d]);
     f(i, flat);
     for (std::size_t d = shape.size(); d-- > 0;) {
       if (++position[d] < shape[d]) break;
@@ -78,14 +90,17 @@ Result<Outputs> gather_elements(const Node& node, const Inputs& inputs, const Sc
   DISCO_TRY(const std::int64_t axis, axis_attribute(node, "axis", 0, inputs[0].rank()));
   Tensor result(inputs[0].type(), inputs[1].shape());
   const std::size_t bytes = size_of(result.type());
-  DISCO_CHECK(for_each_element(node, inputs[0].shape(), inputs[1], axis, [&](std::int64_t i, std::int64_t flat) {
-    std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes, inputs[0].raw() + static_cast<std::size_t>(flat) * bytes, bytes);
-  }));
+  DISCO_CHECK(
+      for_each_element(node, inputs[0].shape(), inputs[1], axis, [&](std::int64_t i, std::int64_t flat) {
+        std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes,
+                    inputs[0].raw() + static_cast<std::size_t>(flat) * bytes, bytes);
+      }));
   return Outputs{result};
 }
 
 /// data[to] = data[to] (reduction) update.
-Status combine(const Node& node, Tensor& data, std::size_t to, const Tensor& updates, std::size_t from, std::size_t count) {
+Status combine(const Node& node, Tensor& data, std::size_t to, const Tensor& updates, std::size_t from,
+               std::size_t count) {
   const std::string reduction = node.string_or("reduction", "none");
   const std::size_t bytes = size_of(data.type());
   if (reduction == "none") {
@@ -99,10 +114,14 @@ Status combine(const Node& node, Tensor& data, std::size_t to, const Tensor& upd
     for (std::size_t i = 0; i < count; ++i) {
       T& x = data.data<T>()[to + i];
       const T y = updates.data<T>()[from + i];
-      if (reduction == "add") x = static_cast<T>(x + y);
-      else if (reduction == "mul") x = static_cast<T>(x * y);
-      else if (reduction == "max") x = std::max(x, y);
-      else x = std::min(x, y);
+      if (reduction == "add")
+        x = static_cast<T>(x + y);
+      else if (reduction == "mul")
+        x = static_cast<T>(x * y);
+      else if (reduction == "max")
+        x = std::max(x, y);
+      else
+        x = std::min(x, y);
     }
     return Tensor{};
   });
@@ -112,26 +131,35 @@ Status combine(const Node& node, Tensor& data, std::size_t to, const Tensor& upd
 
 Result<Outputs> scatter_elements(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 3, 3));
-  if (inputs[1].shape() != inputs[2].shape() || inputs[0].type() != inputs[2].type()) return error(ErrorCode::ShapeMismatch, "{}: updates do not fit", node.op);
+  if (inputs[1].shape() != inputs[2].shape() || inputs[0].type() != inputs[2].type())
+    return error(ErrorCode::ShapeMismatch, "{}: updates do not fit", node.op);
   DISCO_TRY(const std::int64_t axis, axis_attribute(node, "axis", 0, inputs[0].rank()));
   Tensor result = inputs[0].clone();
   Status problem;
-  DISCO_CHECK(for_each_element(node, inputs[0].shape(), inputs[1], axis, [&](std::int64_t i, std::int64_t flat) {
-    if (problem) problem = combine(node, result, static_cast<std::size_t>(flat), inputs[2], static_cast<std::size_t>(i), 1);
-  }));
+  DISCO_CHECK(
+      for_each_element(node, inputs[0].shape(), inputs[1], axis, [&](std::int64_t i, std::int64_t flat) {
+        if (problem)
+          problem = combine(node, result, static_cast<std::size_t>(flat), inputs[2],
+                            static_cast<std::size_t>(i), 1);
+      }));
   DISCO_CHECK(problem);
   return Outputs{result};
 }
 
 /// The flat offset of every index tuple, for GatherND and ScatterND after `batch` axes.
-Result<std::vector<std::int64_t>> tuple_offsets(const Node& node, const Shape& data, const Tensor& index_tensor, std::int64_t batch, std::int64_t& run) {
+Result<std::vector<std::int64_t>> tuple_offsets(const Node& node, const Shape& data,
+                                                const Tensor& index_tensor, std::int64_t batch,
+                                                std::int64_t& run) {
   DISCO_TRY(const auto indices, indices_of(node, index_tensor));
   if (index_tensor.rank() < 1) return error(ErrorCode::ShapeMismatch, "{}: indices need an axis", node.op);
   const std::int64_t depth = index_tensor.shape().back();
   const auto rank = static_cast<std::int64_t>(data.size());
-  if (batch < 0 || depth < 1 || batch + depth > rank || batch >= index_tensor.rank()) return error(ErrorCode::ShapeMismatch, "{}: indices of {} for {}", node.op, to_string(index_tensor.shape()), to_string(data));
+  if (batch < 0 || depth < 1 || batch + depth > rank || batch >= index_tensor.rank())
+    return error(ErrorCode::ShapeMismatch, "{}: indices of {} for {}", node.op,
+                 to_string(index_tensor.shape()), to_string(data));
   for (std::int64_t d = 0; d < batch; ++d) {
-    if (data[static_cast<std::size_t>(d)] != index_tensor.shape()[static_cast<std::size_t>(d)]) return error(ErrorCode::ShapeMismatch, "{}: batch extents differ", node.op);
+    if (data[static_cast<std::size_t>(d)] != index_tensor.shape()[static_cast<std::size_t>(d)])
+      return error(ErrorCode::ShapeMismatch, "{}: batch extents differ", node.op);
   }
   run = count_between(data, static_cast<std::size_t>(batch + depth), data.size());
   const std::int64_t tuples = index_tensor.elements() / depth;
@@ -142,7 +170,8 @@ Result<std::vector<std::int64_t>> tuple_offsets(const Node& node, const Shape& d
     std::int64_t flat = per_batch == 0 ? 0 : t / per_batch;
     for (std::int64_t k = 0; k < depth; ++k) {
       const std::int64_t extent = data[static_cast<std::size_t>(batch + k)];
-      DISCO_TRY(const std::int64_t index, in_range(node, indices[static_cast<std::size_t>(t * depth + k)], extent));
+      DISCO_TRY(const std::int64_t index,
+                in_range(node, indices[static_cast<std::size_t>(t * depth + k)], extent));
       flat = flat * extent + index;
     }
     offsets.push_back(flat * run);
@@ -156,12 +185,15 @@ Result<Outputs> gather_nd(const Node& node, const Inputs& inputs, const Scope&) 
   std::int64_t run = 0;
   DISCO_TRY(const auto offsets, tuple_offsets(node, inputs[0].shape(), inputs[1], batch, run));
   Shape shape(inputs[1].shape().begin(), inputs[1].shape().end() - 1);
-  shape.insert(shape.end(), inputs[0].shape().begin() + batch + inputs[1].shape().back(), inputs[0].shape().end());
+  shape.insert(shape.end(), inputs[0].shape().begin() + batch + inputs[1].shape().back(),
+               inputs[0].shape().end());
   DISCO_CHECK(check_extents(node, shape));
   Tensor result(inputs[0].type(), shape);
   const std::size_t bytes = size_of(result.type());
   for (std::size_t t = 0; t < offsets.size(); ++t) {
-    std::memcpy(result.raw() + t * static_cast<std::size_t>(run) * bytes, inputs[0].raw() + static_cast<std::size_t>(offsets[t]) * bytes, static_cast<std::size_t>(run) * bytes);
+    std::memcpy(result.raw() + t * static_cast<std::size_t>(run) * bytes,
+                inputs[0].raw() + static_cast<std::size_t>(offsets[t]) * bytes,
+                static_cast<std::size_t>(run) * bytes);
   }
   return Outputs{result};
 }
@@ -170,12 +202,15 @@ Result<Outputs> scatter_nd(const Node& node, const Inputs& inputs, const Scope&)
   DISCO_CHECK(check_inputs(node, inputs, 3, 3));
   std::int64_t run = 0;
   DISCO_TRY(const auto offsets, tuple_offsets(node, inputs[0].shape(), inputs[1], 0, run));
-  if (inputs[2].type() != inputs[0].type() || inputs[2].elements() != static_cast<std::int64_t>(offsets.size()) * run) {
-    return error(ErrorCode::ShapeMismatch, "ScatterND: updates of {} do not fit", to_string(inputs[2].shape()));
+  if (inputs[2].type() != inputs[0].type() ||
+      inputs[2].elements() != static_cast<std::int64_t>(offsets.size()) * run) {
+    return error(ErrorCode::ShapeMismatch, "ScatterND: updates of {} do not fit",
+                 to_string(inputs[2].shape()));
   }
   Tensor result = inputs[0].clone();
   for (std::size_t t = 0; t < offsets.size(); ++t) {
-    DISCO_CHECK(combine(node, result, static_cast<std::size_t>(offsets[t]), inputs[2], t * static_cast<std::size_t>(run), static_cast<std::size_t>(run)));
+    DISCO_CHECK(combine(node, result, static_cast<std::size_t>(offsets[t]), inputs[2],
+                        t * static_cast<std::size_t>(run), static_cast<std::size_t>(run)));
   }
   return Outputs{result};
 }
@@ -189,7 +224,9 @@ Result<Outputs> non_zero(const Node& node, const Inputs& inputs, const Scope&) {
   }
   const auto count = static_cast<std::int64_t>(found.size());
   const Shape& in = inputs[0].shape();
-  Tensor result(DataType::Int64, {static_cast<std::int64_t>(std::max<std::size_t>(in.size(), inputs[0].rank() == 0 ? 0 : 1)), count});
+  Tensor result(
+      DataType::Int64,
+      {static_cast<std::int64_t>(std::max<std::size_t>(in.size(), inputs[0].rank() == 0 ? 0 : 1)), count});
   for (std::int64_t n = 0; n < count; ++n) {
     std::int64_t flat = found[static_cast<std::size_t>(n)];
     for (std::size_t d = in.size(); d-- > 0;) {
@@ -203,11 +240,13 @@ Result<Outputs> non_zero(const Node& node, const Inputs& inputs, const Scope&) {
 Result<Outputs> one_hot(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 3, 3));
   const Doubles indices = to_doubles(inputs[0]);
-  if (inputs[1].elements() != 1 || inputs[2].elements() != 2) return error(ErrorCode::ShapeMismatch, "OneHot: depth must be one number and values two");
+  if (inputs[1].elements() != 1 || inputs[2].elements() != 2)
+    return error(ErrorCode::ShapeMismatch, "OneHot: depth must be one number and values two");
   const auto depth = static_cast<std::int64_t>(to_doubles(inputs[1])[0]);
   std::int64_t axis = node.int_or("axis", -1);
   if (axis < 0) axis += inputs[0].rank() + 1;
-  if (axis < 0 || axis > inputs[0].rank() || depth < 0) return error(ErrorCode::InvalidModel, "OneHot: axis or depth cannot be");
+  if (axis < 0 || axis > inputs[0].rank() || depth < 0)
+    return error(ErrorCode::InvalidModel, "OneHot: axis or depth cannot be");
   Shape shape = inputs[0].shape();
   shape.insert(shape.begin() + axis, depth);
   DISCO_CHECK(check_extents(node, shape));
@@ -219,7 +258,8 @@ Result<Outputs> one_hot(const Node& node, const Inputs& inputs, const Scope&) {
     const std::int64_t flat = i / inner / std::max<std::int64_t>(1, depth) * inner + i % inner;
     auto index = static_cast<std::int64_t>(indices[static_cast<std::size_t>(flat)]);
     if (index < 0) index += depth;
-    std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes, inputs[2].raw() + (index == position ? bytes : 0), bytes);
+    std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes,
+                inputs[2].raw() + (index == position ? bytes : 0), bytes);
   }
   return Outputs{result};
 }
@@ -227,7 +267,8 @@ Result<Outputs> one_hot(const Node& node, const Inputs& inputs, const Scope&) {
 Result<Outputs> top_k(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 2, 2));
   DISCO_TRY(const std::int64_t axis, axis_attribute(node, "axis", -1, inputs[0].rank()));
-  if (inputs[1].type() != DataType::Int64 || inputs[1].elements() != 1) return error(ErrorCode::ShapeMismatch, "TopK: k must be one int64");
+  if (inputs[1].type() != DataType::Int64 || inputs[1].elements() != 1)
+    return error(ErrorCode::ShapeMismatch, "TopK: k must be one int64");
   const std::int64_t k = inputs[1].data<std::int64_t>()[0];
   const AxisView view = view_axis(inputs[0].shape(), axis);
   if (k < 0 || k > view.extent) return error(ErrorCode::ShapeMismatch, "TopK: {} of {}", k, view.extent);
@@ -240,7 +281,9 @@ Result<Outputs> top_k(const Node& node, const Inputs& inputs, const Scope&) {
     std::vector<std::int64_t> order(static_cast<std::size_t>(view.extent));
     for (std::int64_t o = 0; o < view.outer; ++o) {
       for (std::int64_t j = 0; j < view.inner; ++j) {
-        const auto at = [&](std::int64_t i) { return inputs[0].data<T>()[(o * view.extent + i) * view.inner + j]; };
+        const auto at = [&](std::int64_t i) {
+          return inputs[0].data<T>()[(o * view.extent + i) * view.inner + j];
+        };
         std::iota(order.begin(), order.end(), 0);
         // NaN ranks as the largest, so that the order is strict.
         const auto less = [](T a, T b) { return a < b || (a == a && b != b); };
@@ -266,17 +309,21 @@ Result<Outputs> top_k(const Node& node, const Inputs& inputs, const Scope&) {
 Result<Outputs> range(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 3, 3));
   for (const Tensor& tensor : inputs) {
-    if (tensor.elements() != 1 || tensor.type() != inputs[0].type()) return error(ErrorCode::ShapeMismatch, "Range: start, limit and delta must be scalars of one type");
+    if (tensor.elements() != 1 || tensor.type() != inputs[0].type())
+      return error(ErrorCode::ShapeMismatch, "Range: start, limit and delta must be scalars of one type");
   }
   return one(dispatch(node, inputs[0].type(), [&]<typename T>(T*) -> Result<Tensor> {
     const auto start = inputs[0].data<T>()[0];
     const auto limit = inputs[1].data<T>()[0];
     const auto delta = inputs[2].data<T>()[0];
     if (delta == T{0}) return error(ErrorCode::InvalidModel, "Range: a delta of 0");
-    const double steps = std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
-    if (!(steps < static_cast<double>(kMaxElements))) return error(ErrorCode::ShapeMismatch, "Range: too many elements");
+    const double steps =
+        std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
+    if (!(steps < static_cast<double>(kMaxElements)))
+      return error(ErrorCode::ShapeMismatch, "Range: too many elements");
     Tensor result(inputs[0].type(), {std::max<std::int64_t>(0, static_cast<std::int64_t>(steps))});
-    for (std::int64_t i = 0; i < result.elements(); ++i) result.data<T>()[i] = static_cast<T>(start + static_cast<T>(i) * delta);
+    for (std::int64_t i = 0; i < result.elements(); ++i)
+      result.data<T>()[i] = static_cast<T>(start + static_cast<T>(i) * delta);
     return result;
   }));
 }
@@ -299,7 +346,8 @@ Result<Outputs> triangle(const Node& node, const Inputs& inputs, const Scope&) {
   if (inputs[0].rank() < 2) return error(ErrorCode::ShapeMismatch, "Trilu: needs a matrix");
   std::int64_t k = 0;
   if (inputs.size() > 1 && !inputs[1].empty()) {
-    if (inputs[1].type() != DataType::Int64 || inputs[1].elements() != 1) return error(ErrorCode::ShapeMismatch, "Trilu: k must be one int64");
+    if (inputs[1].type() != DataType::Int64 || inputs[1].elements() != 1)
+      return error(ErrorCode::ShapeMismatch, "Trilu: k must be one int64");
     k = inputs[1].data<std::int64_t>()[0];
   }
   const bool upper = node.int_or("upper", 1) != 0;
@@ -318,17 +366,20 @@ Result<Outputs> triangle(const Node& node, const Inputs& inputs, const Scope&) {
 
 Result<Outputs> compress(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 2, 2));
-  if (inputs[1].type() != DataType::Bool || inputs[1].rank() != 1) return error(ErrorCode::ShapeMismatch, "Compress: the condition must be a vector of booleans");
+  if (inputs[1].type() != DataType::Bool || inputs[1].rank() != 1)
+    return error(ErrorCode::ShapeMismatch, "Compress: the condition must be a vector of booleans");
   const bool flat = !node.has("axis");
   const Tensor data = flat ? inputs[0].reshaped({inputs[0].elements()}) : inputs[0];
   Node gather_node = node;
   DISCO_TRY(const std::int64_t axis, resolve_axis(node, flat ? 0 : node.int_or("axis", 0), data.rank()));
   gather_node.attributes["axis"] = axis;
   std::vector<std::int64_t> picked;
-  for (std::int64_t i = 0; i < inputs[1].elements() && i < data.shape()[static_cast<std::size_t>(axis)]; ++i) {
+  for (std::int64_t i = 0; i < inputs[1].elements() && i < data.shape()[static_cast<std::size_t>(axis)];
+       ++i) {
     if (inputs[1].data<bool>()[i]) picked.push_back(i);
   }
-  return gather(gather_node, {data, Tensor::of<std::int64_t>({static_cast<std::int64_t>(picked.size())}, picked)}, {});
+  return gather(gather_node,
+                {data, Tensor::of<std::int64_t>({static_cast<std::int64_t>(picked.size())}, picked)}, {});
 }
 
 Result<Outputs> reverse_sequence(const Node& node, const Inputs& inputs, const Scope&) {
@@ -336,18 +387,25 @@ Result<Outputs> reverse_sequence(const Node& node, const Inputs& inputs, const S
   const std::int64_t batch_axis = node.int_or("batch_axis", 1);
   const std::int64_t time_axis = node.int_or("time_axis", 0);
   const Shape& shape = inputs[0].shape();
-  if (shape.size() < 2 || batch_axis + time_axis != 1 || batch_axis * time_axis != 0) return error(ErrorCode::InvalidModel, "ReverseSequence: axes must be 0 and 1");
+  if (shape.size() < 2 || batch_axis + time_axis != 1 || batch_axis * time_axis != 0)
+    return error(ErrorCode::InvalidModel, "ReverseSequence: axes must be 0 and 1");
   DISCO_TRY(const auto lengths, indices_of(node, inputs[1]));
   const std::int64_t batches = shape[static_cast<std::size_t>(batch_axis)];
   const std::int64_t times = shape[static_cast<std::size_t>(time_axis)];
-  if (static_cast<std::int64_t>(lengths.size()) != batches) return error(ErrorCode::ShapeMismatch, "ReverseSequence: {} lengths for a batch of {}", lengths.size(), batches);
+  if (static_cast<std::int64_t>(lengths.size()) != batches)
+    return error(ErrorCode::ShapeMismatch, "ReverseSequence: {} lengths for a batch of {}", lengths.size(),
+                 batches);
   Tensor result = inputs[0].clone();
-  const std::size_t run = static_cast<std::size_t>(count_between(shape, 2, shape.size())) * size_of(result.type());
+  const std::size_t run =
+      static_cast<std::size_t>(count_between(shape, 2, shape.size())) * size_of(result.type());
   for (std::int64_t b = 0; b < batches; ++b) {
     const std::int64_t length = lengths[static_cast<std::size_t>(b)];
-    if (length < 0 || length > times) return error(ErrorCode::ShapeMismatch, "ReverseSequence: a length of {} out of {}", length, times);
+    if (length < 0 || length > times)
+      return error(ErrorCode::ShapeMismatch, "ReverseSequence: a length of {} out of {}", length, times);
     for (std::int64_t t = 0; t < length; ++t) {
-      const auto at = [&](std::int64_t time) { return static_cast<std::size_t>(batch_axis == 0 ? b * times + time : time * batches + b) * run; };
+      const auto at = [&](std::int64_t time) {
+        return static_cast<std::size_t>(batch_axis == 0 ? b * times + time : time * batches + b) * run;
+      };
       std::memcpy(result.raw() + at(t), inputs[0].raw() + at(length - 1 - t), run);
     }
   }
@@ -365,7 +423,8 @@ Result<Outputs> unique(const Node& node, const Inputs& inputs, const Scope&) {
   const auto slice = [&](std::int64_t i) {
     Doubles one_slice;
     for (std::int64_t o = 0; o < view.outer; ++o) {
-      for (std::int64_t j = 0; j < view.inner; ++j) one_slice.push_back(values[static_cast<std::size_t>((o * view.extent + i) * view.inner + j)]);
+      for (std::int64_t j = 0; j < view.inner; ++j)
+        one_slice.push_back(values[static_cast<std::size_t>((o * view.extent + i) * view.inner + j)]);
     }
     return one_slice;
   };
@@ -392,7 +451,9 @@ Result<Outputs> unique(const Node& node, const Inputs& inputs, const Scope&) {
     first = sorted_first;
     counts = sorted_counts;
   }
-  const auto vector = [](const std::vector<std::int64_t>& list) { return Tensor::of<std::int64_t>({static_cast<std::int64_t>(list.size())}, list); };
+  const auto vector = [](const std::vector<std::int64_t>& list) {
+    return Tensor::of<std::int64_t>({static_cast<std::int64_t>(list.size())}, list);
+  };
   Node gather_node = node;
   gather_node.attributes["axis"] = axis;
   DISCO_TRY(Outputs outputs, gather(gather_node, {data, vector(first)}, {}));

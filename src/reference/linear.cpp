@@ -242,18 +242,10 @@ Result<Tensor> matmul(const Node& node, const Tensor& a, const Tensor& b, DataTy
   if (is_integer(a.type())) {
     Tensor y(type, shape);
     switch (type) {
-      case DataType::Int32:
-        multiply_integers<std::int32_t>(a, b, batches, m, k, n, y);
-        return y;
-      case DataType::UInt32:
-        multiply_integers<std::uint32_t>(a, b, batches, m, k, n, y);
-        return y;
-      case DataType::Int64:
-        multiply_integers<std::int64_t>(a, b, batches, m, k, n, y);
-        return y;
-      case DataType::UInt64:
-        multiply_integers<std::uint64_t>(a, b, batches, m, k, n, y);
-        return y;
+      case DataType::Int32: multiply_integers<std::int32_t>(a, b, batches, m, k, n, y); return y;
+      case DataType::UInt32: multiply_integers<std::uint32_t>(a, b, batches, m, k, n, y); return y;
+      case DataType::Int64: multiply_integers<std::int64_t>(a, b, batches, m, k, n, y); return y;
+      case DataType::UInt64: multiply_integers<std::uint64_t>(a, b, batches, m, k, n, y); return y;
       default:
         return error(ErrorCode::Unsupported, "{} of type {}: integers of 32 and 64 bits are supported",
                      node.op, to_string(type));

@@ -73,26 +73,16 @@ void narrow(Tensor& tensor, const Doubles& values, Narrow convert_one) {
 
 void convert(const Tensor& tensor, std::int64_t begin, std::int64_t count, double* out) {
   switch (tensor.type()) {
-    case DataType::Float32:
-      return widen<float>(tensor, begin, count, out);
-    case DataType::Float64:
-      return widen<double>(tensor, begin, count, out);
-    case DataType::UInt8:
-      return widen<std::uint8_t>(tensor, begin, count, out);
-    case DataType::Int8:
-      return widen<std::int8_t>(tensor, begin, count, out);
-    case DataType::UInt16:
-      return widen<std::uint16_t>(tensor, begin, count, out);
-    case DataType::Int16:
-      return widen<std::int16_t>(tensor, begin, count, out);
-    case DataType::Int32:
-      return widen<std::int32_t>(tensor, begin, count, out);
-    case DataType::Int64:
-      return widen<std::int64_t>(tensor, begin, count, out);
-    case DataType::UInt32:
-      return widen<std::uint32_t>(tensor, begin, count, out);
-    case DataType::UInt64:
-      return widen<std::uint64_t>(tensor, begin, count, out);
+    case DataType::Float32: return widen<float>(tensor, begin, count, out);
+    case DataType::Float64: return widen<double>(tensor, begin, count, out);
+    case DataType::UInt8: return widen<std::uint8_t>(tensor, begin, count, out);
+    case DataType::Int8: return widen<std::int8_t>(tensor, begin, count, out);
+    case DataType::UInt16: return widen<std::uint16_t>(tensor, begin, count, out);
+    case DataType::Int16: return widen<std::int16_t>(tensor, begin, count, out);
+    case DataType::Int32: return widen<std::int32_t>(tensor, begin, count, out);
+    case DataType::Int64: return widen<std::int64_t>(tensor, begin, count, out);
+    case DataType::UInt32: return widen<std::uint32_t>(tensor, begin, count, out);
+    case DataType::UInt64: return widen<std::uint64_t>(tensor, begin, count, out);
     case DataType::Bool:
       for (std::int64_t i = 0; i < count; ++i) out[i] = tensor.data<std::uint8_t>()[begin + i] != 0 ? 1 : 0;
       return;
@@ -104,8 +94,7 @@ void convert(const Tensor& tensor, std::int64_t begin, std::int64_t count, doubl
       for (std::int64_t i = 0; i < count; ++i)
         out[i] = bfloat16_to_float(tensor.data<std::uint16_t>()[begin + i]);
       return;
-    case DataType::Undefined:
-      return;
+    case DataType::Undefined: return;
   }
 }
 
@@ -122,44 +111,19 @@ Tensor from_doubles(DataType type, Shape shape, const Doubles& values) {
     case DataType::Float32:
       narrow<float>(tensor, values, [](double v) { return static_cast<float>(v); });
       break;
-    case DataType::Float64:
-      narrow<double>(tensor, values, [](double v) { return v; });
-      break;
-    case DataType::UInt8:
-      narrow<std::uint8_t>(tensor, values, saturate<std::uint8_t>);
-      break;
-    case DataType::Int8:
-      narrow<std::int8_t>(tensor, values, saturate<std::int8_t>);
-      break;
-    case DataType::UInt16:
-      narrow<std::uint16_t>(tensor, values, saturate<std::uint16_t>);
-      break;
-    case DataType::Int16:
-      narrow<std::int16_t>(tensor, values, saturate<std::int16_t>);
-      break;
-    case DataType::Int32:
-      narrow<std::int32_t>(tensor, values, saturate<std::int32_t>);
-      break;
-    case DataType::Int64:
-      narrow<std::int64_t>(tensor, values, saturate<std::int64_t>);
-      break;
-    case DataType::UInt32:
-      narrow<std::uint32_t>(tensor, values, saturate<std::uint32_t>);
-      break;
-    case DataType::UInt64:
-      narrow<std::uint64_t>(tensor, values, saturate<std::uint64_t>);
-      break;
-    case DataType::Bool:
-      narrow<std::uint8_t>(tensor, values, [](double v) { return v != 0 ? 1 : 0; });
-      break;
-    case DataType::Float16:
-      narrow<std::uint16_t>(tensor, values, double_to_half);
-      break;
-    case DataType::BFloat16:
-      narrow<std::uint16_t>(tensor, values, double_to_bfloat16);
-      break;
-    case DataType::Undefined:
-      break;
+    case DataType::Float64: narrow<double>(tensor, values, [](double v) { return v; }); break;
+    case DataType::UInt8: narrow<std::uint8_t>(tensor, values, saturate<std::uint8_t>); break;
+    case DataType::Int8: narrow<std::int8_t>(tensor, values, saturate<std::int8_t>); break;
+    case DataType::UInt16: narrow<std::uint16_t>(tensor, values, saturate<std::uint16_t>); break;
+    case DataType::Int16: narrow<std::int16_t>(tensor, values, saturate<std::int16_t>); break;
+    case DataType::Int32: narrow<std::int32_t>(tensor, values, saturate<std::int32_t>); break;
+    case DataType::Int64: narrow<std::int64_t>(tensor, values, saturate<std::int64_t>); break;
+    case DataType::UInt32: narrow<std::uint32_t>(tensor, values, saturate<std::uint32_t>); break;
+    case DataType::UInt64: narrow<std::uint64_t>(tensor, values, saturate<std::uint64_t>); break;
+    case DataType::Bool: narrow<std::uint8_t>(tensor, values, [](double v) { return v != 0 ? 1 : 0; }); break;
+    case DataType::Float16: narrow<std::uint16_t>(tensor, values, double_to_half); break;
+    case DataType::BFloat16: narrow<std::uint16_t>(tensor, values, double_to_bfloat16); break;
+    case DataType::Undefined: break;
   }
   return tensor;
 }

@@ -49,12 +49,9 @@ Doubles pool_planes(const Window& window, const Doubles& x, std::int64_t planes,
 // What the maximum over padding alone is: no number is less.
 double lowest(DataType type) {
   switch (type) {
-    case DataType::Int8:
-      return std::numeric_limits<std::int8_t>::lowest();
-    case DataType::UInt8:
-      return 0;
-    default:
-      return -std::numeric_limits<double>::infinity();
+    case DataType::Int8: return std::numeric_limits<std::int8_t>::lowest();
+    case DataType::UInt8: return 0;
+    default: return -std::numeric_limits<double>::infinity();
   }
 }
 

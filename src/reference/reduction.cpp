@@ -18,7 +18,8 @@ Result<std::vector<bool>> reduced_axes(const Node& node, const Inputs& inputs, b
   const std::int64_t rank = inputs[0].rank();
   std::vector<std::int64_t> axes = node.ints_or("axes", {});
   if (inputs.size() > 1 && !inputs[1].empty()) {
-    if (inputs[1].type() != DataType::Int64) return error(ErrorCode::ShapeMismatch, "{}: axes must be int64", node.op);
+    if (inputs[1].type() != DataType::Int64)
+      return error(ErrorCode::ShapeMismatch, "{}: axes must be int64", node.op);
     axes = to_int64s(inputs[1]);
   }
   nothing = axes.empty() && node.int_or("noop_with_empty_axes", 0) != 0;
@@ -32,8 +33,9 @@ Result<std::vector<bool>> reduced_axes(const Node& node, const Inputs& inputs, b
 
 template <Reduce kind, typename T>
 Tensor reduce_typed(const Tensor& in, const std::vector<bool>& reduced, bool keepdims) {
-  using A = std::conditional_t<std::is_floating_point_v<T>, double, std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>;
-  Shape kept;      // with 1 for reduced axes
+  using A = std::conditional_t<std::is_floating_point_v<T>, double,
+                               std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>;
+  Shape kept;  // with 1 for reduced axes
   Shape result_shape;
   for (std::size_t d = 0; d < reduced.size(); ++d) {
     kept.push_back(reduced[d] ? 1 : in.shape()[d]);
@@ -41,8 +43,11 @@ Tensor reduce_typed(const Tensor& in, const std::vector<bool>& reduced, bool kee
   }
   A start{0};
   if (kind == Reduce::Prod) start = A{1};
-  if (kind == Reduce::Max || kind == Reduce::LogSumExp) start = std::is_floating_point_v<A> ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::lowest();
-  if (kind == Reduce::Min) start = std::is_floating_point_v<A> ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
+  if (kind == Reduce::Max || kind == Reduce::LogSumExp)
+    start =
+        std::is_floating_point_v<A> ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::lowest();
+  if (kind == Reduce::Min)
+    start = std::is_floating_point_v<A> ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
   const std::int64_t outputs = element_count(kept);
   std::vector<A> sums(static_cast<std::size_t>(outputs), start);
   const std::vector<std::int64_t> strides[1] = {broadcast_strides(kept, in.shape())};
@@ -50,19 +55,27 @@ Tensor reduce_typed(const Tensor& in, const std::vector<bool>& reduced, bool kee
   for_each_broadcast<1>(in.shape(), strides, [&](std::int64_t i, const std::int64_t* at) {
     const A v = static_cast<A>(x[i]);
     A& s = sums[static_cast<std::size_t>(at[0])];
-    if constexpr (kind == Reduce::Sum || kind == Reduce::Mean || kind == Reduce::LogSum) s += v;
-    else if constexpr (kind == Reduce::Max || kind == Reduce::LogSumExp) s = v > s || v != v ? v : s;
-    else if constexpr (kind == Reduce::Min) s = v < s || v != v ? v : s;
-    else if constexpr (kind == Reduce::Prod) s *= v;
-    else if constexpr (kind == Reduce::L1) s += v < A{0} ? A{0} - v : v;
-    else s += v * v;
+    if constexpr (kind == Reduce::Sum || kind == Reduce::Mean || kind == Reduce::LogSum)
+      s += v;
+    else if constexpr (kind == Reduce::Max || kind == Reduce::LogSumExp)
+      s = v > s || v != v ? v : s;
+    else if constexpr (kind == Reduce::Min)
+      s = v < s || v != v ? v : s;
+    else if constexpr (kind == Reduce::Prod)
+      s *= v;
+    else if constexpr (kind == Reduce::L1)
+      s += v < A{0} ? A{0} - v : v;
+    else
+      s += v * v;
   });
   std::vector<double> exponentials;
   if constexpr (kind == Reduce::LogSumExp) {
     exponentials.assign(sums.size(), 0.0);
     for_each_broadcast<1>(in.shape(), strides, [&](std::int64_t i, const std::int64_t* at) {
       const auto largest = static_cast<double>(sums[static_cast<std::size_t>(at[0])]);
-      exponentials[static_cast<std::size_t>(at[0])] += std::isinf(largest) ? std::exp(static_cast<double>(x[i])) : std::exp(static_cast<double>(x[i]) - largest);
+      exponentials[static_cast<std::size_t>(at[0])] += std::isinf(largest)
+                                                           ? std::exp(static_cast<double>(x[i]))
+                                                           : std::exp(static_cast<double>(x[i]) - largest);
     });
   }
   const std::int64_t count = outputs == 0 ? 1 : std::max<std::int64_t>(1, in.elements() / outputs);
@@ -70,14 +83,17 @@ Tensor reduce_typed(const Tensor& in, const std::vector<bool>& reduced, bool kee
   for (std::int64_t o = 0; o < outputs; ++o) {
     const A s = sums[static_cast<std::size_t>(o)];
     if constexpr (kind == Reduce::Mean) {
-      result.data<T>()[o] = std::is_floating_point_v<T> ? static_cast<T>(static_cast<double>(s) / static_cast<double>(count)) : static_cast<T>(s / static_cast<A>(count));
+      result.data<T>()[o] = std::is_floating_point_v<T>
+                                ? static_cast<T>(static_cast<double>(s) / static_cast<double>(count))
+                                : static_cast<T>(s / static_cast<A>(count));
     } else if constexpr (kind == Reduce::L2) {
       result.data<T>()[o] = static_cast<T>(std::sqrt(static_cast<double>(s)));
     } else if constexpr (kind == Reduce::LogSum) {
       result.data<T>()[o] = static_cast<T>(std::log(static_cast<double>(s)));
     } else if constexpr (kind == Reduce::LogSumExp) {
       const double e = std::log(exponentials[static_cast<std::size_t>(o)]);
-      result.data<T>()[o] = static_cast<T>(std::isinf(static_cast<double>(s)) ? e : e + static_cast<double>(s));
+      result.data<T>()[o] =
+          static_cast<T>(std::isinf(static_cast<double>(s)) ? e : e + static_cast<double>(s));
     } else {
       result.data<T>()[o] = static_cast<T>(s);
     }
@@ -93,8 +109,10 @@ Result<Outputs> reduce(const Node& node, const Inputs& inputs, const Scope&) {
   if (nothing) return Outputs{inputs[0]};
   const bool keepdims = node.int_or("keepdims", 1) != 0;
   return one(dispatch(node, inputs[0].type(), [&]<typename T>(T*) -> Result<Tensor> {
-    if constexpr (std::is_same_v<T, bool>) return error(ErrorCode::Unsupported, "{}: of booleans", node.op);
-    else return reduce_typed<kind, T>(inputs[0], reduced, keepdims);
+    if constexpr (std::is_same_v<T, bool>)
+      return error(ErrorCode::Unsupported, "{}: of booleans", node.op);
+    else
+      return reduce_typed<kind, T>(inputs[0], reduced, keepdims);
   }));
 }
 
@@ -106,8 +124,10 @@ Result<Outputs> arg_extreme(const Node& node, const Inputs& inputs, const Scope&
   if (view.extent == 0) return error(ErrorCode::ShapeMismatch, "{}: an empty axis has no extreme", node.op);
   const bool last = node.int_or("select_last_index", 0) != 0;
   Shape shape = inputs[0].shape();
-  if (node.int_or("keepdims", 1) != 0) shape[static_cast<std::size_t>(axis)] = 1;
-  else shape.erase(shape.begin() + axis);
+  if (node.int_or("keepdims", 1) != 0)
+    shape[static_cast<std::size_t>(axis)] = 1;
+  else
+    shape.erase(shape.begin() + axis);
   Tensor result(DataType::Int64, shape);
   const auto status = dispatch(node, inputs[0].type(), [&]<typename T>(T*) -> Result<Tensor> {
     const T* x = inputs[0].data<T>();
@@ -129,7 +149,8 @@ Result<Outputs> arg_extreme(const Node& node, const Inputs& inputs, const Scope&
 
 Result<Outputs> cumulative_sum(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 2, 2));
-  if ((inputs[1].type() != DataType::Int64 && inputs[1].type() != DataType::Int32) || inputs[1].elements() != 1) {
+  if ((inputs[1].type() != DataType::Int64 && inputs[1].type() != DataType::Int32) ||
+      inputs[1].elements() != 1) {
     return error(ErrorCode::ShapeMismatch, "CumSum: the axis must be one integer");
   }
   DISCO_TRY(const std::int64_t axis, resolve_axis(node, to_int64s(inputs[1])[0], inputs[0].rank()));
@@ -157,7 +178,8 @@ Result<Outputs> cumulative_sum(const Node& node, const Inputs& inputs, const Sco
 Result<Outputs> determinant(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 1, 1));
   Shape shape = inputs[0].shape();
-  if (shape.size() < 2 || shape.back() != shape[shape.size() - 2]) return error(ErrorCode::ShapeMismatch, "Det: {} is not square", to_string(shape));
+  if (shape.size() < 2 || shape.back() != shape[shape.size() - 2])
+    return error(ErrorCode::ShapeMismatch, "Det: {} is not square", to_string(shape));
   const std::int64_t n = shape.back();
   shape.resize(shape.size() - 2);
   Doubles all = to_doubles(inputs[0]);

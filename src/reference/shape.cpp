@@ -23,12 +23,14 @@ Status check_int_tensor(const Node& node, const Tensor& tensor, const char* what
 }
 
 /// axes from the input at `position` (or all of them), each in [0, rank) and none twice.
-Result<std::vector<std::int64_t>> axes_input(const Node& node, const Inputs& inputs, std::size_t position, std::int64_t rank) {
+Result<std::vector<std::int64_t>> axes_input(const Node& node, const Inputs& inputs, std::size_t position,
+                                             std::int64_t rank) {
   std::vector<std::int64_t> axes;
   DISCO_CHECK(check_int_tensor(node, inputs[position], "axes"));
   for (const std::int64_t axis : to_int64s(inputs[position])) {
     DISCO_TRY(const std::int64_t resolved, resolve_axis(node, axis, rank));
-    if (std::find(axes.begin(), axes.end(), resolved) != axes.end()) return error(ErrorCode::InvalidModel, "{}: axis {} twice", node.op, axis);
+    if (std::find(axes.begin(), axes.end(), resolved) != axes.end())
+      return error(ErrorCode::InvalidModel, "{}: axis {} twice", node.op, axis);
     axes.push_back(resolved);
   }
   return axes;
@@ -54,7 +56,8 @@ Result<Outputs> size_op(const Node& node, const Inputs& inputs, const Scope&) {
 Result<Outputs> reshaped(const Node& node, const Tensor& tensor, Shape shape) {
   DISCO_CHECK(check_extents(node, shape));
   if (element_count(shape) != tensor.elements()) {
-    return error(ErrorCode::ShapeMismatch, "{}: {} elements do not fit {}", node.op, tensor.elements(), to_string(shape));
+    return error(ErrorCode::ShapeMismatch, "{}: {} elements do not fit {}", node.op, tensor.elements(),
+                 to_string(shape));
   }
   return Outputs{tensor.reshaped(std::move(shape))};
 }
@@ -68,7 +71,8 @@ Result<Outputs> reshape(const Node& node, const Inputs& inputs, const Scope&) {
   std::int64_t known = 1;
   for (std::size_t d = 0; d < shape.size(); ++d) {
     if (shape[d] == 0 && !zero_is_zero) {
-      if (d >= inputs[0].shape().size()) return error(ErrorCode::ShapeMismatch, "Reshape: extent 0 at axis {} has nothing to copy", d);
+      if (d >= inputs[0].shape().size())
+        return error(ErrorCode::ShapeMismatch, "Reshape: extent 0 at axis {} has nothing to copy", d);
       shape[d] = inputs[0].shape()[d];
     }
     if (shape[d] == -1) {
@@ -81,7 +85,9 @@ Result<Outputs> reshape(const Node& node, const Inputs& inputs, const Scope&) {
     }
   }
   if (open >= 0) {
-    if (known == 0 || inputs[0].elements() % known != 0) return error(ErrorCode::ShapeMismatch, "Reshape: {} elements do not fit {}", inputs[0].elements(), to_string(shape));
+    if (known == 0 || inputs[0].elements() % known != 0)
+      return error(ErrorCode::ShapeMismatch, "Reshape: {} elements do not fit {}", inputs[0].elements(),
+                   to_string(shape));
     shape[static_cast<std::size_t>(open)] = inputs[0].elements() / known;
   }
   return reshaped(node, inputs[0], std::move(shape));
@@ -92,9 +98,12 @@ Result<Outputs> flatten(const Node& node, const Inputs& inputs, const Scope&) {
   const std::int64_t rank = inputs[0].rank();
   std::int64_t axis = node.int_or("axis", 1);
   if (axis < 0) axis += rank;
-  if (axis < 0 || axis > rank) return error(ErrorCode::InvalidModel, "Flatten: axis {} of {} axes", axis, rank);
+  if (axis < 0 || axis > rank)
+    return error(ErrorCode::InvalidModel, "Flatten: axis {} of {} axes", axis, rank);
   const auto at = static_cast<std::size_t>(axis);
-  return reshaped(node, inputs[0], {count_between(inputs[0].shape(), 0, at), count_between(inputs[0].shape(), at, inputs[0].shape().size())});
+  return reshaped(node, inputs[0],
+                  {count_between(inputs[0].shape(), 0, at),
+                   count_between(inputs[0].shape(), at, inputs[0].shape().size())});
 }
 
 Result<Outputs> squeeze(const Node& node, const Inputs& inputs, const Scope&) {
@@ -104,7 +113,8 @@ Result<Outputs> squeeze(const Node& node, const Inputs& inputs, const Scope&) {
   if (inputs.size() > 1 && !inputs[1].empty()) {
     DISCO_TRY(const auto axes, axes_input(node, inputs, 1, inputs[0].rank()));
     for (const std::int64_t axis : axes) {
-      if (in[static_cast<std::size_t>(axis)] != 1) return error(ErrorCode::ShapeMismatch, "Squeeze: axis {} of {} is not 1", axis, to_string(in));
+      if (in[static_cast<std::size_t>(axis)] != 1)
+        return error(ErrorCode::ShapeMismatch, "Squeeze: axis {} of {} is not 1", axis, to_string(in));
       drop[static_cast<std::size_t>(axis)] = true;
     }
   } else {
@@ -137,18 +147,24 @@ std::vector<std::int64_t> row_major(const Shape& shape) {
 }
 
 /// out[i] = in[offset + sum index * strides], element by element in bytes.
-void gather_strided(const Tensor& in, std::int64_t offset, const std::vector<std::int64_t>& strides, Tensor& out) {
+void gather_strided(const Tensor& in, std::int64_t offset, const std::vector<std::int64_t>& strides,
+                    Tensor& out) {
   const std::size_t bytes = size_of(in.type());
   const std::vector<std::int64_t> all[1] = {strides};
   const auto copy = [&]<std::size_t width>(std::integral_constant<std::size_t, width>) {
     for_each_broadcast<1>(out.shape(), all, [&](std::int64_t i, const std::int64_t* at) {
-      std::memcpy(out.raw() + static_cast<std::size_t>(i) * width, in.raw() + static_cast<std::size_t>(offset + at[0]) * width, width);
+      std::memcpy(out.raw() + static_cast<std::size_t>(i) * width,
+                  in.raw() + static_cast<std::size_t>(offset + at[0]) * width, width);
     });
   };
-  if (bytes == 4) copy(std::integral_constant<std::size_t, 4>{});
-  else if (bytes == 8) copy(std::integral_constant<std::size_t, 8>{});
-  else if (bytes == 2) copy(std::integral_constant<std::size_t, 2>{});
-  else copy(std::integral_constant<std::size_t, 1>{});
+  if (bytes == 4)
+    copy(std::integral_constant<std::size_t, 4>{});
+  else if (bytes == 8)
+    copy(std::integral_constant<std::size_t, 8>{});
+  else if (bytes == 2)
+    copy(std::integral_constant<std::size_t, 2>{});
+  else
+    copy(std::integral_constant<std::size_t, 1>{});
 }
 
 Result<Outputs> transpose(const Node& node, const Inputs& inputs, const Scope&) {
@@ -161,9 +177,11 @@ Result<Outputs> transpose(const Node& node, const Inputs& inputs, const Scope&) 
   Shape shape;
   std::vector<std::int64_t> strides;
   const auto from = row_major(in);
-  if (perm.size() != in.size()) return error(ErrorCode::InvalidModel, "Transpose: {} axes permute {}", perm.size(), to_string(in));
+  if (perm.size() != in.size())
+    return error(ErrorCode::InvalidModel, "Transpose: {} axes permute {}", perm.size(), to_string(in));
   for (const std::int64_t p : perm) {
-    if (p < 0 || p >= inputs[0].rank() || seen[static_cast<std::size_t>(p)]) return error(ErrorCode::InvalidModel, "Transpose: {} is no permutation", to_string(perm));
+    if (p < 0 || p >= inputs[0].rank() || seen[static_cast<std::size_t>(p)])
+      return error(ErrorCode::InvalidModel, "Transpose: {} is no permutation", to_string(perm));
     seen[static_cast<std::size_t>(p)] = true;
     shape.push_back(in[static_cast<std::size_t>(p)]);
     strides.push_back(from[static_cast<std::size_t>(p)]);
@@ -182,13 +200,16 @@ Result<Outputs> concat(const Node& node, const Inputs& inputs, const Scope&) {
     const Shape& other = inputs[k].shape();
     bool fits = other.size() == shape.size() && inputs[k].type() == inputs[0].type();
     for (std::size_t d = 0; fits && d < shape.size(); ++d) fits = d == at || other[d] == shape[d];
-    if (!fits) return error(ErrorCode::ShapeMismatch, "Concat: {} does not fit {} along axis {}", to_string(other), to_string(shape), axis);
+    if (!fits)
+      return error(ErrorCode::ShapeMismatch, "Concat: {} does not fit {} along axis {}", to_string(other),
+                   to_string(shape), axis);
     shape[at] += other[at];
   }
   DISCO_CHECK(check_extents(node, shape));
   Tensor result(inputs[0].type(), shape);
   const auto outer = count_between(shape, 0, at);
-  const std::size_t inner = static_cast<std::size_t>(count_between(shape, at + 1, shape.size())) * size_of(result.type());
+  const std::size_t inner =
+      static_cast<std::size_t>(count_between(shape, at + 1, shape.size())) * size_of(result.type());
   std::byte* to = result.raw();
   for (std::int64_t o = 0; o < outer; ++o) {
     for (const Tensor& part : inputs) {
@@ -204,13 +225,16 @@ Result<Outputs> concat(const Node& node, const Inputs& inputs, const Scope&) {
 Tensor piece(const Tensor& tensor, std::size_t axis, std::int64_t begin, std::int64_t count) {
   Shape shape = tensor.shape();
   const auto outer = count_between(shape, 0, axis);
-  const std::size_t inner = static_cast<std::size_t>(count_between(shape, axis + 1, shape.size())) * size_of(tensor.type());
+  const std::size_t inner =
+      static_cast<std::size_t>(count_between(shape, axis + 1, shape.size())) * size_of(tensor.type());
   const std::size_t pitch = static_cast<std::size_t>(shape[axis]) * inner;
   shape[axis] = count;
   Tensor result(tensor.type(), shape);
   const std::size_t run = static_cast<std::size_t>(count) * inner;
   for (std::int64_t o = 0; o < outer; ++o) {
-    std::memcpy(result.raw() + static_cast<std::size_t>(o) * run, tensor.raw() + static_cast<std::size_t>(o) * pitch + static_cast<std::size_t>(begin) * inner, run);
+    std::memcpy(result.raw() + static_cast<std::size_t>(o) * run,
+                tensor.raw() + static_cast<std::size_t>(o) * pitch + static_cast<std::size_t>(begin) * inner,
+                run);
   }
   return result;
 }
@@ -226,15 +250,18 @@ Result<Outputs> split(const Node& node, const Inputs& inputs, const Scope&) {
     sizes = to_int64s(inputs[1]);
   } else {
     const std::int64_t each = parts == 0 ? 0 : (extent + parts - 1) / parts;
-    for (std::int64_t p = 0; p < parts; ++p) sizes.push_back(std::clamp<std::int64_t>(extent - p * each, 0, each));
+    for (std::int64_t p = 0; p < parts; ++p)
+      sizes.push_back(std::clamp<std::int64_t>(extent - p * each, 0, each));
   }
   std::int64_t sum = 0;
   for (const std::int64_t size : sizes) {
-    if (size < 0 || size > extent) return error(ErrorCode::ShapeMismatch, "Split: a part of {} out of {}", size, extent);
+    if (size < 0 || size > extent)
+      return error(ErrorCode::ShapeMismatch, "Split: a part of {} out of {}", size, extent);
     sum += size;
   }
   if (sum != extent || static_cast<std::int64_t>(sizes.size()) != parts) {
-    return error(ErrorCode::ShapeMismatch, "Split: {} parts of {} elements in all, but the axis has {}", sizes.size(), sum, extent);
+    return error(ErrorCode::ShapeMismatch, "Split: {} parts of {} elements in all, but the axis has {}",
+                 sizes.size(), sum, extent);
   }
   Outputs outputs;
   std::int64_t begin = 0;
@@ -260,7 +287,8 @@ Result<Outputs> slice(const Node& node, const Inputs& inputs, const Scope&) {
   }
   std::vector<std::int64_t> steps(starts.size(), 1);
   if (inputs.size() > 4 && !inputs[4].empty()) steps = to_int64s(inputs[4]);
-  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size() || static_cast<std::int64_t>(starts.size()) > rank) {
+  if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size() ||
+      static_cast<std::int64_t>(starts.size()) > rank) {
     return error(ErrorCode::ShapeMismatch, "Slice: starts, ends, axes and steps differ in number");
   }
   Shape shape = inputs[0].shape();
@@ -270,11 +298,13 @@ Result<Outputs> slice(const Node& node, const Inputs& inputs, const Scope&) {
     const auto d = static_cast<std::size_t>(axes[i]);
     const std::int64_t extent = inputs[0].shape()[d];
     const std::int64_t step = steps[i];
-    if (step == 0 || step == std::numeric_limits<std::int64_t>::min()) return error(ErrorCode::InvalidModel, "Slice: a step of {}", step);
+    if (step == 0 || step == std::numeric_limits<std::int64_t>::min())
+      return error(ErrorCode::InvalidModel, "Slice: a step of {}", step);
     const auto wrap = [&](std::int64_t at) { return at < 0 ? at + extent : at; };
     const std::int64_t low = step > 0 ? 0 : -1;
     const std::int64_t high = step > 0 ? extent : extent - 1;
-    const std::int64_t start = std::clamp(wrap(starts[i]), step > 0 ? std::int64_t{0} : std::int64_t{0}, std::max<std::int64_t>(high, 0));
+    const std::int64_t start = std::clamp(wrap(starts[i]), step > 0 ? std::int64_t{0} : std::int64_t{0},
+                                          std::max<std::int64_t>(high, 0));
     const std::int64_t wrapped_end = ends[i] < -extent ? low : wrap(ends[i]);
     const std::int64_t end = std::clamp(wrapped_end, low, step > 0 ? extent : extent);
     std::int64_t count = step > 0 ? (end - start + step - 1) / step : (start - end - step - 1) / -step;
@@ -294,19 +324,23 @@ Result<Outputs> pad(const Node& node, const Inputs& inputs, const Scope&) {
   const auto pads = to_int64s(inputs[1]);
   const Shape& in = inputs[0].shape();
   const std::string mode = node.string_or("mode", "constant");
-  if (pads.size() != 2 * in.size()) return error(ErrorCode::ShapeMismatch, "Pad: {} pads for {}", pads.size(), to_string(in));
+  if (pads.size() != 2 * in.size())
+    return error(ErrorCode::ShapeMismatch, "Pad: {} pads for {}", pads.size(), to_string(in));
   Shape shape = in;
   for (std::size_t d = 0; d < in.size(); ++d) {
     const std::int64_t limit = kMaxElements;
-    if (std::abs(pads[d]) > limit || std::abs(pads[d + in.size()]) > limit) return error(ErrorCode::ShapeMismatch, "Pad: a pad of {}", pads[d]);
+    if (std::abs(pads[d]) > limit || std::abs(pads[d + in.size()]) > limit)
+      return error(ErrorCode::ShapeMismatch, "Pad: a pad of {}", pads[d]);
     shape[d] += pads[d] + pads[d + in.size()];
   }
   DISCO_CHECK(check_extents(node, shape));
   const std::size_t bytes = size_of(inputs[0].type());
   Tensor result = Tensor::zeros(inputs[0].type(), shape);
   if (mode == "constant" && inputs.size() > 2 && !inputs[2].empty()) {
-    if (inputs[2].elements() != 1 || inputs[2].type() != inputs[0].type()) return error(ErrorCode::ShapeMismatch, "Pad: the value is not a scalar of the input's type");
-    for (std::int64_t i = 0; i < result.elements(); ++i) std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes, inputs[2].raw(), bytes);
+    if (inputs[2].elements() != 1 || inputs[2].type() != inputs[0].type())
+      return error(ErrorCode::ShapeMismatch, "Pad: the value is not a scalar of the input's type");
+    for (std::int64_t i = 0; i < result.elements(); ++i)
+      std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes, inputs[2].raw(), bytes);
   }
   // Along every axis: where each output index comes from, -1 for the constant.
   std::vector<std::vector<std::int64_t>> source(in.size());
@@ -314,14 +348,18 @@ Result<Outputs> pad(const Node& node, const Inputs& inputs, const Scope&) {
     for (std::int64_t o = 0; o < shape[d]; ++o) {
       std::int64_t i = o - pads[d];
       if (i < 0 || i >= in[d]) {
-        if (mode == "constant") i = -1;
-        else if (in[d] == 0) return error(ErrorCode::ShapeMismatch, "Pad: nothing to repeat along axis {}", d);
-        else if (mode == "edge") i = i < 0 ? 0 : in[d] - 1;
+        if (mode == "constant")
+          i = -1;
+        else if (in[d] == 0)
+          return error(ErrorCode::ShapeMismatch, "Pad: nothing to repeat along axis {}", d);
+        else if (mode == "edge")
+          i = i < 0 ? 0 : in[d] - 1;
         else if (mode == "reflect") {
           const std::int64_t period = std::max<std::int64_t>(1, 2 * (in[d] - 1));
           i = ((i % period) + period) % period;
           if (i >= in[d]) i = period - i;
-        } else return error(ErrorCode::Unsupported, "Pad: mode '{}'", mode);
+        } else
+          return error(ErrorCode::Unsupported, "Pad: mode '{}'", mode);
       }
       source[d].push_back(i);
     }
@@ -336,7 +374,9 @@ Result<Outputs> pad(const Node& node, const Inputs& inputs, const Scope&) {
       inside = inside && s >= 0;
       from += s * strides[d];
     }
-    if (inside) std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes, inputs[0].raw() + static_cast<std::size_t>(from) * bytes, bytes);
+    if (inside)
+      std::memcpy(result.raw() + static_cast<std::size_t>(i) * bytes,
+                  inputs[0].raw() + static_cast<std::size_t>(from) * bytes, bytes);
     for (std::size_t d = in.size(); d-- > 0;) {
       if (++index[d] < shape[d]) break;
       index[d] = 0;
@@ -349,21 +389,27 @@ Result<Outputs> tile(const Node& node, const Inputs& inputs, const Scope&) {
   DISCO_CHECK(check_inputs(node, inputs, 2, 2));
   DISCO_CHECK(check_int_tensor(node, inputs[1], "the repeats"));
   const auto repeats = to_int64s(inputs[1]);
-  if (static_cast<std::int64_t>(repeats.size()) != inputs[0].rank()) return error(ErrorCode::ShapeMismatch, "Tile: {} repeats for {}", repeats.size(), to_string(inputs[0].shape()));
+  if (static_cast<std::int64_t>(repeats.size()) != inputs[0].rank())
+    return error(ErrorCode::ShapeMismatch, "Tile: {} repeats for {}", repeats.size(),
+                 to_string(inputs[0].shape()));
   Tensor result = inputs[0];
   for (std::size_t d = 0; d < repeats.size(); ++d) {
     if (repeats[d] == 1) continue;
-    if (repeats[d] < 0 || repeats[d] > kMaxElements) return error(ErrorCode::ShapeMismatch, "Tile: a repeat of {}", repeats[d]);
+    if (repeats[d] < 0 || repeats[d] > kMaxElements)
+      return error(ErrorCode::ShapeMismatch, "Tile: a repeat of {}", repeats[d]);
     Shape shape = result.shape();
     const auto outer = count_between(shape, 0, d);
-    const std::size_t run = static_cast<std::size_t>(count_between(shape, d, shape.size())) * size_of(result.type());
-    if (shape[d] > 0 && repeats[d] > kMaxElements / shape[d]) return error(ErrorCode::ShapeMismatch, "Tile: a repeat of {}", repeats[d]);
+    const std::size_t run =
+        static_cast<std::size_t>(count_between(shape, d, shape.size())) * size_of(result.type());
+    if (shape[d] > 0 && repeats[d] > kMaxElements / shape[d])
+      return error(ErrorCode::ShapeMismatch, "Tile: a repeat of {}", repeats[d]);
     shape[d] *= repeats[d];
     DISCO_CHECK(check_extents(node, shape));
     Tensor next(result.type(), shape);
     std::byte* to = next.raw();
     for (std::int64_t o = 0; o < outer; ++o) {
-      for (std::int64_t r = 0; r < repeats[d]; ++r, to += run) std::memcpy(to, result.raw() + static_cast<std::size_t>(o) * run, run);
+      for (std::int64_t r = 0; r < repeats[d]; ++r, to += run)
+        std::memcpy(to, result.raw() + static_cast<std::size_t>(o) * run, run);
     }
     result = next;
   }

@@ -29,7 +29,9 @@ Result<Tensor> dispatch(const Node& node, DataType type, F&& f) {
   }
 }
 
-[[nodiscard]] inline bool is_half(DataType type) { return type == DataType::Float16 || type == DataType::BFloat16; }
+[[nodiscard]] inline bool is_half(DataType type) {
+  return type == DataType::Float16 || type == DataType::BFloat16;
+}
 
 /// The tensor in another type, as Cast does it.
 [[nodiscard]] Result<Tensor> cast(const Node& node, const Tensor& tensor, DataType type);
@@ -102,8 +104,10 @@ Result<Tensor> binary(const Node& node, const Tensor& a, const Tensor& b, F&& f)
   } else if (a.shape() == shape && b.elements() == 1) {
     for (std::int64_t i = 0; i < n; ++i) z[i] = f(x[i], y[0]);
   } else {
-    const std::vector<std::int64_t> strides[2] = {broadcast_strides(a.shape(), shape), broadcast_strides(b.shape(), shape)};
-    for_each_broadcast<2>(shape, strides, [&](std::int64_t i, const std::int64_t* at) { z[i] = f(x[at[0]], y[at[1]]); });
+    const std::vector<std::int64_t> strides[2] = {broadcast_strides(a.shape(), shape),
+                                                  broadcast_strides(b.shape(), shape)};
+    for_each_broadcast<2>(shape, strides,
+                          [&](std::int64_t i, const std::int64_t* at) { z[i] = f(x[at[0]], y[at[1]]); });
   }
   return result;
 }

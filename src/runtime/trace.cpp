@@ -10,14 +10,10 @@ namespace disco {
 
 std::string_view to_string(TracePhase phase) {
   switch (phase) {
-    case TracePhase::Compute:
-      return "compute";
-    case TracePhase::Pack:
-      return "pack";
-    case TracePhase::Wait:
-      return "wait";
-    case TracePhase::Unpack:
-      return "unpack";
+    case TracePhase::Compute: return "compute";
+    case TracePhase::Pack: return "pack";
+    case TracePhase::Wait: return "wait";
+    case TracePhase::Unpack: return "unpack";
   }
   return "unknown";
 }

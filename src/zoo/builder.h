@@ -51,7 +51,8 @@ class GraphBuilder {
     graph_.inputs.push_back(id);
     return id;
   }
-  ValueId op(const std::string& name, const std::string& type, std::vector<ValueId> inputs, Attributes attributes = {}) {
+  ValueId op(const std::string& name, const std::string& type, std::vector<ValueId> inputs,
+             Attributes attributes = {}) {
     Node node;
     node.name = name;
     node.op = type;
@@ -63,7 +64,8 @@ class GraphBuilder {
     return out;
   }
   /// Several outputs.
-  std::vector<ValueId> op_many(const std::string& name, const std::string& type, std::vector<ValueId> inputs, Attributes attributes, int outputs) {
+  std::vector<ValueId> op_many(const std::string& name, const std::string& type, std::vector<ValueId> inputs,
+                               Attributes attributes, int outputs) {
     op(name, type, std::move(inputs), std::move(attributes));
     std::vector<ValueId> ids = graph_.nodes.back().outputs;
     for (int o = 1; o < outputs; ++o) ids.push_back(graph_.add_value(name + "_output"));
@@ -71,29 +73,38 @@ class GraphBuilder {
     return ids;
   }
   ValueId ints(const std::string& name, const Ints& values) {
-    return graph_.add_constant(name, Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values));
+    return graph_.add_constant(name,
+                               Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values));
   }
-  ValueId scalar(const std::string& name, float value) { return graph_.add_constant(name, Tensor::scalar(value)); }
+  ValueId scalar(const std::string& name, float value) {
+    return graph_.add_constant(name, Tensor::scalar(value));
+  }
   /// Normal values around `mean`.
   ValueId normal(const std::string& name, const Shape& shape, double deviation, double mean = 0.0) {
     Tensor tensor(DataType::Float32, shape);
-    for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = static_cast<float>(mean + deviation * random_.normal());
+    for (std::int64_t i = 0; i < tensor.elements(); ++i)
+      tensor.data<float>()[i] = static_cast<float>(mean + deviation * random_.normal());
     return graph_.add_constant(name, std::move(tensor));
   }
   ValueId uniform(const std::string& name, const Shape& shape, double low, double high) {
     Tensor tensor(DataType::Float32, shape);
-    for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = static_cast<float>(low + (high - low) * random_.uniform());
+    for (std::int64_t i = 0; i < tensor.elements(); ++i)
+      tensor.data<float>()[i] = static_cast<float>(low + (high - low) * random_.uniform());
     return graph_.add_constant(name, std::move(tensor));
   }
 
   /// Weights of He's scale: variance 2 / fan-in.
   ValueId conv(const std::string& name, ValueId x, std::int64_t in, std::int64_t out, const ConvOptions& o) {
     const double fan_in = static_cast<double>(in / o.groups * o.kernel * o.kernel);
-    std::vector<ValueId> inputs = {x, normal(name + ".weight", {out, in / o.groups, o.kernel, o.kernel}, std::sqrt(2.0 / fan_in))};
+    std::vector<ValueId> inputs = {
+        x, normal(name + ".weight", {out, in / o.groups, o.kernel, o.kernel}, std::sqrt(2.0 / fan_in))};
     if (o.bias) inputs.push_back(normal(name + ".bias", {out}, 0.02));
     return op(name, "Conv", inputs,
-              {{"kernel_shape", Ints{o.kernel, o.kernel}}, {"strides", Ints{o.stride, o.stride}},
-               {"pads", Ints(4, o.padding)}, {"group", o.groups}, {"dilations", Ints{1, 1}}});
+              {{"kernel_shape", Ints{o.kernel, o.kernel}},
+               {"strides", Ints{o.stride, o.stride}},
+               {"pads", Ints(4, o.padding)},
+               {"group", o.groups},
+               {"dilations", Ints{1, 1}}});
   }
   /// Statistics and scales as a trained network has them; `gain` around which the scale varies.
   ValueId batch_norm(const std::string& name, ValueId x, std::int64_t channels, double gain = 1.0) {
@@ -112,7 +123,8 @@ class GraphBuilder {
   }
   /// x [.., in] times weights, plus a bias.
   ValueId linear(const std::string& name, ValueId x, std::int64_t in, std::int64_t out, double deviation) {
-    const ValueId product = op(name + ".matmul", "MatMul", {x, normal(name + ".weight", {in, out}, deviation)});
+    const ValueId product =
+        op(name + ".matmul", "MatMul", {x, normal(name + ".weight", {in, out}, deviation)});
     return add(name, normal(name + ".bias", {out}, 0.02), product);
   }
 

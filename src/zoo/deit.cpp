@@ -16,23 +16,29 @@ struct Block {
   [[nodiscard]] ValueId norm(const std::string& name, ValueId x) const {
     const ValueId scale = b.uniform(name + ".weight", {width}, 0.8, 1.2);
     const ValueId bias = b.normal(name + ".bias", {width}, 0.05);
-    return b.op(name, "LayerNormalization", {x, scale, bias}, {{"axis", std::int64_t{-1}}, {"epsilon", 1e-6F}});
+    return b.op(name, "LayerNormalization", {x, scale, bias},
+                {{"axis", std::int64_t{-1}}, {"epsilon", 1e-6F}});
   }
   [[nodiscard]] ValueId attention(const std::string& name, ValueId x) const {
     const std::int64_t size = width / heads;
     const double deviation = std::sqrt(1.5 / static_cast<double>(width));
     ValueId qkv = b.linear(name + ".qkv", x, width, 3 * width, deviation);
-    qkv = b.op(name + ".reshape", "Reshape", {qkv, b.ints(name + ".qkv_shape", {0, kTokens, 3, heads, size})});
+    qkv =
+        b.op(name + ".reshape", "Reshape", {qkv, b.ints(name + ".qkv_shape", {0, kTokens, 3, heads, size})});
     qkv = b.op(name + ".transpose", "Transpose", {qkv}, {{"perm", Ints{2, 0, 3, 1, 4}}});
     ValueId part[3];
     for (int i = 0; i < 3; ++i) {
       const ValueId index = b.ints(name + ".index" + std::to_string(i), {i});
-      const ValueId taken = b.op(name + ".part" + std::to_string(i), "Gather", {qkv, index}, {{"axis", std::int64_t{0}}});
-      part[i] = b.op(name + ".squeeze" + std::to_string(i), "Squeeze", {taken, b.ints(name + ".axis" + std::to_string(i), {0})});
+      const ValueId taken =
+          b.op(name + ".part" + std::to_string(i), "Gather", {qkv, index}, {{"axis", std::int64_t{0}}});
+      part[i] = b.op(name + ".squeeze" + std::to_string(i), "Squeeze",
+                     {taken, b.ints(name + ".axis" + std::to_string(i), {0})});
     }
     const ValueId keys = b.op(name + ".keys", "Transpose", {part[1]}, {{"perm", Ints{0, 1, 3, 2}}});
     ValueId scores = b.op(name + ".scores", "MatMul", {part[0], keys});
-    scores = b.op(name + ".scale", "Mul", {scores, b.scalar(name + ".factor", static_cast<float>(1.0 / std::sqrt(static_cast<double>(size))))});
+    scores = b.op(
+        name + ".scale", "Mul",
+        {scores, b.scalar(name + ".factor", static_cast<float>(1.0 / std::sqrt(static_cast<double>(size))))});
     scores = b.op(name + ".softmax", "Softmax", {scores}, {{"axis", std::int64_t{-1}}});
     ValueId mixed = b.op(name + ".mix", "MatMul", {scores, part[2]});
     mixed = b.op(name + ".back", "Transpose", {mixed}, {{"perm", Ints{0, 2, 1, 3}}});
@@ -40,9 +46,11 @@ struct Block {
     return b.linear(name + ".proj", mixed, width, width, deviation * 0.5);
   }
   [[nodiscard]] ValueId mlp(const std::string& name, ValueId x) const {
-    const ValueId hidden = b.linear(name + ".fc1", x, width, 4 * width, std::sqrt(1.0 / static_cast<double>(width)));
+    const ValueId hidden =
+        b.linear(name + ".fc1", x, width, 4 * width, std::sqrt(1.0 / static_cast<double>(width)));
     // GELU as exporters of this opset write it.
-    ValueId erf = b.op(name + ".gelu.div", "Div", {hidden, b.scalar(name + ".gelu.root2", std::numbers::sqrt2_v<float>)});
+    ValueId erf = b.op(name + ".gelu.div", "Div",
+                       {hidden, b.scalar(name + ".gelu.root2", std::numbers::sqrt2_v<float>)});
     erf = b.op(name + ".gelu.erf", "Erf", {erf});
     erf = b.op(name + ".gelu.add", "Add", {erf, b.scalar(name + ".gelu.one", 1.0F)});
     ValueId gelu = b.op(name + ".gelu.mul", "Mul", {hidden, erf});
@@ -61,9 +69,13 @@ Graph build_deit(int width, int heads, std::uint64_t seed) {
   x = b.op("patch_embed.flatten", "Reshape", {x, b.ints("patch_embed.shape", {0, width, kTokens - 1})});
   x = b.op("patch_embed.transpose", "Transpose", {x}, {{"perm", Ints{0, 2, 1}}});
   // The class token, once an image of the batch.
-  const ValueId shape = b.op("cls_token.batch", "Slice", {b.op("cls_token.shape", "Shape", {image}), b.ints("cls_token.from", {0}), b.ints("cls_token.to", {1})});
-  const ValueId extents = b.op("cls_token.extents", "Concat", {shape, b.ints("cls_token.rest", {1, width})}, {{"axis", std::int64_t{0}}});
-  const ValueId token = b.op("cls_token.expand", "Expand", {b.normal("cls_token", {1, 1, width}, 0.5), extents});
+  const ValueId shape = b.op("cls_token.batch", "Slice",
+                             {b.op("cls_token.shape", "Shape", {image}), b.ints("cls_token.from", {0}),
+                              b.ints("cls_token.to", {1})});
+  const ValueId extents = b.op("cls_token.extents", "Concat", {shape, b.ints("cls_token.rest", {1, width})},
+                               {{"axis", std::int64_t{0}}});
+  const ValueId token =
+      b.op("cls_token.expand", "Expand", {b.normal("cls_token", {1, 1, width}, 0.5), extents});
   x = b.op("tokens", "Concat", {token, x}, {{"axis", std::int64_t{1}}});
   x = b.add("pos_embed.add", x, b.normal("pos_embed", {1, kTokens, width}, 0.3));
   for (std::int64_t layer = 0; layer < kLayers; ++layer) {

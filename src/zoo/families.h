@@ -7,8 +7,9 @@
 
 namespace disco {
 
-[[nodiscard]] Graph build_resnet(int depth, std::uint64_t seed);       ///< 18 or 50; He et al. 2015
-[[nodiscard]] Graph build_mobilenet_v2(std::uint64_t seed);            ///< Sandler et al. 2018
-[[nodiscard]] Graph build_deit(int width, int heads, std::uint64_t seed);  ///< Touvron et al. 2021; 12 layers, patches of 16
+[[nodiscard]] Graph build_resnet(int depth, std::uint64_t seed);  ///< 18 or 50; He et al. 2015
+[[nodiscard]] Graph build_mobilenet_v2(std::uint64_t seed);       ///< Sandler et al. 2018
+[[nodiscard]] Graph build_deit(int width, int heads,
+                               std::uint64_t seed);  ///< Touvron et al. 2021; 12 layers, patches of 16
 
 }  // namespace disco

@@ -5,13 +5,15 @@ namespace disco {
 
 Graph build_resnet(int depth, std::uint64_t seed) {
   const bool bottleneck = depth == 50;
-  const std::int64_t blocks[4] = {bottleneck ? 3 : 2, bottleneck ? 4 : 2, bottleneck ? 6 : 2, bottleneck ? 3 : 2};
+  const std::int64_t blocks[4] = {bottleneck ? 3 : 2, bottleneck ? 4 : 2, bottleneck ? 6 : 2,
+                                  bottleneck ? 3 : 2};
   const std::int64_t expansion = bottleneck ? 4 : 1;
   GraphBuilder b("resnet" + std::to_string(depth), seed);
   ValueId x = b.input("input", {{-1, "N"}, {3, {}}, {224, {}}, {224, {}}});
   x = b.conv("conv1", x, 3, 64, {.kernel = 7, .stride = 2, .padding = 3});
   x = b.relu("relu", b.batch_norm("bn1", x, 64));
-  x = b.op("maxpool", "MaxPool", {x}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints(4, 1)}});
+  x = b.op("maxpool", "MaxPool", {x},
+           {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"pads", Ints(4, 1)}});
   std::int64_t channels = 64;
   for (int stage = 0; stage < 4; ++stage) {
     const std::int64_t width = std::int64_t{64} << stage;
@@ -23,10 +25,12 @@ Graph build_resnet(int depth, std::uint64_t seed) {
       // The last scale of a branch is small, as in training, so that the trunk does not grow with depth.
       constexpr double kBranchGain = 0.3;
       if (bottleneck) {
-        y = b.relu(name + ".relu1", b.batch_norm(name + ".bn1", b.conv(name + ".conv1", y, channels, width, {}), width));
+        y = b.relu(name + ".relu1",
+                   b.batch_norm(name + ".bn1", b.conv(name + ".conv1", y, channels, width, {}), width));
         y = b.conv(name + ".conv2", y, width, width, {.kernel = 3, .stride = stride, .padding = 1});
         y = b.relu(name + ".relu2", b.batch_norm(name + ".bn2", y, width));
-        y = b.batch_norm(name + ".bn3", b.conv(name + ".conv3", y, width, width * 4, {}), width * 4, kBranchGain);
+        y = b.batch_norm(name + ".bn3", b.conv(name + ".conv3", y, width, width * 4, {}), width * 4,
+                         kBranchGain);
       } else {
         y = b.conv(name + ".conv1", y, channels, width, {.kernel = 3, .stride = stride, .padding = 1});
         y = b.relu(name + ".relu1", b.batch_norm(name + ".bn1", y, width));

@@ -17,8 +17,9 @@ struct ZooOptions {
 /// The names that zoo() knows.
 [[nodiscard]] std::vector<std::string_view> zoo_names();
 
-/// A model as torchvision's or timm's exporter would write it, with random weights of the scale that training starts from.
-/// Input 'input' [N, 3, 224, 224], output 'logits' [N, 1000], N open. The same seed gives the same bytes everywhere.
+/// A model as torchvision's or timm's exporter would write it, with random weights of the scale that training
+/// starts from. Input 'input' [N, 3, 224, 224], output 'logits' [N, 1000], N open. The same seed gives the
+/// same bytes everywhere.
 ///
 /// @return InvalidArgument for an unknown name; the message lists the known ones
 [[nodiscard]] Result<Graph> zoo(std::string_view name, const ZooOptions& options = {});

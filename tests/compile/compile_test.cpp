@@ -28,7 +28,8 @@ Tensor random_tensor(const Shape& shape, unsigned seed) {
 
 double relative_error(const Tensor& want, const Tensor& got) {
   if (want.shape() != got.shape() || want.type() != got.type()) return INFINITY;
-  if (want.type() != DataType::Float32) return std::memcmp(want.raw(), got.raw(), want.bytes()) == 0 ? 0.0 : 1.0;
+  if (want.type() != DataType::Float32)
+    return std::memcmp(want.raw(), got.raw(), want.bytes()) == 0 ? 0.0 : 1.0;
   double difference = 0.0;
   double scale = 1e-30;
   for (std::int64_t i = 0; i < want.elements(); ++i) {
@@ -47,7 +48,8 @@ Result<NamedTensors> run_compiled(const Graph& graph, const NamedTensors& inputs
   NamedTensors outputs;
   // Twice: what one run leaves in the arena must not reach the next.
   for (int run = 0; run < 2; ++run) {
-    for (const std::string& name : program.input_names()) DISCO_CHECK(workspace.set_input(name, inputs.at(name)));
+    for (const std::string& name : program.input_names())
+      DISCO_CHECK(workspace.set_input(name, inputs.at(name)));
     for (const Step& step : program.steps()) DISCO_CHECK(step.kernel->run(workspace));
     for (const std::string& name : program.output_names()) {
       DISCO_TRY(outputs[name], workspace.output(name));
@@ -78,14 +80,16 @@ TEST(Compiled, EqualsEvaluatorOnPretrainedModels) {
     auto graph = specialise(*model, shapes);
     ASSERT_TRUE(graph) << name << ": " << graph.error().message;
     NamedTensors inputs;
-    for (const ValueId id : graph->inputs) inputs[graph->value(id).name] = random_tensor(graph->value(id).shape(), 3);
+    for (const ValueId id : graph->inputs)
+      inputs[graph->value(id).name] = random_tensor(graph->value(id).shape(), 3);
     auto want = reference::run(*graph, inputs);
     ASSERT_TRUE(want) << name << ": " << want.error().message;
     for (const bool optimise : {true, false}) {
       auto got = run_compiled(*graph, inputs, optimise);
       ASSERT_TRUE(got) << name << ": " << got.error().message;
       for (const auto& [output, tensor] : *want) {
-        EXPECT_LE(relative_error(tensor, got->at(output)), 2e-5) << name << " output " << output << " optimise=" << optimise;
+        EXPECT_LE(relative_error(tensor, got->at(output)), 2e-5)
+            << name << " output " << output << " optimise=" << optimise;
       }
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
-// Runs all ranks' shards in one thread with the reference evaluator: the partition is judged without kernels or fabrics.
+// Runs all ranks' shards in one thread with the reference evaluator: the partition is judged without kernels
+// or fabrics.
 
 #include <deque>
 #include <map>
@@ -46,11 +47,13 @@ inline Result<LockstepResult> run_lockstep(const std::vector<Graph>& shards, con
           const auto channels = node.ints_or("channels", {});
           if (!channels.empty()) sent = take(sent, static_cast<int>(node.int_or("axis", 0)), channels);
           result.bytes_sent[r] += static_cast<std::int64_t>(sent.bytes());
-          messages[{static_cast<int>(r), static_cast<int>(node.int_or("peer", -1)), node.int_or("tag", -1)}] = sent;
+          messages[{static_cast<int>(r), static_cast<int>(node.int_or("peer", -1)), node.int_or("tag", -1)}] =
+              sent;
           continue;
         }
         if (node.is_disco("Recv")) {
-          const auto found = messages.find({static_cast<int>(node.int_or("peer", -1)), static_cast<int>(r), node.int_or("tag", -1)});
+          const auto found = messages.find(
+              {static_cast<int>(node.int_or("peer", -1)), static_cast<int>(r), node.int_or("tag", -1)});
           if (found == messages.end()) break;
           if (found->second.shape() != node.ints_or("shape", {})) {
             return error(ErrorCode::Internal, "rank {}: {} expects {} but {} was sent", r, node.name,
@@ -68,8 +71,9 @@ inline Result<LockstepResult> run_lockstep(const std::vector<Graph>& shards, con
           const ValueId id = node.outputs[o];
           if (id == kNoValue) continue;
           if (shard.value(id).has_shape() && shard.value(id).shape() != outputs->at(o).shape()) {
-            return error(ErrorCode::Internal, "rank {}: {} gave {} where the shard says {}", r, describe(shard, node),
-                         to_string(outputs->at(o).shape()), to_string(shard.value(id).shape()));
+            return error(ErrorCode::Internal, "rank {}: {} gave {} where the shard says {}", r,
+                         describe(shard, node), to_string(outputs->at(o).shape()),
+                         to_string(shard.value(id).shape()));
           }
           rank.values[id] = outputs->at(o);
         }
@@ -78,10 +82,12 @@ inline Result<LockstepResult> run_lockstep(const std::vector<Graph>& shards, con
   }
   for (std::size_t r = 0; r < shards.size(); ++r) {
     if (ranks[r].at < shards[r].nodes.size()) {
-      return error(ErrorCode::Internal, "deadlock: rank {} waits at {}", r, shards[r].nodes[ranks[r].at].name);
+      return error(ErrorCode::Internal, "deadlock: rank {} waits at {}", r,
+                   shards[r].nodes[ranks[r].at].name);
     }
   }
-  if (!messages.empty()) return error(ErrorCode::Internal, "{} messages were sent that nobody reads", messages.size());
+  if (!messages.empty())
+    return error(ErrorCode::Internal, "{} messages were sent that nobody reads", messages.size());
   for (const ValueId id : shards[0].outputs) {
     const Tensor* constant = shards[0].constant(id);
     result.outputs[shards[0].value(id).name] = constant != nullptr ? *constant : ranks[0].values.at(id);

@@ -1,5 +1,7 @@
 // The sharded graph equals the unsplit one, whatever the model, the number of nodes and their shares.
 
+#include "partition/partition.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,7 +12,6 @@
 #include "graph/onnx.h"
 #include "lockstep.h"
 #include "partition/cost.h"
-#include "partition/partition.h"
 #include "reference/specialise.h"
 
 namespace disco {
@@ -33,7 +34,8 @@ double relative_error(const NamedTensors& want, const NamedTensors& got) {
     const auto found = got.find(name);
     if (found == got.end() || found->second.shape() != tensor.shape()) return INFINITY;
     if (tensor.type() != DataType::Float32) {
-      worst = std::max(worst, std::memcmp(tensor.raw(), found->second.raw(), tensor.bytes()) == 0 ? 0.0 : 1.0);
+      worst =
+          std::max(worst, std::memcmp(tensor.raw(), found->second.raw(), tensor.bytes()) == 0 ? 0.0 : 1.0);
       continue;
     }
     double difference = 0.0;
@@ -61,8 +63,8 @@ class GraphOf {
     graph.value(last_).set_shape(input);
     graph.inputs.push_back(last_);
   }
-  GraphOf& weighted(const std::string& op, const Shape& weight, std::map<std::string, Attribute, std::less<>> attributes = {},
-                    std::int64_t bias = 0) {
+  GraphOf& weighted(const std::string& op, const Shape& weight,
+                    std::map<std::string, Attribute, std::less<>> attributes = {}, std::int64_t bias = 0) {
     std::vector<ValueId> inputs = {last_, graph.add_constant(op + "_w", random_tensor(weight, seed_++))};
     if (bias > 0) inputs.push_back(graph.add_constant(op + "_b", random_tensor({bias}, seed_++)));
     return node(op, std::move(inputs), std::move(attributes));
@@ -74,12 +76,13 @@ class GraphOf {
                      std::map<std::string, Attribute, std::less<>> attributes = {}) {
     std::vector<ValueId> inputs = {last_};
     for (const auto& list : lists) {
-      inputs.push_back(graph.add_constant(op + "_i", Tensor::of<std::int64_t>({static_cast<std::int64_t>(list.size())}, list)));
+      inputs.push_back(graph.add_constant(
+          op + "_i", Tensor::of<std::int64_t>({static_cast<std::int64_t>(list.size())}, list)));
     }
     return node(op, std::move(inputs), std::move(attributes));
   }
-  GraphOf& node(const std::string& op, std::vector<ValueId> inputs, std::map<std::string, Attribute, std::less<>> attributes = {},
-                int outputs = 1) {
+  GraphOf& node(const std::string& op, std::vector<ValueId> inputs,
+                std::map<std::string, Attribute, std::less<>> attributes = {}, int outputs = 1) {
     Node made;
     made.op = op;
     made.inputs = std::move(inputs);
@@ -140,14 +143,21 @@ std::vector<Case> cases() {
   {
     GraphOf g = conv_trunk();
     const ValueId trunk = g.last();
-    g.unary("GlobalAveragePool").weighted("Conv", {4, 12, 1, 1}, {}, 4).unary("Relu").weighted("Conv", {12, 4, 1, 1}, {}, 12);
+    g.unary("GlobalAveragePool")
+        .weighted("Conv", {4, 12, 1, 1}, {}, 4)
+        .unary("Relu")
+        .weighted("Conv", {12, 4, 1, 1}, {}, 12);
     g.unary("Sigmoid");
-    g.node("Mul", {trunk, g.last()}).unary("GlobalAveragePool").unary("Flatten").weighted("Gemm", {12, 10}, {}, 10);
+    g.node("Mul", {trunk, g.last()})
+        .unary("GlobalAveragePool")
+        .unary("Flatten")
+        .weighted("Gemm", {12, 10}, {}, 10);
     add("squeeze_excite", g);
   }
   {
     GraphOf g = conv_trunk();
-    g.unary("Flatten").weighted("Gemm", {11, 360}, {{"transB", std::int64_t{1}}, {"alpha", 0.5F}, {"beta", 2.0F}}, 11);
+    g.unary("Flatten").weighted("Gemm", {11, 360},
+                                {{"transB", std::int64_t{1}}, {"alpha", 0.5F}, {"beta", 2.0F}}, 11);
     g.unary("Softmax", {{"axis", std::int64_t{-1}}});
     add("flatten_gemm_softmax", g);
   }
@@ -166,7 +176,8 @@ std::vector<Case> cases() {
     g.with_ints("Gather", {{3, 1, 15, 8, 0, 2, 7, 7}}, {{"axis", std::int64_t{1}}});
     g.unary("DepthToSpace", {{"blocksize", std::int64_t{2}}}).weighted("Conv", {8, 2, 3, 3});
     g.unary("DepthToSpace", {{"blocksize", std::int64_t{2}}, {"mode", std::string("CRD")}});
-    g.unary("SpaceToDepth", {{"blocksize", std::int64_t{2}}}).unary("LogSoftmax", {{"axis", std::int64_t{1}}});
+    g.unary("SpaceToDepth", {{"blocksize", std::int64_t{2}}})
+        .unary("LogSoftmax", {{"axis", std::int64_t{1}}});
     add("gather_depth_to_space", g);
   }
   {
@@ -175,7 +186,8 @@ std::vector<Case> cases() {
     g.graph.nodes.back().outputs.push_back(g.graph.add_value("second", DataType::Undefined));
     const ValueId first = g.graph.nodes.back().outputs[0];
     const ValueId second = g.graph.nodes.back().outputs[1];
-    g.node("Concat", {second, first, second}, {{"axis", std::int64_t{1}}}).weighted("Conv", {7, 27, 1, 1}, {}, 7);
+    g.node("Concat", {second, first, second}, {{"axis", std::int64_t{1}}})
+        .weighted("Conv", {7, 27, 1, 1}, {}, 7);
     g.unary("ReduceMean", {{"axes", Ints{1}}});
     add("split_concat_mean_over_channels", g);
   }
@@ -183,23 +195,29 @@ std::vector<Case> cases() {
     GraphOf g = conv_trunk(16);
     // Group normalisation as exporters write it.
     g.with_ints("Reshape", {{2, 4, -1}});
-    std::vector<ValueId> inputs = {g.last(), g.graph.add_constant("s", random_tensor({4}, 5)), g.graph.add_constant("b", random_tensor({4}, 6))};
+    std::vector<ValueId> inputs = {g.last(), g.graph.add_constant("s", random_tensor({4}, 5)),
+                                   g.graph.add_constant("b", random_tensor({4}, 6))};
     g.node("InstanceNormalization", inputs).with_ints("Reshape", {{2, 16, 6, 5}});
     g.node("Mul", {g.last(), g.graph.add_constant("gs", random_tensor({16, 1, 1}, 7))});
-    g.with_ints("Reshape", {{2, 2, 8, 6, 5}}).unary("Transpose", {{"perm", Ints{0, 2, 1, 3, 4}}}).with_ints("Reshape", {{2, 16, 6, 5}});
+    g.with_ints("Reshape", {{2, 2, 8, 6, 5}})
+        .unary("Transpose", {{"perm", Ints{0, 2, 1, 3, 4}}})
+        .with_ints("Reshape", {{2, 16, 6, 5}});
     g.weighted("Conv", {5, 16, 1, 1});
     add("group_norm_shuffle", g);
   }
   for (const std::int64_t heads : {2, 3, 6}) {
     GraphOf g = token_trunk(12);
     const ValueId trunk = g.last();
-    std::vector<ValueId> norm = {trunk, g.graph.add_constant("ln_s", random_tensor({12}, 11)), g.graph.add_constant("ln_b", random_tensor({12}, 12))};
+    std::vector<ValueId> norm = {trunk, g.graph.add_constant("ln_s", random_tensor({12}, 11)),
+                                 g.graph.add_constant("ln_b", random_tensor({12}, 12))};
     g.node("LayerNormalization", norm, {{"axis", std::int64_t{-1}}}).weighted("MatMul", {12, 36});
     g.node("Add", {g.last(), g.graph.add_constant("qkv_b", random_tensor({36}, 13))});
-    g.with_ints("Reshape", {{2, 5, 3, heads, 12 / heads}}).unary("Transpose", {{"perm", Ints{2, 0, 3, 1, 4}}});
+    g.with_ints("Reshape", {{2, 5, 3, heads, 12 / heads}})
+        .unary("Transpose", {{"perm", Ints{2, 0, 3, 1, 4}}});
     const ValueId qkv = g.last();
     const auto part = [&](std::int64_t index) {
-      g.node("Gather", {qkv, g.graph.add_constant("i", Tensor::scalar<std::int64_t>(index))}, {{"axis", std::int64_t{0}}});
+      g.node("Gather", {qkv, g.graph.add_constant("i", Tensor::scalar<std::int64_t>(index))},
+             {{"axis", std::int64_t{0}}});
       return g.last();
     };
     const ValueId q = part(0);
@@ -207,7 +225,9 @@ std::vector<Case> cases() {
     const ValueId v = part(2);
     g.node("Transpose", {k}, {{"perm", Ints{0, 1, 3, 2}}});
     g.node("MatMul", {q, g.last()}).unary("Softmax", {{"axis", std::int64_t{-1}}});
-    g.node("MatMul", {g.last(), v}).unary("Transpose", {{"perm", Ints{0, 2, 1, 3}}}).with_ints("Reshape", {{2, 5, 12}});
+    g.node("MatMul", {g.last(), v})
+        .unary("Transpose", {{"perm", Ints{0, 2, 1, 3}}})
+        .with_ints("Reshape", {{2, 5, 12}});
     g.weighted("MatMul", {12, 12});
     g.node("Add", {g.last(), trunk});
     add("attention_" + std::to_string(heads), g);
@@ -225,9 +245,15 @@ std::vector<Case> cases() {
   }
   {
     GraphOf g = conv_trunk(6);
-    g.node("Resize", {g.last(), kNoValue, g.graph.add_constant("scales", Tensor::of<float>({4}, std::vector<float>{1, 1, 2, 2}))}, {{"mode", std::string("linear")}});
-    g.node("Resize", {g.last(), kNoValue, kNoValue, g.graph.add_constant("sizes", Tensor::of<std::int64_t>({4}, Ints{2, 6, 7, 9}))});
-    g.unary("MaxPool", {{"kernel_shape", Ints{2, 2}}}).unary("Transpose", {{"perm", Ints{0, 2, 3, 1}}}).with_ints("Reshape", {{2, -1, 2}});
+    g.node("Resize",
+           {g.last(), kNoValue,
+            g.graph.add_constant("scales", Tensor::of<float>({4}, std::vector<float>{1, 1, 2, 2}))},
+           {{"mode", std::string("linear")}});
+    g.node("Resize", {g.last(), kNoValue, kNoValue,
+                      g.graph.add_constant("sizes", Tensor::of<std::int64_t>({4}, Ints{2, 6, 7, 9}))});
+    g.unary("MaxPool", {{"kernel_shape", Ints{2, 2}}})
+        .unary("Transpose", {{"perm", Ints{0, 2, 3, 1}}})
+        .with_ints("Reshape", {{2, -1, 2}});
     g.unary("ArgMax", {{"axis", std::int64_t{-1}}});
     add("resize_detection_head", g);
   }
@@ -236,7 +262,10 @@ std::vector<Case> cases() {
     g.unary("ReduceMax", {{"axes", Ints{2}}, {"keepdims", std::int64_t{1}}});
     const ValueId top = g.last();
     g.node("Sub", {g.graph.nodes[0].outputs[0], top});
-    g.with_ints("Unsqueeze", {{1}}).with_ints("Expand", {{2, 3, 5, 12}}).with_ints("Tile", {{1, 1, 2, 1}}).with_ints("Squeeze", {{}});
+    g.with_ints("Unsqueeze", {{1}})
+        .with_ints("Expand", {{2, 3, 5, 12}})
+        .with_ints("Tile", {{1, 1, 2, 1}})
+        .with_ints("Squeeze", {{}});
     g.graph.nodes.back().inputs.resize(1);
     add("broadcast_back", g);
   }
@@ -252,14 +281,16 @@ std::vector<Setting> settings() {
   return {{1, {}}, {2, {}}, {3, {}}, {4, {}}, {5, {}}, {2, {3, 1}}, {3, {2, 5, 2}}};
 }
 
-void expect_equal(const std::string& name, const Graph& graph, const Setting& setting, double tolerance = 1e-5) {
+void expect_equal(const std::string& name, const Graph& graph, const Setting& setting,
+                  double tolerance = 1e-5) {
   const std::string where = fmt::format("{} nodes={} shares={}", name, setting.nodes, setting.shares.size());
   auto partition = partition_channels(graph, {setting.nodes, setting.shares});
   ASSERT_TRUE(partition) << where << ": " << partition.error().message;
   auto shards = make_shards(graph, *partition);
   ASSERT_TRUE(shards) << where << ": " << shards.error().message;
   NamedTensors inputs;
-  for (const ValueId id : graph.inputs) inputs[graph.value(id).name] = random_tensor(graph.value(id).shape(), 99);
+  for (const ValueId id : graph.inputs)
+    inputs[graph.value(id).name] = random_tensor(graph.value(id).shape(), 99);
   auto want = reference::run(graph, inputs);
   ASSERT_TRUE(want) << where << ": " << want.error().message;
   auto got = testing::run_lockstep(*shards, inputs);
@@ -312,13 +343,15 @@ TEST(Sharded, NothingSplittableFallsBackToReplicated) {
 TEST(Sharded, EqualsUnsplitOnPretrainedModels) {
   const fs::path models = shared_folder() / "data" / "models";
   if (!fs::exists(models)) GTEST_SKIP() << "no pretrained models at " << models << "; set DISCO_SHARED";
-  // The whole sweep over all models runs on the compiled programs; the evaluator here is slow, so small ones are taken.
+  // The whole sweep over all models runs on the compiled programs; the evaluator here is slow, so small ones
+  // are taken.
   for (const std::string name : {"cifar10_resnet20_bn", "cifar10_resnet20_folded", "face_ssd_rfb320"}) {
     auto model = load_onnx(models / (name + ".onnx"));
     ASSERT_TRUE(model) << name << ": " << model.error().message;
     auto graph = specialise(*model, {});
     ASSERT_TRUE(graph) << name << ": " << graph.error().message;
-    for (const Setting& setting : {Setting{3, {}}, Setting{2, {3, 1}}}) expect_equal(name, *graph, setting, 1e-4);
+    for (const Setting& setting : {Setting{3, {}}, Setting{2, {3, 1}}})
+      expect_equal(name, *graph, setting, 1e-4);
   }
 }
 
@@ -341,11 +374,13 @@ TEST(Partition, BadOptionsGetOneLine) {
 }
 
 TEST(Partition, HostileMetadataIsRefused) {
-  for (const std::string text :
-       {"", "{", "[]", "{\"version\":1}", R"({"version":99,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{}})",
-        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[7,3]]},"keep":{}})",
-        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[0,99999999999]]},"keep":{}})",
-        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{"x":[{"from":0,"to":1,"channels":"5-2"}]}})"}) {
+  for (
+      const std::string text :
+      {"", "{", "[]", "{\"version\":1}",
+       R"({"version":99,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{}})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[7,3]]},"keep":{}})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[0,99999999999]]},"keep":{}})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{"x":[{"from":0,"to":1,"channels":"5-2"}]}})"}) {
     EXPECT_FALSE(partition_from_json(text)) << text;
   }
 }
@@ -380,7 +415,7 @@ TEST(Partition, SparseKeepSetsEqualPrunedWeights) {
   auto got = testing::run_lockstep(*shards, inputs);
   ASSERT_TRUE(got) << got.error().message;
   EXPECT_LE(relative_error(*want, got->outputs), 1e-5);
-  EXPECT_EQ(got->bytes_sent[0], 2 * 1 * 30 * 4);                    // one channel of two images
+  EXPECT_EQ(got->bytes_sent[0], 2 * 1 * 30 * 4);                   // one channel of two images
   EXPECT_EQ(got->bytes_sent[1], 2 * 1 * 30 * 4 + 2 * 5 * 30 * 4);  // and the output's five to rank 0
 }
 

@@ -143,10 +143,8 @@ Attribute broken(const Attribute& attribute, std::mt19937& random) {
 Tensor broken(const Tensor& tensor, std::mt19937& random) {
   if (tensor.empty()) return tensor;
   switch (random() % 6) {
-    case 0:
-      return {};
-    case 1:
-      return small_integers(tensor.shape(), random(), DataType::Int32);
+    case 0: return {};
+    case 1: return small_integers(tensor.shape(), random(), DataType::Int32);
     case 2: {  // another extent
       Shape shape = tensor.shape();
       if (shape.empty()) return Tensor::zeros(tensor.type(), {2});
@@ -167,8 +165,7 @@ Tensor broken(const Tensor& tensor, std::mt19937& random) {
       for (double& value : values) value = odd[random() % odd.size()];
       return from_doubles(tensor.type(), tensor.shape(), values);
     }
-    default:
-      return random_tensor(tensor.shape(), random(), DataType::Float64);
+    default: return random_tensor(tensor.shape(), random(), DataType::Float64);
   }
 }
 

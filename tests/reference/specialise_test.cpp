@@ -89,12 +89,9 @@ std::string difference(const Tensor& want, const Tensor& got) {
     return "";
   };
   switch (want.type()) {
-    case DataType::Float32:
-      return compare(float{});
-    case DataType::Float64:
-      return compare(double{});
-    default:
-      return std::equal(want.raw(), want.raw() + want.bytes(), got.raw()) ? "" : "elements differ";
+    case DataType::Float32: return compare(float{});
+    case DataType::Float64: return compare(double{});
+    default: return std::equal(want.raw(), want.raw() + want.bytes(), got.raw()) ? "" : "elements differ";
   }
 }
 
