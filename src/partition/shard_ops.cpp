@@ -68,7 +68,6 @@ struct Local {
 };
 
 // ---- linear maps
-// -----------------------------------------------------------------------------------------------------
 
 /// Bias of the rank's outputs; kNoValue where there is none.
 ValueId local_bias(const Local& local) {
@@ -195,7 +194,6 @@ void localise_linear(const Local& local) {
 }
 
 // ---- exchanged summands and statistics
-// -------------------------------------------------------------------------------
 
 std::vector<int> ranks_where(const std::vector<bool>& flags) {
   std::vector<int> ranks;
@@ -319,7 +317,6 @@ void localise_statistics(const Local& local) {
 }
 
 // ---- movements
-// -------------------------------------------------------------------------------------------------------
 
 void localise_reshape(const Local& local) {
   const ValueId input = local.input(0);
