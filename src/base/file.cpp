@@ -65,6 +65,17 @@ Status read_exactly(int descriptor, const std::filesystem::path& path, std::uint
   return {};
 }
 
+/// By which a file without a name can be linked to.
+std::string name_of(int descriptor) { return fmt::format("/proc/self/fd/{}", descriptor); }
+
+/// Two threads may write the same file, and a killed process of the same number may have left its own.
+std::filesystem::path temporary_name(const std::filesystem::path& path) {
+  static std::atomic<unsigned> counter = 0;
+  std::filesystem::path name = path;
+  name += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
+  return name;
+}
+
 }  // namespace
 
 Result<std::uint64_t> size_of_file(const std::filesystem::path& path) {
@@ -95,13 +106,46 @@ Status read_file_range(const std::filesystem::path& path, std::uint64_t offset,
 }
 
 Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
-  static std::atomic<unsigned> counter = 0;  // two threads may write the same file
+  if (!path.has_filename()) {
+    return error(ErrorCode::InvalidArgument, "'{}' is not the name of a file to write", path.string());
+  }
   FileWriter writer;
   writer.path_ = path;
-  writer.temporary_ = path;
-  writer.temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
-  writer.descriptor_ = ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode))
+      return error(ErrorCode::Io, "{}: cannot write: it is a folder", path.string());
+    // As any program that opens the file would: renaming asks for the folder's permission only.
+    if (::access(path.c_str(), W_OK) != 0) return system_error(path, "write");
+    if (!S_ISREG(status.st_mode)) {
+      // A device or a pipe is written to; a file must never take its name. Opening a pipe that nobody reads
+      // would wait for ever.
+      writer.descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+      if (writer.descriptor_ < 0) return system_error(path, "write");
+      ::fcntl(writer.descriptor_, F_SETFL, 0);
+      return writer;
+    }
+    std::error_code failure;  // of a link, the file that it leads to is replaced
+    if (const auto target = std::filesystem::canonical(path, failure); !failure) writer.path_ = target;
+  }
+  const std::filesystem::path folder = writer.path_.has_parent_path() ? writer.path_.parent_path() : ".";
+  if (struct stat parent = {}; ::stat(folder.c_str(), &parent) != 0 || !S_ISDIR(parent.st_mode)) {
+    return error(ErrorCode::NotFound, "{}: cannot write: the folder {} does not exist; make it first",
+                 path.string(), folder.string());
+  }
+  // Without a name, where the file system can: then nothing is left even if this process is killed.
+  writer.descriptor_ = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (writer.descriptor_ >= 0 && ::access(name_of(writer.descriptor_).c_str(), F_OK) == 0) {
+    writer.kind_ = Kind::Nameless;
+    return writer;
+  }
+  if (writer.descriptor_ >= 0) ::close(writer.descriptor_);  // no /proc to name it by
+  do {
+    writer.temporary_ = temporary_name(writer.path_);
+    writer.descriptor_ = ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (writer.descriptor_ < 0 && errno == EEXIST);
   if (writer.descriptor_ < 0) return system_error(path, "write");
+  writer.kind_ = Kind::Temporary;
   return writer;
 }
 
@@ -110,6 +154,7 @@ FileWriter::FileWriter(FileWriter&& other) noexcept { *this = std::move(other); 
 FileWriter& FileWriter::operator=(FileWriter&& other) noexcept {
   if (this == &other) return *this;
   discard();
+  kind_ = other.kind_;
   path_ = std::move(other.path_);
   temporary_ = std::move(other.temporary_);
   descriptor_ = std::exchange(other.descriptor_, -1);
@@ -122,7 +167,7 @@ FileWriter::~FileWriter() { discard(); }
 void FileWriter::discard() {
   if (descriptor_ < 0) return;
   ::close(std::exchange(descriptor_, -1));
-  ::unlink(temporary_.c_str());
+  if (kind_ == Kind::Temporary) ::unlink(temporary_.c_str());
 }
 
 Status FileWriter::append(std::span<const std::byte> bytes) {
@@ -137,10 +182,24 @@ Status FileWriter::append(std::span<const std::byte> bytes) {
 }
 
 Status FileWriter::commit() {
-  // Without this the name could reach the disk before the bytes, and a power cut would leave an empty file.
-  if (::fsync(descriptor_) != 0) return system_error(path_, "write");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "write");
-  ::close(std::exchange(descriptor_, -1));
+  if (kind_ != Kind::Direct) {
+    // Without this the name could reach the disk before the bytes, and a power cut would leave an empty file.
+    if (::fsync(descriptor_) != 0) return system_error(path_, "write");
+    if (kind_ == Kind::Nameless) {
+      // A link cannot replace a file, so it takes another name first.
+      const std::string nameless = name_of(descriptor_);
+      int linked = -1;
+      do {
+        temporary_ = temporary_name(path_);
+        linked = ::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW);
+      } while (linked != 0 && errno == EEXIST);
+      if (linked != 0) return system_error(path_, "write");
+      kind_ = Kind::Temporary;
+    }
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) return system_error(path_, "write");
+  }
+  // Some file systems say only here that the disk is full.
+  if (::close(std::exchange(descriptor_, -1)) != 0) return system_error(path_, "write");
   return {};
 }
 

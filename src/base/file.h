@@ -21,11 +21,13 @@ namespace disco {
 [[nodiscard]] Status read_file_range(const std::filesystem::path& path, std::uint64_t offset,
                                      std::span<std::byte> destination);
 
-/// Writes beside the target under a temporary name; only commit() gives the file its name, after its bytes
-/// are on disk. Destroyed without a commit, it leaves nothing behind, and a file of that name stays as it
-/// was.
+/// Writes beside the target without a name (or under a temporary one, where the file system knows no other
+/// way); only commit() gives the file its name, after its bytes are on disk. Destroyed without a commit, it
+/// leaves nothing behind, and a file of that name stays as it was. Devices and pipes are written to directly.
 class FileWriter {
  public:
+  /// @return the writer, or NotFound (no such folder), InvalidArgument (no file name), or Io: not permitted,
+  /// a folder
   [[nodiscard]] static Result<FileWriter> create(const std::filesystem::path& path);
   FileWriter(FileWriter&& other) noexcept;
   FileWriter& operator=(FileWriter&& other) noexcept;
@@ -39,9 +41,11 @@ class FileWriter {
   [[nodiscard]] Status commit();
 
  private:
+  enum class Kind { Direct, Nameless, Temporary };
   FileWriter() = default;
   void discard();
 
+  Kind kind_ = Kind::Direct;
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   int descriptor_ = -1;
