@@ -11,7 +11,7 @@
 #include "cluster_flags.h"
 #include "command.h"
 #include "graph/onnx.h"
-#include "runtime/trace.h"
+#include "samples.h"
 
 namespace disco::cli {
 
@@ -32,47 +32,6 @@ NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
   }
   return inputs;
 }
-
-double quantile(std::vector<double> samples, double q) {
-  std::sort(samples.begin(), samples.end());
-  const double at = q * static_cast<double>(samples.size() - 1);
-  const auto low = static_cast<std::size_t>(at);
-  const std::size_t high = std::min(low + 1, samples.size() - 1);
-  return samples[low] + (samples[high] - samples[low]) * (at - static_cast<double>(low));
-}
-
-/// Samples of one way to run.
-struct Samples {
-  std::vector<double> latency;
-  std::vector<std::vector<RunStatistics>> statistics;  // by run, by node
-
-  void add(const RunResult& result) {
-    latency.push_back(result.total_ms);
-    statistics.push_back(result.statistics);
-  }
-  [[nodiscard]] double median_of(std::size_t node, double RunStatistics::*field) const {
-    std::vector<double> values;
-    for (const auto& run : statistics) values.push_back(run[node].*field);
-    return quantile(values, 0.5);
-  }
-  [[nodiscard]] json to_json() const {
-    json nodes = json::array();
-    for (std::size_t r = 0; r < statistics.front().size(); ++r) {
-      const RunStatistics& last = statistics.back()[r];
-      nodes.push_back({{"compute_ms", median_of(r, &RunStatistics::compute_ms)},
-                       {"pack_ms", median_of(r, &RunStatistics::pack_ms)},
-                       {"wait_ms", median_of(r, &RunStatistics::wait_ms)},
-                       {"bytes_sent", last.bytes_sent},
-                       {"messages", last.messages_sent},
-                       {"peak_rss_bytes", last.peak_rss_bytes}});
-    }
-    return {{"latency_ms",
-             {{"median", quantile(latency, 0.5)},
-              {"p95", quantile(latency, 0.95)},
-              {"min", quantile(latency, 0.0)}}},
-            {"nodes", nodes}};
-  }
-};
 
 void print(const Samples& one, const Samples& split) {
   Table table({"", "median", "p95", "min", "compute", "pack", "wait", "sent", "messages", "peak memory"});
@@ -125,11 +84,9 @@ void add_bench(CLI::App& app, Action& action) {
   command->callback([flags, &action] {
     action = [flags]() -> Status {
       DISCO_TRY(const std::vector<NodeConfig> remote, flags->cluster.remote_nodes());
-      if (!remote.empty() && flags->split.nodes == 0 && flags->split.shares.empty()) {
-        for (const NodeConfig& node : remote)
-          flags->split.shares += fmt::format("{}{}", flags->split.shares.empty() ? "" : ",", node.share);
-      }
-      DISCO_TRY(SplitModel model, load_and_split(flags->split));
+      DISCO_TRY(const Graph loaded, load_onnx(flags->split.model));
+      flags->cluster.take_shares(loaded, remote, flags->split);
+      DISCO_TRY(SplitModel model, split(loaded, flags->split));
       const NamedTensors inputs = random_inputs(model.graph, 1);
       // One node, where rank 0 is: on the first machine of the cluster, or beside the local nodes.
       ClusterOptions options;

@@ -23,6 +23,13 @@ Result<std::vector<NodeConfig>> ClusterFlags::remote_nodes() const {
   return load_cluster_file(cluster_file);
 }
 
+void ClusterFlags::take_shares(const Graph& model, const std::vector<NodeConfig>& remote, SplitFlags& split) {
+  if (split.nodes != 0 || !split.shares.empty() || model.metadata.contains(std::string(kPartitionKey)))
+    return;
+  for (const NodeConfig& node : remote)
+    split.shares += fmt::format("{}{}", split.shares.empty() ? "" : ",", node.share);
+}
+
 Result<std::unique_ptr<Cluster>> ClusterFlags::start(std::vector<Graph> shards) const {
   ClusterOptions options;
   options.threads = threads;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cluster/cluster.h"
+#include "command.h"
 
 namespace disco::cli {
 
@@ -18,6 +19,8 @@ struct ClusterFlags {
   void add_to(CLI::App& command);
   /// The nodes of --cluster; empty where it was not given.
   [[nodiscard]] Result<std::vector<NodeConfig>> remote_nodes() const;
+  /// Splits over the nodes of the cluster file by their shares, where neither flags nor the model say how.
+  static void take_shares(const Graph& model, const std::vector<NodeConfig>& remote, SplitFlags& split);
   [[nodiscard]] Result<std::unique_ptr<Cluster>> start(std::vector<Graph> shards) const;
   [[nodiscard]] RunOptions run_options(bool trace) const;
 };
