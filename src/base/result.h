@@ -17,6 +17,9 @@ template <typename... Args>
   return {inner.code, fmt::format("{}: {}", context, inner.message)};
 }
 
+/// Text that a file or a peer wrote, as part of one line for a terminal: control characters become '?'.
+[[nodiscard]] std::string as_one_line(std::string_view text);
+
 }  // namespace disco
 
 #define DISCO_CONCAT_INNER(a, b) a##b

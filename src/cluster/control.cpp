@@ -85,7 +85,19 @@ Result<Message> decode(std::vector<ZmqFrame> frames) {
     return malformed("no head");
   }
   const std::string text = frames[0].text();
-  Message message{json::parse(text, nullptr, /*allow_exceptions=*/false), {}};
+  if (text.size() > kMaxHeadBytes) {
+    return malformed(fmt::format("its head has {} bytes, at most {} are read", text.size(), kMaxHeadBytes));
+  }
+  // What nests deeper is dropped as it is read: every level costs more memory than its one character.
+  bool too_deep = false;
+  const auto shallow = [&](int depth, json::parse_event_t /*event*/, json& /*parsed*/) {
+    too_deep = too_deep || depth > kMaxHeadDepth;
+    return depth <= kMaxHeadDepth;
+  };
+  Message message{json::parse(text, shallow, /*allow_exceptions=*/false), {}};
+  if (too_deep) {
+    return malformed("its head nests too deep");
+  }
   if (!message.head.is_object()) {
     return malformed("its head is no JSON object");
   }
@@ -113,9 +125,7 @@ std::optional<Error> error_of(const Message& reply) {
   }
   const auto code =
       std::find_if(kCodes.begin(), kCodes.end(), [&](ErrorCode one) { return to_string(one) == *name; });
-  std::string line = *message;
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  return Error{code == kCodes.end() ? ErrorCode::Internal : *code, std::move(line)};
+  return Error{code == kCodes.end() ? ErrorCode::Internal : *code, as_one_line(*message)};
 }
 
 Result<std::uint64_t> number(const Message& message, const char* key, std::uint64_t most) {
@@ -178,6 +188,9 @@ void put_trace(Message& message, const std::vector<TraceEvent>& trace) {
 }
 
 Status Reader::copy(const json& entry, std::byte* to, std::size_t size) {
+  if (!entry.at("chunks").is_number_unsigned()) {
+    return malformed("a number of parts");
+  }
   const auto chunks = entry.at("chunks").get<std::size_t>();
   std::size_t done = 0;
   for (std::size_t chunk = 0; chunk < chunks; ++chunk, ++next_) {
@@ -199,6 +212,9 @@ Status Reader::copy(const json& entry, std::byte* to, std::size_t size) {
 Result<std::vector<std::byte>> Reader::bytes(const char* key) {
   DISCO_TRY(const json* entry, field(message_, key));
   return guarded(key, [&]() -> Result<std::vector<std::byte>> {
+    if (!entry->at("bytes").is_number_unsigned()) {
+      return malformed(key);
+    }
     const auto size = entry->at("bytes").get<std::uint64_t>();
     if (size > kMaxShardBytes) {
       return malformed(fmt::format("'{}' of {} bytes, at most {}", key, size, kMaxShardBytes));
@@ -226,15 +242,24 @@ Result<NamedTensors> Reader::tensors(const char* key) {
     }
     NamedTensors tensors;
     for (const json& entry : *list) {
+      const auto& extents = entry.at("shape");
+      const bool whole = entry.at("type").is_number_integer() && entry.at("bytes").is_number_unsigned() &&
+                         extents.is_array() &&
+                         std::all_of(extents.begin(), extents.end(),
+                                     [](const json& extent) { return extent.is_number_integer(); });
+      if (!whole) {
+        return malformed("a tensor's type, shape or size");
+      }
       const auto type = static_cast<DataType>(entry.at("type").get<std::int32_t>());
-      const auto shape = entry.at("shape").get<Shape>();
+      const auto shape = extents.get<Shape>();
       const auto size = entry.at("bytes").get<std::uint64_t>();
       std::uint64_t want = size_of(type);
       bool fits = want > 0 && size <= came && shape.size() <= 64;
       for (const std::int64_t extent : shape) {
         std::uint64_t product = 0;
         fits = fits && extent >= 0 &&
-               !__builtin_mul_overflow(want, static_cast<std::uint64_t>(extent), &product);
+               !__builtin_mul_overflow(want, static_cast<std::uint64_t>(extent), &product) &&
+               product <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
         want = product;
       }
       if (!fits || want != size) {
@@ -257,11 +282,18 @@ Result<RunStatistics> get_statistics(const Message& message) {
     entry->at("pack_ms").get_to(statistics.pack_ms);
     entry->at("wait_ms").get_to(statistics.wait_ms);
     entry->at("total_ms").get_to(statistics.total_ms);
-    entry->at("bytes_sent").get_to(statistics.bytes_sent);
-    entry->at("messages_sent").get_to(statistics.messages_sent);
-    entry->at("bytes_received").get_to(statistics.bytes_received);
-    entry->at("messages_received").get_to(statistics.messages_received);
-    entry->at("peak_rss_bytes").get_to(statistics.peak_rss_bytes);
+    const std::pair<const char*, std::uint64_t RunStatistics::*> counts[] = {
+        {"bytes_sent", &RunStatistics::bytes_sent},
+        {"messages_sent", &RunStatistics::messages_sent},
+        {"bytes_received", &RunStatistics::bytes_received},
+        {"messages_received", &RunStatistics::messages_received},
+        {"peak_rss_bytes", &RunStatistics::peak_rss_bytes}};
+    for (const auto& [name, count] : counts) {
+      if (!entry->at(name).is_number_unsigned()) {
+        return malformed(name);
+      }
+      entry->at(name).get_to(statistics.*count);
+    }
     return statistics;
   });
 }
@@ -271,14 +303,21 @@ Result<std::vector<TraceEvent>> get_trace(const Message& message) {
   return guarded("trace", [&]() -> Result<std::vector<TraceEvent>> {
     std::vector<TraceEvent> trace;
     for (const json& entry : *list) {
-      const int phase = entry.at(2).get<int>();
-      if (phase < 0 || phase > static_cast<int>(TracePhase::Unpack)) {
-        return malformed("a trace's phase");
+      if (!entry.is_array() || entry.size() != 7 ||
+          !std::all_of(entry.begin() + 2, entry.end(),
+                       [](const json& field) { return field.is_number_integer(); })) {
+        return malformed("a trace's numbers");
+      }
+      const auto phase = entry.at(2).get<std::int64_t>();
+      const auto start = entry.at(3).get<std::int64_t>();
+      const auto end = entry.at(4).get<std::int64_t>();
+      if (phase < 0 || phase > static_cast<int>(TracePhase::Unpack) || start < 0 || end < start ||
+          end > kLatestNs) {
+        return malformed("a trace's phase or times");
       }
       trace.push_back({entry.at(0).get<std::string>(), entry.at(1).get<std::string>(),
-                       static_cast<TracePhase>(phase), entry.at(3).get<std::int64_t>(),
-                       entry.at(4).get<std::int64_t>(), entry.at(5).get<std::uint64_t>(),
-                       entry.at(6).get<int>()});
+                       static_cast<TracePhase>(phase), start, end, entry.at(5).get<std::uint64_t>(),
+                       static_cast<int>(entry.at(6).get<std::int64_t>())});
     }
     return trace;
   });

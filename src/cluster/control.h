@@ -19,6 +19,11 @@ inline constexpr int kVersion = 1;
 inline constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 /// The largest part that is accepted; a longer one ends the connection.
 inline constexpr std::int64_t kMaxPartBytes = std::int64_t{64} << 20;
+/// The longest head that is read, and how deep its JSON may nest.
+inline constexpr std::size_t kMaxHeadBytes = std::size_t{16} << 20;
+inline constexpr int kMaxHeadDepth = 8;
+/// The latest time that a node's clock may show, which counts from its start: 47 years leave room for sums.
+inline constexpr std::int64_t kLatestNs = 1'500'000'000'000'000'000;
 /// The largest shard that travels as a message.
 inline constexpr std::size_t kMaxShardBytes = 1'900'000'000;
 

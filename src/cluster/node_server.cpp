@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "cluster/control.h"
@@ -27,8 +28,20 @@ class Session {
  public:
   explicit Session(const NodeServerOptions& options) : options_(options) {}
 
-  Result<Message> handle(const Message& request, std::uint64_t id) {
+  /// @param ticket  of the request, counted up by the one thread that takes requests in
+  Result<Message> handle(const Message& request, std::uint64_t id, std::uint64_t ticket) {
     DISCO_TRY(const std::string op, control::text(request, "op"));
+    if (op == "unload") {
+      unload();
+      return control::success(id);
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ticket_ = ticket;
+      if (ticket <= cancelled_upto_) {
+        return Error{ErrorCode::PeerLost, cancel_reason_};
+      }
+    }
     if (op == "load") {
       return load(request, id);
     }
@@ -41,16 +54,15 @@ class Session {
     if (op == "run") {
       return run(request, id);
     }
-    if (op == "unload") {
-      unload();
-      return control::success(id);
-    }
     return error(ErrorCode::ProtocolMismatch, "unknown control operation '{}'", op);
   }
 
-  /// Ends the waits of what runs; callable from any thread.
-  void cancel(const std::string& reason) {
+  /// Ends the waits of all requests up to this ticket, also of those that have not begun, and of one that
+  /// opens its port at this very moment; callable from any thread.
+  void cancel(const std::string& reason, std::uint64_t upto) {
     const std::lock_guard lock(mutex_);
+    cancelled_upto_ = upto;
+    cancel_reason_ = reason;
     if (fabric_) {
       fabric_->cancel(reason);
     }
@@ -144,6 +156,9 @@ class Session {
     {
       const std::lock_guard lock(mutex_);
       std::swap(fabric_, fabric);
+      if (fabric_ && ticket_ <= cancelled_upto_) {
+        fabric_->cancel(cancel_reason_);
+      }
     }
     // The old one ends here, outside of the lock: it may linger.
   }
@@ -153,6 +168,9 @@ class Session {
   std::uint32_t epoch_ = 0;
   std::mutex mutex_;
   std::shared_ptr<ZmqFabric> fabric_;  // changed under the mutex; read by the worker without it
+  std::uint64_t ticket_ = 0;           // of the request that is worked on
+  std::uint64_t cancelled_upto_ = 0;
+  std::string cancel_reason_;
 };
 
 /// The control socket and who is behind it; used by the serving thread, but for `post`.
@@ -190,7 +208,7 @@ class Server {
         zmq_wait(std::span(&socket, 1), wakes, Clock::now() + std::chrono::hours(1));
       }
     }
-    session_.cancel("the node is stopping");
+    session_.cancel("the node is stopping", std::numeric_limits<std::uint64_t>::max());
     return {};
   }
 
@@ -202,16 +220,16 @@ class Server {
   }
 
   bool pump() {
-    bool any = false;
-    for (const int connection : socket_.events().disconnected) {
+    bool any = pump_events();
+    // So many at a time that the other descriptors are looked at, however fast a client sends.
+    std::optional<std::vector<ZmqFrame>> frames;
+    for (int i = 0; i < 256 && (frames = socket_.receive()); ++i) {
       any = true;
-      if (connection == owner_connection_) {
-        abandon();
+      try {
+        take(std::move(*frames));
+      } catch (const std::bad_alloc&) {
+        // Whoever sent so much gets no answer; the others are served on.
       }
-    }
-    while (auto frames = socket_.receive()) {
-      any = true;
-      take(std::move(*frames));
     }
     wake_.clear();
     std::vector<std::vector<ZmqFrame>> replies;
@@ -226,11 +244,23 @@ class Server {
     return any;
   }
 
+  bool pump_events() {
+    const ZmqEvents events = socket_.events();
+    for (const int connection : events.disconnected) {
+      open_connections_.erase(connection);
+      if (connection == owner_connection_) {
+        abandon();
+      }
+    }
+    open_connections_.insert(events.accepted.begin(), events.accepted.end());
+    return !events.accepted.empty() || !events.disconnected.empty();
+  }
+
   /// The coordinator is gone: what it asked for is of no use.
   void abandon() {
     owner_.clear();
     owner_connection_ = -1;
-    session_.cancel("the coordinator went away");
+    session_.cancel("the coordinator went away", tickets_);
     worker_.post([this] { session_.unload(); });
   }
 
@@ -261,19 +291,25 @@ class Server {
     }
     if (*op == "cancel") {
       const auto reason = control::text(*request, "reason");
-      session_.cancel(reason ? *reason : "the request was cancelled");
+      session_.cancel(reason ? as_one_line(*reason) : "the request was cancelled", tickets_);
       return post(client, control::success(id));
     }
     if (worker_.waiting() > 16) {
       return post(client, control::failure(id, error(ErrorCode::Io, "it has too many requests waiting")));
     }
+    // Its end may have been seen before its last requests: nobody would ever release what they take.
+    pump_events();
+    if (!open_connections_.contains(connection)) {
+      return;
+    }
     owner_ = client;
     owner_connection_ = connection;
     const bool leaves = *op == "unload";
-    worker_.post([this, client, id, request = std::make_shared<Message>(std::move(*request))] {
-      post(client, work(*request, id));
-      wake_.set();
-    });
+    worker_.post(
+        [this, client, id, ticket = ++tickets_, request = std::make_shared<Message>(std::move(*request))] {
+          post(client, work(*request, id, ticket));
+          wake_.set();
+        });
     if (leaves) {
       owner_.clear();
       owner_connection_ = -1;
@@ -281,9 +317,9 @@ class Server {
   }
 
   /// On the worker thread. What libraries throw (memory that is not there, mostly) becomes an answer here.
-  Message work(const Message& request, std::uint64_t id) {
+  Message work(const Message& request, std::uint64_t id, std::uint64_t ticket) {
     try {
-      auto reply = session_.handle(request, id);
+      auto reply = session_.handle(request, id, ticket);
       return reply ? std::move(*reply) : control::failure(id, reply.error());
     } catch (const std::bad_alloc&) {
       return control::failure(id, error(ErrorCode::Io, "out of memory"));
@@ -308,6 +344,8 @@ class Server {
   WakeUp wake_;
   std::string owner_;          // routing id of the coordinator that is served
   int owner_connection_ = -1;  // its TCP socket
+  std::set<int> open_connections_;
+  std::uint64_t tickets_ = 0;  // requests that were given to the worker
   std::mutex mutex_;
   std::vector<std::vector<ZmqFrame>> replies_;
   Session session_;

@@ -79,7 +79,8 @@ class RemoteCluster final : public Cluster {
     DISCO_CHECK(exchange(
         "hello", [](std::size_t, Message&) { return Status(); }, options.start_timeout));
     for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      if (links_[rank].reply->head.value("busy", false)) {
+      const auto& head = links_[rank].reply->head;
+      if (const auto busy = head.find("busy"); busy != head.end() && *busy == true) {
         return error(ErrorCode::Io, "{} serves another coordinator; try again later", describe(rank));
       }
     }
@@ -240,8 +241,7 @@ class RemoteCluster final : public Cluster {
       for (std::size_t rank = 0; rank < links_.size(); ++rank) {
         const std::int64_t trip = links_[rank].reply_ns - sent[rank];
         DISCO_TRY(const std::uint64_t clock,
-                  named(rank, control::number(*links_[rank].reply, "clock_ns",
-                                              std::numeric_limits<std::int64_t>::max())));
+                  named(rank, control::number(*links_[rank].reply, "clock_ns", control::kLatestNs)));
         if (trip < shortest[rank]) {
           shortest[rank] = trip;
           links_[rank].clock_offset_ns = sent[rank] + trip / 2 - static_cast<std::int64_t>(clock);
@@ -324,7 +324,9 @@ class RemoteCluster final : public Cluster {
     }
     const bool ended = !link.socket.events().disconnected.empty();
     bool any = ended;
-    while (auto frames = link.socket.receive()) {
+    // So many at a time that deadlines are looked at, however fast a node sends.
+    std::optional<std::vector<ZmqFrame>> frames;
+    for (int i = 0; i < 256 && (frames = link.socket.receive()); ++i) {
       any = true;
       auto message = control::decode(std::move(*frames));
       const bool waiting = !link.reply && !link.fault;

@@ -20,7 +20,7 @@ class Inbox {
     if (std::pair(id.epoch, id.request) < oldest_) {
       return;
     }
-    bytes_ += payload.size;
+    bytes_ += cost(payload);
     kept_[{id, peer}].push_back(std::move(payload));
   }
 
@@ -33,7 +33,7 @@ class Inbox {
       while (!kept_.empty() &&
              std::pair(kept_.begin()->first.first.epoch, kept_.begin()->first.first.request) < oldest_) {
         for (const Payload& payload : kept_.begin()->second) {
-          bytes_ -= payload.size;
+          bytes_ -= cost(payload);
         }
         kept_.erase(kept_.begin());
       }
@@ -47,14 +47,16 @@ class Inbox {
     if (found->second.empty()) {
       kept_.erase(found);
     }
-    bytes_ -= payload.size;
+    bytes_ -= cost(payload);
     return payload;
   }
 
-  /// Payload bytes held.
+  /// Bytes held: the payloads', and what it takes to keep them, so that empty messages are not free.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:
+  static std::size_t cost(const Payload& payload) { return payload.size + 256; }
+
   std::map<std::pair<MessageId, int>, std::deque<Payload>> kept_;
   std::pair<std::uint32_t, std::uint64_t> oldest_{};
   std::size_t bytes_ = 0;

@@ -16,6 +16,12 @@ std::size_t events_of(int source) { return 2 + 2 * static_cast<std::size_t>(sour
 
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
+/// Messages that are taken in at a time: deadlines are looked at in between, however fast a peer sends.
+constexpr int kBatch = 256;
+
+/// The most ranks of a mesh; a longer list of addresses is a mistake, or ill will.
+constexpr int kMostRanks = 1000;
+
 }  // namespace
 
 Result<std::unique_ptr<ZmqFabric>> ZmqFabric::listen(const std::string& address, const ZmqOptions& options) {
@@ -42,7 +48,7 @@ ZmqFabric::~ZmqFabric() {
 Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadline) {
   const Clock::time_point start = Clock::now();
   const int size = static_cast<int>(membership.addresses.size());
-  if (connected_ || membership.rank < 0 || membership.rank >= size ||
+  if (connected_ || size > kMostRanks || membership.rank < 0 || membership.rank >= size ||
       (!membership.labels.empty() && membership.labels.size() != membership.addresses.size())) {
     return error(ErrorCode::InvalidArgument, "cannot join as node {} of {} (addresses {}, labels {})",
                  membership.rank, size, membership.addresses.size(), membership.labels.size());
@@ -133,7 +139,12 @@ Result<Payload> ZmqFabric::receive(int peer, const MessageId& id, Clock::time_po
       return std::move(*payload);
     }
     if (pump()) {
-      continue;
+      if (Clock::now() < deadline) {
+        continue;
+      }
+      if (auto payload = inbox_.take(peer, id)) {  // it came at the last moment
+        return std::move(*payload);
+      }
     }
     // Only now that nothing is left in the sockets: what a peer sent before it went away still counts.
     if (at(peer).fault) {
@@ -215,19 +226,20 @@ bool ZmqFabric::pump() {
   bool any = pump_events();
   if (fresh_[messages_of(0)]) {
     any |= pump_listener();
-    fresh_[messages_of(0)] = false;
   }
   for (int peer = 0; peer < rank_; ++peer) {
     ZmqSocket& socket = at(peer).socket;
     if (!socket.is_open() || !fresh_[messages_of(1 + peer)]) {
       continue;
     }
-    while (auto parts = socket.receive()) {
+    std::optional<std::vector<ZmqFrame>> parts;
+    for (int i = 0; i < kBatch && (parts = socket.receive()); ++i) {
       any = true;
       take(peer, *parts);
     }
-    fresh_[messages_of(1 + peer)] = false;
-    if (at(peer).fault) {
+    fresh_[messages_of(1 + peer)] = parts.has_value();
+    // One that is lost may have sent more than a batch before.
+    if (at(peer).fault && (!parts || at(peer).fault->code != ErrorCode::PeerLost)) {
       socket.set_linger(std::chrono::milliseconds(0));
       socket.close();  // so that it does not reconnect
       watched_[messages_of(1 + peer)].fd = watched_[events_of(1 + peer)].fd = -1;
@@ -266,7 +278,9 @@ bool ZmqFabric::pump_events() {
 
 bool ZmqFabric::pump_listener() {
   bool any = false;
-  while (auto parts = listener_.receive()) {
+  std::optional<std::vector<ZmqFrame>> parts;
+  fresh_[messages_of(0)] = false;  // before the loop: an answer that is sent in it may swallow news
+  for (int i = 0; i < kBatch && (parts = listener_.receive()); ++i) {
     any = true;
     const auto known = identities_.find(parts->front().text());
     if (known != identities_.end()) {
@@ -275,6 +289,7 @@ bool ZmqFabric::pump_listener() {
       admit(std::move(*parts));
     }
   }
+  fresh_[messages_of(0)] = fresh_[messages_of(0)] || parts.has_value();
   return any;
 }
 

@@ -23,8 +23,7 @@ struct ZmqOptions {
   ZmqSocketOptions socket;
   /// The most payload bytes that may wait for one peer; a send beyond them fails.
   std::size_t max_queued_bytes = std::size_t{1} << 30;
-  /// The most payload bytes that are kept of messages that came before they were asked for, of all peers
-  /// together.
+  /// The most bytes that are kept of messages that came before they were asked for, of all peers together.
   std::size_t max_kept_bytes = std::size_t{1} << 30;
   /// What this end says it speaks. Only a test has a reason to change it.
   std::uint16_t version = wire::kVersion;
@@ -94,7 +93,7 @@ class ZmqFabric final : public Fabric {
 
   explicit ZmqFabric(const ZmqOptions& options);
 
-  bool pump();  // takes in what has arrived; whether that was anything
+  bool pump();  // takes in some of what has arrived; whether that was anything
   void wait(Clock::time_point deadline);
   void watch();
   void notice_events();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -222,6 +223,72 @@ TEST_F(NodeServer, AVanishedClientFreesItForTheNext) {
     EXPECT_TRUE(served);
     ASSERT_TRUE(ask(control::request("unload", 5)).has_value());
   }
+}
+
+TEST_F(NodeServer, AClientThatIsGoneBeforeItIsHeardHoldsNothing) {
+  // Its end may be seen before its requests are, or between them: a 'join' that begins afterwards would wait
+  // for its minute, and its owner would never leave.
+  for (int turn = 0; turn < 50; ++turn) {
+    auto first = ZmqSocket::open(context_, ZMQ_DEALER, {.linger = 1000ms});
+    ASSERT_TRUE(first.ok() && first->connect(address_).ok());
+    send(*first, control::encode(control::request("listen", 1)));
+    Message join = control::request("join", 2);
+    join.head["addresses"] = {"127.0.0.1:1", "127.0.0.1:1"};
+    join.head["labels"] = {"a", "b"};
+    join.head["rank"] = 1;
+    join.head["cluster"] = 1;
+    join.head["epoch"] = 1;
+    join.head["deadline_ms"] = 60'000;
+    send(*first, control::encode(std::move(join)));
+    if (turn % 3 != 0) {
+      std::this_thread::sleep_for(std::chrono::microseconds(500 * (turn % 11)));
+    }
+    first->close();  // lingers until both are out
+    const auto vanished = Clock::now();
+    bool served = false;
+    while (!served && Clock::now() < vanished + 10s) {
+      const auto reply = ask(control::request("listen", 4));
+      ASSERT_TRUE(reply.has_value()) << "turn=" << turn;
+      served = !control::error_of(*reply);
+    }
+    ASSERT_TRUE(served) << "turn=" << turn;
+    ASSERT_TRUE(ask(control::request("unload", 5)).has_value());
+  }
+}
+
+TEST_F(NodeServer, CancelEndsWhatHasNotBegun) {
+  const auto join = [this](std::uint64_t id) {
+    Message message = control::request("join", id);
+    message.head["addresses"] = {"127.0.0.1:1", "127.0.0.1:1"};
+    message.head["labels"] = {"a", "b"};
+    message.head["rank"] = 1;
+    message.head["cluster"] = 1;
+    message.head["epoch"] = 1;
+    message.head["deadline_ms"] = 60'000;
+    send(client_, control::encode(std::move(message)));
+  };
+  send(client_, control::encode(control::request("listen", 1)));
+  join(2);
+  send(client_, control::encode(control::request("listen", 3)));
+  join(4);
+  Message cancel = control::request("cancel", 5);
+  cancel.head["reason"] = "no longer wanted";
+  send(client_, control::encode(std::move(cancel)));
+  std::map<int, Message> replies;
+  while (replies.size() < 5) {
+    auto reply = answer(client_);
+    ASSERT_TRUE(reply.has_value()) << replies.size() << " answers";
+    const int id = reply->head.value("id", 0);
+    replies.emplace(id, std::move(*reply));
+  }
+  for (const int id : {2, 4}) {
+    const auto fault = control::error_of(replies.at(id));
+    ASSERT_TRUE(fault.has_value()) << id;
+    EXPECT_EQ(fault->message, "no longer wanted");
+  }
+  const auto next = ask(control::request("listen", 6));
+  ASSERT_TRUE(next.has_value());
+  EXPECT_FALSE(control::error_of(*next)) << "what comes after is served";
 }
 
 TEST_F(NodeServer, PortInUseIsOneLine) {

@@ -109,6 +109,39 @@ TEST(ZmqFabric, OtherClusterEpochSizeOrRankIsRefused) {
   }
 }
 
+TEST(ZmqFabric, PeersThatNeverStopSendingCannotHideTheDeadline) {
+  // What they send is of an older request and dropped, so that nothing but the deadline ends the wait.
+  auto mesh = make_mesh("zmq", 4);
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> floods;
+  for (int rank = 1; rank < 4; ++rank) {
+    floods.emplace_back([&, rank] {
+      while (!stop) {
+        std::ignore = mesh[static_cast<std::size_t>(rank)]->send(0, {1, 1, 0}, make_payload(10, 1));
+      }
+    });
+  }
+  const auto waited = mesh[0]->receive(1, {1, 5, 0}, Clock::now() + 300ms);
+  stop = true;
+  for (std::thread& flood : floods) {
+    flood.join();
+  }
+  ASSERT_FALSE(waited.ok());
+  EXPECT_EQ(waited.error().code, ErrorCode::Timeout) << waited.error().message;
+}
+
+TEST(ZmqFabric, WhatIsSentAheadIsBoundedEvenWhereItIsEmpty) {
+  for (const std::size_t size : {0UL, 1000UL}) {
+    auto mesh = make_mesh("zmq", 2, {.max_kept_bytes = 64 << 10});
+    for (std::uint64_t i = 2; i < 1000; ++i) {
+      std::ignore = mesh[1]->send(0, {1, i, 0}, make_payload(size, i));
+    }
+    const auto waited = mesh[0]->receive(1, {1, 1, 0}, Clock::now() + 20s);
+    ASSERT_FALSE(waited.ok()) << size;
+    EXPECT_EQ(waited.error().code, ErrorCode::ProtocolMismatch) << size << ": " << waited.error().message;
+  }
+}
+
 TEST(ZmqFabric, MissingPeerIsNamedAtTheDeadline) {
   const auto end = listen();
   const auto start = Clock::now();
