@@ -1,7 +1,7 @@
 // One node, one model: answers "run" on standard input with the milliseconds that a run took, so that another
 // program can interleave its own runs with these. "steps" prints where the time goes.
 //
-//   bench_single MODEL.onnx [THREADS]
+//   bench_single MODEL.onnx [THREADS [--shape INPUT EXTENT … .] …]
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -25,10 +25,10 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-Status serve(const std::string& path, int threads) {
+Status serve(const std::string& path, int threads, const InputShapes& shapes) {
   omp_set_num_threads(threads);
   DISCO_TRY(const Graph model, load_onnx(path));
-  DISCO_TRY(const Graph graph, specialise(model, {}));
+  DISCO_TRY(const Graph graph, specialise(model, shapes));
   DISCO_TRY(const Program program, compile(graph));
   Workspace workspace(program);
   std::mt19937 generator(1);
@@ -74,10 +74,15 @@ Status serve(const std::string& path, int threads) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: bench_single MODEL.onnx [THREADS]\n");
+    fmt::print(stderr, "usage: bench_single MODEL.onnx [THREADS [--shape INPUT EXTENT … .] …]\n");
     return 2;
   }
-  if (const auto status = serve(argv[1], argc > 2 ? std::stoi(argv[2]) : 1); !status) {
+  InputShapes shapes;
+  for (int i = 3; i + 1 < argc; ++i) {
+    Shape& shape = shapes.shapes[argv[++i]];
+    while (++i < argc && std::string_view(argv[i]) != ".") shape.push_back(std::stoll(argv[i]));
+  }
+  if (const auto status = serve(argv[1], argc > 2 ? std::stoi(argv[2]) : 1, shapes); !status) {
     fmt::print(stderr, "bench_single: {}\n", status.error().message);
     return 1;
   }
