@@ -1,5 +1,6 @@
 # disco_module(name [PUBLIC libraries…] [PRIVATE libraries…]): the folder src/<name> as the static library disco_<name>,
 # and tests/<name>/*_test.cpp as the executable test_<name>.
+# disco_tests(name libraries…): tests/<name>/*_test.cpp as the executable test_<name>, where there are any.
 
 add_library(disco_options INTERFACE)
 target_compile_options(disco_options INTERFACE -Wall -Wextra -Wpedantic -Wno-missing-field-initializers)
@@ -22,10 +23,14 @@ function(disco_module name)
   target_link_libraries(disco_${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE} disco_options)
   set_property(GLOBAL APPEND PROPERTY DISCO_MODULES disco_${name})
 
+  disco_tests(${name} disco_${name} ${arg_PRIVATE})
+endfunction()
+
+function(disco_tests name)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cpp)
   if(DISCO_TESTS AND tests)
     add_executable(test_${name} ${tests})
-    target_link_libraries(test_${name} PRIVATE disco_${name} ${arg_PRIVATE} GTest::gtest_main GTest::gmock disco_options)
+    target_link_libraries(test_${name} PRIVATE ${ARGN} GTest::gtest_main GTest::gmock disco_options)
     target_compile_definitions(test_${name} PRIVATE DISCO_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     gtest_discover_tests(test_${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
   endif()

@@ -60,30 +60,12 @@ Result<InputShapes> SplitFlags::parsed_shapes() const {
 
 Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
                          const std::map<std::string, Shape>& given) {
-  DISCO_TRY(InputShapes shapes, flags.parsed_shapes());
-  for (const auto& [name, shape] : given) shapes.shapes[name] = shape;
-  DISCO_TRY(const std::vector<double> shares, flags.parsed_shares());
-  SplitModel result;
-  auto graph = specialise(model, shapes);
-  if (!graph) return in_context(flags.model, graph.error());
-  result.graph = std::move(*graph);
-
-  const auto stored = model.metadata.find(std::string(kPartitionKey));
-  const bool use_stored = stored != model.metadata.end() && flags.nodes == 0 && shares.empty();
-  const int nodes = flags.nodes != 0 ? flags.nodes : shares.empty() ? 1 : static_cast<int>(shares.size());
-  auto partition =
-      use_stored ? partition_from_json(stored->second) : partition_channels(result.graph, {nodes, shares});
-  if (!partition) return in_context(flags.model, partition.error());
-  result.partition = std::move(*partition);
-
-  auto plan = plan_split(result.graph, result.partition);
-  if (!plan) return in_context(flags.model, plan.error());
-  result.plan = std::move(*plan);
-  for (int rank = 0; rank < result.plan.nodes; ++rank) {
-    auto shard = make_shard(result.graph, result.plan, rank);
-    if (!shard) return in_context(flags.model, shard.error());
-    result.shards.push_back(std::move(*shard));
-  }
+  DISCO_TRY(const InputShapes shapes, flags.parsed_shapes());
+  DISCO_TRY(std::vector<double> shares, flags.parsed_shares());
+  SplitOptions options{flags.nodes, std::move(shares), shapes.shapes};
+  for (const auto& [name, shape] : given) options.shapes[name] = shape;
+  auto result = split_model(model, options);
+  if (!result) return in_context(flags.model, result.error());
   return result;
 }
 

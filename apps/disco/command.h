@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "graph/graph.h"
-#include "partition/plan.h"
+#include "partition/split.h"
 #include "reference/specialise.h"
 
 namespace disco::cli {
@@ -35,14 +35,6 @@ struct SplitFlags {
   void add_to(CLI::App& command);
   [[nodiscard]] Result<std::vector<double>> parsed_shares() const;
   [[nodiscard]] Result<InputShapes> parsed_shapes() const;
-};
-
-/// A model of fixed shapes, split.
-struct SplitModel {
-  Graph graph;
-  Partition partition;
-  SplitPlan plan;
-  std::vector<Graph> shards;
 };
 
 /// Loads, fixes shapes (`given` wins over --shape), takes the artifact's partition or makes one.

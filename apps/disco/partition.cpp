@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "graph/onnx.h"
@@ -31,9 +29,7 @@ void add_partition(CLI::App& app, Action& action) {
       }
       DISCO_TRY(Graph model, load_onnx(flags->split.model));
       DISCO_TRY(const SplitModel result, split(model, flags->split));
-      // The artifact is the user's model with its own symbolic shapes, not the specialised copy.
-      model.metadata[std::string(kPartitionKey)] = to_json(result.partition);
-      DISCO_CHECK(save_onnx(model, flags->output));
+      DISCO_CHECK(save_artifact(std::move(model), result.partition, flags->output));
       const CostTable table = cost_table(result.graph, result.plan, result.shards);
       for (std::size_t r = 0; r < table.nodes.size(); ++r) {
         fmt::print("node {}: {:.3f} of the MACs, {:.3f} of the weights, sends {}\n", r,
@@ -69,18 +65,10 @@ void add_shard(CLI::App& app, Action& action) {
                      "{}: holds no partition; make one with `disco partition`, or give --nodes N",
                      flags->split.model);
       }
-      std::error_code problem;
-      std::filesystem::create_directories(flags->output, problem);
-      if (problem)
-        return error(ErrorCode::Io, "{}: cannot make the folder: {}", flags->output, problem.message());
-      for (std::size_t rank = 0; rank < model.shards.size(); ++rank) {
-        Graph shard = model.shards[rank];
-        shard.metadata["disco.shard"] =
-            nlohmann::json({{"rank", rank}, {"nodes", model.shards.size()}}).dump();
-        const auto path = std::filesystem::path(flags->output) / fmt::format("node{}.onnx", rank);
-        DISCO_CHECK(save_onnx(shard, path));
-        fmt::print("wrote {} ({} of weights)\n", path.string(),
-                   human_bytes(static_cast<double>(total_cost(shard).weight_bytes)));
+      DISCO_TRY(const auto files, save_shards(model.shards, flags->output));
+      for (std::size_t rank = 0; rank < files.size(); ++rank) {
+        fmt::print("wrote {} ({} of weights)\n", files[rank].string(),
+                   human_bytes(static_cast<double>(total_cost(model.shards[rank]).weight_bytes)));
       }
       return {};
     };

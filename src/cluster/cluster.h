@@ -1,6 +1,8 @@
 #pragma once
 // One network over several nodes, as one thing that answers.
 
+#include <disco/cluster.h>
+#include <disco/run.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -16,21 +18,6 @@
 
 namespace disco {
 
-/// One `[[node]]` of a cluster file.
-struct NodeConfig {
-  std::string address;  ///< "10.0.0.7:7001", where `disco node` listens
-  std::string name;     ///< for messages; the address where empty
-  double share = 1;     ///< of the channels, on any scale
-  int threads = 0;      ///< 0: the node's own choice
-};
-
-/// Reads a cluster file (TOML): `[[node]]` tables in order of rank, each with `address` and optionally
-/// `name`, `share`, `threads`.
-///
-/// @return the nodes, or NotFound, Io, or InvalidArgument: one line with file:line, also for keys that do not
-/// exist
-[[nodiscard]] Result<std::vector<NodeConfig>> load_cluster_file(const std::filesystem::path& path);
-
 struct ClusterOptions {
   /// For a node to start and to answer, and for the nodes to find each other; each by itself.
   std::chrono::milliseconds start_timeout{10'000};
@@ -44,27 +31,6 @@ struct ClusterOptions {
   std::filesystem::path executable;
   /// Its arguments, before "--listen 127.0.0.1:0 --parent-fd N".
   std::vector<std::string> arguments = {"node"};
-};
-
-struct RunOptions {
-  std::chrono::milliseconds deadline{30'000};  ///< of the whole run; at most a day
-  bool trace = false;
-};
-
-struct RunResult {
-  NamedTensors outputs;
-  std::vector<RunStatistics> statistics;  ///< by rank
-  std::vector<NodeTrace> traces;          ///< by rank, where RunOptions::trace
-  double total_ms = 0;                    ///< as the caller waited
-};
-
-struct NodeInfo {
-  std::string label;  ///< as messages name it: its name or address
-  std::vector<std::string> inputs;
-  std::vector<std::string> outputs;
-  std::uint64_t weight_bytes = 0;  ///< see Program
-  std::uint64_t arena_bytes = 0;
-  pid_t process = -1;  ///< of a node that start_local started
 };
 
 /// N nodes that hold a shard each. Used by one thread at a time. Destroying it ends what it started.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "partition/shard_builder.h"
@@ -35,7 +36,10 @@ ShardBuilder::ShardBuilder(const Graph& whole, const SplitPlan& plan, int rank)
   shard_.name = whole.name;
   shard_.metadata = whole.metadata;
   for (const ValueId id : whole.inputs) {
-    if (!plan_of(id).whole[static_cast<std::size_t>(rank)]) continue;
+    // An input that no operator reads is still the model's: rank 0 takes it.
+    const std::vector<bool>& readers = plan_of(id).whole;
+    const bool unread = std::find(readers.begin(), readers.end(), true) == readers.end();
+    if (!readers[static_cast<std::size_t>(rank)] && !(unread && rank == 0)) continue;
     const ValueId local = add_local(whole.value(id).name, id, kReplicate, 0);
     shard_.inputs.push_back(local);
     whole_values_[id] = local;

@@ -1,6 +1,8 @@
 #pragma once
 // Runs a node program over a fabric.
 
+#include <disco/run.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -9,22 +11,8 @@
 
 #include "compile/program.h"
 #include "fabric/fabric.h"
-#include "runtime/trace.h"
 
 namespace disco {
-
-/// What one run of one node cost.
-struct RunStatistics {
-  double compute_ms = 0;  ///< in Compute steps
-  double pack_ms = 0;     ///< in the kernels of Send and Receive steps, and copying between wire and fabric
-  double wait_ms = 0;     ///< asleep for messages
-  double total_ms = 0;    ///< from the first input to the last output
-  std::uint64_t bytes_sent = 0;  ///< payload bytes of this run
-  std::uint64_t messages_sent = 0;
-  std::uint64_t bytes_received = 0;
-  std::uint64_t messages_received = 0;
-  std::uint64_t peak_rss_bytes = 0;  ///< of the process, since it began
-};
 
 struct ExecutorOptions {
   /// OpenMP threads of every kernel; 0 leaves OpenMP's own choice. Processes that run an executor should be

@@ -1,4 +1,4 @@
-#include "runtime/trace.h"
+#include <disco/run.h>
 
 #include <algorithm>
 #include <limits>

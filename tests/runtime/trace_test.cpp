@@ -1,4 +1,4 @@
-#include "runtime/trace.h"
+#include <disco/run.h>
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,0 +1,75 @@
+#pragma once
+// A split model at work: nodes that hold a shard each, as one thing that answers.
+
+#include <disco/cluster.h>
+#include <disco/result.h>
+#include <disco/run.h>
+#include <disco/split.h>
+#include <disco/tensor.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+namespace disco {
+
+/// Where nodes of this machine live.
+enum class Transport {
+  Threads,    ///< threads of this process; needs nothing
+  Processes,  ///< processes of the `disco` program over ZeroMQ, which end when this process does
+};
+
+struct SessionOptions {
+  /// Machines that run `disco node`, by rank (see load_cluster_file). Empty: this machine, by `transport`.
+  std::vector<NodeConfig> cluster{};
+  Transport transport = Transport::Threads;
+  /// Threads that a node computes with. 0: the machine's cores shared evenly, or a remote node's own choice.
+  int threads = 0;
+  /// For a node to start and to answer, and for the nodes to find each other; each by itself.
+  std::chrono::milliseconds start_timeout{10'000};
+  /// For a node to receive and compile its shard.
+  std::chrono::milliseconds load_timeout{120'000};
+  /// The `disco` program for Transport::Processes. Empty: the environment's DISCO_EXECUTABLE, else the one
+  /// that was installed with this library, else the first in PATH.
+  std::filesystem::path executable{};
+};
+
+/// Used by one thread at a time; may be moved. Destroying it ends the nodes that it started, and frees those
+/// that it connected to for others.
+class Session {
+ public:
+  /// Starts or reaches the nodes and gives each its shard.
+  ///
+  /// @return the session, or
+  ///   - InvalidArgument         `cluster` names another number of nodes than the split has
+  ///   - NotFound                there is no `disco` program for Transport::Processes
+  ///   - Timeout, PeerLost, Io   names the node that did not start, answer or compile, and why
+  ///   - ProtocolMismatch        a node of another version
+  ///   - Unsupported             a shard over 1.9 GB to send; use more nodes
+  [[nodiscard]] static Result<Session> start(const Split& split, const SessionOptions& options = {});
+
+  /// Runs the network once.
+  ///
+  /// @param inputs  exactly the model's, by name, of the extents that the split fixed (Split::inputs);
+  ///                row-major, not copied for nodes that are threads
+  /// @return the outputs, row-major, with what every node spent; or
+  ///   - NotFound, InvalidArgument, ShapeMismatch  the inputs
+  ///   - Timeout, PeerLost                         names the node, its address and what was waited for
+  /// A run that fails leaves the session usable where its nodes still are.
+  [[nodiscard]] Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options = {});
+
+  /// The nodes, by rank.
+  [[nodiscard]] const std::vector<NodeInfo>& nodes() const;
+
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace disco
