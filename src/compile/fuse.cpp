@@ -353,13 +353,22 @@ std::vector<Fused> fuse_chains(const Graph& graph) {
   std::vector<bool> taken(graph.nodes.size(), false);
   std::vector<Fused> result;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (!is_linear(graph, graph.nodes[n])) continue;
+    const bool linear = is_linear(graph, graph.nodes[n]);
+    if (!linear && !graph.nodes[n].is("BatchNormalization")) continue;
     Fused fused{n, {}};
     ValueId value = graph.nodes[n].outputs[0];
     bool summed = false;
     while (!is_output[static_cast<std::size_t>(value)] &&
            readers[static_cast<std::size_t>(value)].size() == 1) {
       const auto next = static_cast<std::size_t>(readers[static_cast<std::size_t>(value)][0]);
+      if (!linear) {  // one pass scales, shifts and bends
+        if (fused.chain.empty() && node.inputs[0] == value &&
+            (node.is("PRelu") || node.is("Relu") || node.is("LeakyRelu"))) {
+          fused.chain.push_back(next);
+          taken[next] = true;
+        }
+        break;
+      }
       const Node& node = graph.nodes[next];
       if (taken[next] || node.outputs.size() != 1 || graph.value(value).type != DataType::Float32) break;
       if (is_activation(graph, node) && node.inputs[0] == value) {

@@ -18,11 +18,11 @@ void fuse_patterns(Graph& graph);
 
 /// An operator that runs inside the one before it.
 struct Fused {
-  std::size_t base = 0;              ///< the Conv, ConvTranspose, Gemm or MatMul
+  std::size_t base = 0;              ///< the Conv, ConvTranspose, Gemm, MatMul or BatchNormalization
   std::vector<std::size_t> chain{};  ///< activations and sums, in order
 };
 
-/// Which nodes run as post-operations of which linear map. A chain runs where its last node stood, so that
+/// Which nodes run as post-operations of which linear map or batch norm. A chain runs where its last node stood, so that
 /// the other summand of an Add is there.
 [[nodiscard]] std::vector<Fused> fuse_chains(const Graph& graph);
 

@@ -1,4 +1,4 @@
-// Activations, arithmetic with broadcasting, and per-channel scale and slope.
+// Activations, and arithmetic with broadcasting.
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,6 @@
 
 namespace disco {
 
-using kernels::ChannelView;
 using kernels::Desc;
 using kernels::Dims;
 
@@ -225,93 +224,6 @@ bool Lowering::lower_binary(const Node& node) {
                                workspace.as<float>(placed_y.buffer), workspace.as<float>(placed_z.buffer));
                  return {};
                });
-  return true;
-}
-
-namespace {
-
-/// out = f(in, p[c], q[c]) over the channels of axis 1.
-template <typename F>
-void per_channel(const ChannelView& view, const float* in, float* out, const float* p, const float* q,
-                 F&& f) {
-  for (std::int64_t n = 0; n < view.outer; ++n) {
-    for (std::int64_t c0 = 0; c0 < view.channels; c0 += view.block) {
-      const std::int64_t count = std::min(view.block, view.channels - c0);
-      const std::int64_t base = n * view.outer_stride + c0 / view.block * view.channel_stride;
-      if (view.block == 1) {
-        const float a = p[c0];
-        const float b = q[c0];
-        for (std::int64_t s = 0; s < view.inner; ++s)
-          out[base + s * view.inner_stride] = f(in[base + s * view.inner_stride], a, b);
-        continue;
-      }
-      for (std::int64_t s = 0; s < view.inner; ++s) {
-        const float* from = in + base + s * view.inner_stride;
-        float* to = out + base + s * view.inner_stride;
-        for (std::int64_t c = 0; c < count; ++c) to[c] = f(from[c], p[c0 + c], q[c0 + c]);
-      }
-    }
-  }
-}
-
-}  // namespace
-
-/// BatchNormalization that could not be folded, and PRelu with a slope a channel.
-bool Lowering::lower_per_channel(const Node& node) {
-  const bool norm = node.is("BatchNormalization");
-  if ((!norm && !node.is("PRelu")) || !is_float(node.inputs[0]) || !is_float(node.outputs[0])) return false;
-  const Shape shape = value(node.inputs[0]).shape();
-  if (shape.size() < 2) return false;
-  const std::int64_t channels = shape[1];
-  Tensor first(DataType::Float32, {channels});
-  Tensor second = Tensor::zeros(DataType::Float32, {channels});
-  for (std::size_t k = 1; k < node.inputs.size(); ++k) {
-    if (!is_float(node.inputs[k]) || graph_.constant(node.inputs[k]) == nullptr) return false;
-  }
-  if (norm) {
-    if (node.outputs.size() > 1) return false;
-    const float* parameters[4];
-    for (std::size_t k = 0; k < 4; ++k) parameters[k] = graph_.constant(node.inputs[k + 1])->data<float>();
-    const double epsilon = node.float_or("epsilon", 1e-5F);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const double scale = parameters[0][c] / std::sqrt(parameters[3][c] + epsilon);
-      first.data<float>()[c] = static_cast<float>(scale);
-      second.data<float>()[c] = static_cast<float>(parameters[1][c] - parameters[2][c] * scale);
-    }
-  } else {
-    const Tensor& slope = *graph_.constant(node.inputs[1]);
-    // One slope, or one a channel: [C, 1, ...].
-    const bool per = slope.elements() == channels &&
-                     slope.rank() == static_cast<std::int64_t>(shape.size()) - 1 &&
-                     slope.shape()[0] == channels;
-    const bool leading = slope.elements() == channels &&
-                         slope.rank() == static_cast<std::int64_t>(shape.size()) &&
-                         slope.shape()[1] == channels;
-    if (slope.elements() != 1 && !per && !leading) return false;
-    for (std::int64_t c = 0; c < channels; ++c)
-      first.data<float>()[c] = slope.data<float>()[slope.elements() == 1 ? 0 : c];
-  }
-  ChannelView view;
-  Placed src = at(node.inputs[0]);
-  if (!kernels::view_of(src.desc, 1, view)) {
-    src = plain(node.inputs[0]);
-    view = kernels::plain_view(shape, 1);
-  }
-  const Placed dst = place(node.outputs[0], src.desc);
-  program_.weight_bytes += first.bytes() + (norm ? second.bytes() : 0);
-  add_function(node, "per channel", {src.buffer, dst.buffer}, [=](Workspace::Impl& workspace) -> Status {
-    const float* in = workspace.as<float>(src.buffer);
-    float* out = workspace.as<float>(dst.buffer);
-    if (norm) {
-      per_channel(view, in, out, first.data<float>(), second.data<float>(),
-                  [](float x, float a, float b) { return x * a + b; });
-    } else {
-      per_channel(view, in, out, first.data<float>(), second.data<float>(),
-                  [](float x, float a, float) { return x < 0.0F ? x * a : x; });
-    }
-    kernels::zero_padding(view, out);
-    return {};
-  });
   return true;
 }
 

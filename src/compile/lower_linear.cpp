@@ -59,19 +59,6 @@ bool Lowering::lower_linear(const Node& node, const std::vector<const Node*>& ch
   return false;
 }
 
-namespace {
-
-/// The chain as post-operations on a result of `dst`; the summand in place (Sum) or beside it (Binary).
-struct Chain {
-  kernels::PostOps ops;
-  ValueId summand = kNoValue;
-  bool in_place = false;
-  int summand_position = 0;  // among the post-operations
-  std::string names;         // "+Add+Relu"
-};
-
-}  // namespace
-
 bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*>& chain) {
   const bool transposed = node.is("ConvTranspose");
   const Tensor* weight = graph_.constant(node.inputs[1]);
@@ -107,36 +94,21 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
   const Desc* bias = bias_id != kNoValue ? &bias_desc : nullptr;
   const ValueId result = chain.empty() ? node.outputs[0] : chain.back()->outputs[0];
 
-  const auto make_chain = [&](Chain& made, const Desc* dst) {
-    ValueId current = node.outputs[0];
-    for (const Node* member : chain) {
-      made.names += "+" + member->op;
-      if (member->is("Add")) {
-        made.summand = member->inputs[0] == current ? member->inputs[1] : member->inputs[0];
-        made.summand_position = made.ops.size();
-        made.in_place = dst != nullptr && dies_here(made.summand);
-        if (made.in_place) {
-          made.ops.sum();
-        } else {
-          made.ops.binary(dnnl::algorithm::binary_add, at(made.summand).desc);
-        }
-      } else {
-        append_activation(made.ops, graph_, *member);
-      }
-      current = member->outputs[0];
-    }
-  };
-  // The sum happens in the summand's own place, so the result takes its layout.
+  kernels::PostOps ops;
   ValueId summand = kNoValue;
+  std::string names;  // "+Add+Relu"
   ValueId current = node.outputs[0];
   for (const Node* member : chain) {
-    if (member->is("Add")) summand = member->inputs[0] == current ? member->inputs[1] : member->inputs[0];
+    names += "+" + member->op;
+    if (member->is("Add")) {
+      summand = member->inputs[0] == current ? member->inputs[1] : member->inputs[0];
+      ops.sum();
+    } else {
+      append_activation(ops, graph_, *member);
+    }
     current = member->outputs[0];
   }
   if (summand != kNoValue && !placed_[static_cast<std::size_t>(summand)]) return false;
-  const Desc dst = summand != kNoValue ? at(summand).desc : kernels::any_desc(out);
-  Chain made;
-  make_chain(made, &dst);
 
   const auto lower = [&](auto pd, const auto& primitive) {
     const std::string implementation = pd.impl_info_str();
@@ -152,31 +124,40 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
                                        {DNNL_ARG_WEIGHTS, pd.weights_desc(), packed}};
     if (bias != nullptr) arguments.push_back({DNNL_ARG_BIAS, bias_desc, constant(bias_id).buffer});
     Placed placed;
-    if (made.in_place) {
-      placed = at(made.summand);
-      placed.shape = out;
+    if (summand != kNoValue) {
+      // The sum happens in the summand's own place, or in a copy of it.
+      placed = at(summand).desc == pd.dst_desc() && dies_here(summand) ? at(summand)
+                                                                       : copied(summand, pd.dst_desc());
       alias(result, placed);
     } else {
-      if (made.summand != kNoValue) {
-        arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(made.summand_position) | DNNL_ARG_SRC_1,
-                             at(made.summand).desc, at(made.summand).buffer});
-      }
       placed = place(result, pd.dst_desc());
     }
     arguments.push_back({DNNL_ARG_DST, pd.dst_desc(), placed.buffer});
     const std::int64_t macs = transposed ? element_count(in) * (weight->elements() / w[0])
                                          : element_count(out) * (weight->elements() / w[0]);
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + made.names,
-                  primitive, implementation, pd.scratchpad_desc(), std::move(arguments), macs);
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names, primitive,
+                  implementation, pd.scratchpad_desc(), std::move(arguments), macs);
     return true;
   };
+  const Desc src_any = kernels::any_desc(in);
+  const Desc dst_any = kernels::any_desc(out);
+  const auto attr = ops.attr();
   try {
     if (transposed) {
-      auto pd =
-          kernels::deconvolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
+      const auto pd = kernels::deconvolution(src_any, any_weights, bias, dst_any, window, attr);
       return lower(pd, dnnl::deconvolution_forward(pd));
     }
-    auto pd = kernels::convolution(kernels::any_desc(in), any_weights, bias, dst, window, made.ops.attr());
+    auto pd = kernels::convolution(src_any, any_weights, bias, dst_any, window, attr);
+    if (summand != kNoValue && at(summand).desc != pd.dst_desc()) {
+      // The summand's layout saves a pass where the same kernel takes it; a slower kernel costs more than the
+      // pass.
+      try {
+        const auto like = kernels::convolution(src_any, any_weights, bias, at(summand).desc, window, attr);
+        if (std::string(like.impl_info_str()) == pd.impl_info_str()) pd = like;
+      } catch (const dnnl::error&) {
+        // No kernel at all takes it.
+      }
+    }
     return lower(pd, dnnl::convolution_forward(pd));
   } catch (const dnnl::error&) {
     return false;  // a form that oneDNN lacks; the evaluator has it

@@ -7,6 +7,12 @@ namespace disco {
 using kernels::Desc;
 using kernels::Dims;
 
+namespace {
+
+bool is_generated(const std::string& implementation) { return implementation.starts_with("jit"); }
+
+}  // namespace
+
 bool Lowering::lower_pool(const Node& node) {
   const bool global = node.is("GlobalAveragePool") || node.is("GlobalMaxPool");
   bool spatial_mean = false;
@@ -46,10 +52,15 @@ bool Lowering::lower_pool(const Node& node) {
                               Dims(kernel.begin(), kernel.end()), kernels::PostOps().attr());
     };
     auto pd = attempt(at(node.inputs[0]).desc);
-    if (is_reference(pd.impl_info_str())) {
+    if (in.size() == 4) {
+      // Only some layouts have a kernel that was generated for them; a pass to one of these is cheaper than
+      // the others.
       using tag = dnnl::memory::format_tag;
-      if (in.size() == 4)
-        pd = attempt({Dims(in.begin(), in.end()), dnnl::memory::data_type::f32, tag::nChw16c});
+      for (const tag layout : {tag::nhwc, tag::nChw16c, tag::nChw8c}) {
+        if (is_generated(pd.impl_info_str())) break;
+        const auto other = attempt({Dims(in.begin(), in.end()), dnnl::memory::data_type::f32, layout});
+        if (is_generated(other.impl_info_str())) pd = other;
+      }
     }
     const Placed src = in_layout(node.inputs[0], pd.src_desc());
     const Placed dst = place(node.outputs[0], pd.dst_desc());

@@ -190,22 +190,16 @@ Placed Lowering::in_layout(ValueId id, const Desc& desc) {
   for (const Placed& other : other_layouts_[id]) {
     if (other.desc == desc) return other;
   }
-  Placed made = placed;
-  made.desc = desc;
-  made.plain = desc == kernels::plain_desc(placed.shape);
+  Placed made;
   if (graph_.constant(id) != nullptr) {
     made.buffer = add_constant(desc.get_size());
     reorder_now(placed.desc, program_.buffers[static_cast<std::size_t>(placed.buffer)].constant.get(), desc,
+    made = placed;
+    made.desc = desc;
+    made.plain = desc == kernels::plain_desc(placed.shape);
                 program_.buffers.back().constant.get());
   } else {
-    made.buffer = add_buffer(desc.get_size());
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), placed.desc, kernels::cpu_engine(), desc,
-                                           attr);
-    add_primitive(graph_.value(id).name, "Reorder", dnnl::reorder(pd), pd.impl_info_str(),
-                  pd.scratchpad_desc(),
-                  {{DNNL_ARG_FROM, placed.desc, placed.buffer}, {DNNL_ARG_TO, desc, made.buffer}});
+    made = add_reorder(id, placed, desc);
   }
   other_layouts_[id].push_back(made);
   return made;
@@ -213,6 +207,21 @@ Placed Lowering::in_layout(ValueId id, const Desc& desc) {
 
 Placed Lowering::plain(ValueId id) {
   const Placed placed = at(id);
+Placed Lowering::copied(ValueId id, const Desc& desc) { return add_reorder(id, at(id), desc); }
+
+Placed Lowering::add_reorder(ValueId id, const Placed& from, const Desc& desc) {
+  Placed made = from;
+  made.desc = desc;
+  made.plain = desc == kernels::plain_desc(from.shape);
+  made.buffer = add_buffer(desc.get_size());
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), from.desc, kernels::cpu_engine(), desc, attr);
+  add_primitive(graph_.value(id).name, "Reorder", dnnl::reorder(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+                {{DNNL_ARG_FROM, from.desc, from.buffer}, {DNNL_ARG_TO, desc, made.buffer}});
+  return made;
+}
+
   if (placed.plain) return placed;
   return in_layout(id, kernels::plain_desc(placed.shape));
 }
@@ -340,7 +349,7 @@ void Lowering::lower_node(const Node& node) {
                        : node.is("Concat")
                            ? lower_concat(node)
                            : lower_linear(node, {}) || lower_pool(node) || lower_unary(node) ||
-                                 lower_binary(node) || lower_per_channel(node) || lower_norm(node) ||
+                                 lower_binary(node) || lower_per_channel(node, {}) || lower_norm(node) ||
                                  lower_movement(node) || lower_resize(node);
   if (!lowered) lower_fallback(node);
   finish(node);
@@ -369,7 +378,7 @@ Status Lowering::run() {
       const Node& base = graph_.nodes[found->second.base];
       std::vector<const Node*> chain;
       for (const std::size_t m : found->second.chain) chain.push_back(&graph_.nodes[m]);
-      if (lower_linear(base, chain)) {
+      if (lower_linear(base, chain) || lower_per_channel(base, chain)) {
         finish(base);
         // The values inside the chain were never placed: only the operands of its Adds are read.
         for (const Node* member : chain) {

@@ -61,6 +61,8 @@ class Lowering {
   /// The same in this layout or row-major; adds a reorder where it lies otherwise, once.
   Placed in_layout(ValueId id, const kernels::Desc& desc);
   Placed plain(ValueId id);
+  /// A copy in this layout that is the caller's to change.
+  Placed copied(ValueId id, const kernels::Desc& desc);
   /// Whether nothing reads the value's buffer after the node being lowered, so that it may be overwritten.
   [[nodiscard]] bool dies_here(ValueId id);
 
@@ -73,6 +75,7 @@ class Lowering {
 
  private:
   void lower_node(const Node& node);
+  Placed add_reorder(ValueId id, const Placed& from, const kernels::Desc& desc);
   void lower_fallback(const Node& node);
   void finish(const Node& node);
 
@@ -84,11 +87,11 @@ class Lowering {
   bool lower_pool(const Node& node);   // lower_pool.cpp
   bool lower_unary(const Node& node);  // lower_elementwise.cpp
   bool lower_binary(const Node& node);
-  bool lower_per_channel(const Node& node);
-  bool lower_norm(const Node& node);      // lower_norm.cpp
-  bool lower_movement(const Node& node);  // lower_movement.cpp
-  bool lower_resize(const Node& node);    // lower_resize.cpp
-  bool lower_send(const Node& node);      // lower_exchange.cpp
+  bool lower_per_channel(const Node& node, const std::vector<const Node*>& chain);  // lower_channels.cpp
+  bool lower_norm(const Node& node);                                                // lower_norm.cpp
+  bool lower_movement(const Node& node);                                            // lower_movement.cpp
+  bool lower_resize(const Node& node);                                              // lower_resize.cpp
+  bool lower_send(const Node& node);                                                // lower_exchange.cpp
   bool lower_receive(const Node& node);
   bool lower_concat(const Node& node);
   void prepare_concat(const Node& concat);

@@ -1,0 +1,85 @@
+// What scales and bends each channel by numbers of its own, in one pass.
+
+#include <cmath>
+
+#include "compile/lowering.h"
+#include "kernels/channel_affine.h"
+
+namespace disco {
+
+namespace {
+
+/// What an activation multiplies negative numbers by, for each of the `channels` of axis 1: Relu, LeakyRelu,
+/// and PRelu with one number, or one a channel as [C, 1, ...] or [1, C, 1, ...].
+std::optional<std::vector<float>> slopes_of(const Graph& graph, const Node& node) {
+  const Shape in = graph.value(node.inputs[0]).shape();
+  const auto channels = static_cast<std::size_t>(in[1]);
+  if (node.is("Relu")) return std::vector<float>(channels, 0.0F);
+  if (node.is("LeakyRelu")) return std::vector<float>(channels, node.float_or("alpha", 0.01F));
+  const Tensor* slope = node.is("PRelu") ? graph.constant(node.inputs[1]) : nullptr;
+  if (slope == nullptr || slope->type() != DataType::Float32) return std::nullopt;
+  const float* numbers = slope->data<float>();
+  if (slope->elements() == 1) return std::vector<float>(channels, numbers[0]);
+  const Shape& shape = slope->shape();
+  const bool leads = shape.size() + 1 == in.size() && shape[0] == in[1];
+  const bool second = shape.size() == in.size() && shape[1] == in[1];
+  if (slope->elements() != in[1] || !(leads || second)) return std::nullopt;
+  return std::vector<float>(numbers, numbers + channels);
+}
+
+}  // namespace
+
+/// BatchNormalization that could not be folded, alone or with the activation after it, and PRelu.
+bool Lowering::lower_per_channel(const Node& node, const std::vector<const Node*>& chain) {
+  const bool norm = node.is("BatchNormalization");
+  if ((!norm && !node.is("PRelu")) || chain.size() > 1 || node.outputs.size() > 1 || !all_float(node))
+    return false;
+  const Shape shape = value(node.inputs[0]).shape();
+  if (shape.size() < 2) return false;
+  std::vector<float> scales;
+  std::vector<float> shifts;
+  std::vector<float> slopes;
+  if (norm) {
+    const float* parameters[4];
+    for (std::size_t k = 0; k < 4; ++k) {
+      const Tensor* tensor = graph_.constant(node.inputs[k + 1]);
+      if (tensor == nullptr) return false;
+      parameters[k] = tensor->data<float>();
+    }
+    const double epsilon = node.float_or("epsilon", 1e-5F);
+    for (std::int64_t c = 0; c < shape[1]; ++c) {
+      const double scale = parameters[0][c] / std::sqrt(parameters[3][c] + epsilon);
+      scales.push_back(static_cast<float>(scale));
+      shifts.push_back(static_cast<float>(parameters[1][c] - parameters[2][c] * scale));
+    }
+  }
+  const Node& last = chain.empty() ? node : *chain[0];
+  if (&last != &node || !norm) {
+    auto given = slopes_of(graph_, last);
+    if (!given) return false;
+    slopes = std::move(*given);
+  }
+  kernels::ChannelView view;
+  Placed src = at(node.inputs[0]);
+  if (!kernels::view_of(src.desc, 1, view)) {
+    src = plain(node.inputs[0]);
+    view = kernels::plain_view(shape, 1);
+  }
+  const ValueId out = last.outputs[0];
+  Placed dst = src;
+  if (dies_here(node.inputs[0])) {
+    alias(out, dst);
+  } else {
+    dst = place(out, src.desc);
+  }
+  const kernels::ChannelAffine affine(view, std::move(scales), std::move(shifts), std::move(slopes));
+  program_.weight_bytes += affine.bytes();
+  add_function(node, "per channel", {src.buffer, dst.buffer}, [=](Workspace::Impl& workspace) -> Status {
+    affine.run(workspace.as<float>(src.buffer), workspace.as<float>(dst.buffer));
+    return {};
+  });
+  if (&last != &node) program_.steps.back().op += "+" + last.op;
+  return true;
+}
+
+}  // namespace disco

@@ -1,0 +1,40 @@
+#pragma once
+// How our own loops use the machine: vectors as wide as it has, and its threads.
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+
+// One function compiled for several instruction sets; the loader picks. Sanitizers' runtimes are not up yet
+// when it does.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define DISCO_MULTIVERSION __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define DISCO_MULTIVERSION
+#endif
+
+namespace disco::kernels {
+
+/// Calls f(first, last) for runs of [0, count) that OpenMP's threads share. `work` is what one item costs, in
+/// elements touched: little work stays on the calling thread.
+template <typename F>
+void parallel_runs(std::int64_t count, std::int64_t work, const F& f) {
+  constexpr std::int64_t kWorthAThread = 16 * 1024;
+  const std::int64_t most =
+      std::max<std::int64_t>(1, count * std::max<std::int64_t>(1, work) / kWorthAThread);
+  const auto threads = static_cast<int>(std::min<std::int64_t>({omp_get_max_threads(), count, most}));
+  if (threads <= 1) {
+    f(std::int64_t{0}, count);
+    return;
+  }
+#pragma omp parallel num_threads(threads)
+  {
+    const std::int64_t team = omp_get_num_threads();
+    const std::int64_t me = omp_get_thread_num();
+    f(count * me / team, count * (me + 1) / team);
+  }
+}
+
+}  // namespace disco::kernels
