@@ -4,6 +4,8 @@
 #include <cmath>
 #include <optional>
 
+#include "compile/lowering.h"
+
 namespace disco {
 
 namespace {
@@ -15,6 +17,7 @@ class Rewriter {
       : graph_(graph), producer_(graph.producers()), readers_(graph.values.size(), 0) {
     for (const Node& node : graph.nodes) {
       for (const ValueId id : node.inputs) count(id, 1);
+      for (const ValueId id : captured_values(graph, node)) count(id, 1);
     }
     for (const ValueId id : graph.outputs) count(id, 1);
   }
@@ -318,12 +321,7 @@ bool is_linear(const Graph& graph, const Node& node) {
 
 bool is_activation(const Graph& graph, const Node& node) {
   if (node.domain == kFusedDomain) return node.op == "Swish" || node.op == "Gelu";
-  if (node.is("Clip")) {
-    for (std::size_t k = 1; k < node.inputs.size(); ++k) {
-      if (node.inputs[k] != kNoValue && graph.constant(node.inputs[k]) == nullptr) return false;
-    }
-    return true;
-  }
+  if (node.is("Clip")) return eltwise_ops(graph, node).has_value();  // bounds that are known, in order
   return node.is("Relu") || node.is("LeakyRelu") || node.is("Sigmoid") || node.is("Tanh") ||
          node.is("HardSwish") || node.is("Elu");
 }
@@ -361,6 +359,8 @@ std::vector<Fused> fuse_chains(const Graph& graph) {
     while (!is_output[static_cast<std::size_t>(value)] &&
            readers[static_cast<std::size_t>(value)].size() == 1) {
       const auto next = static_cast<std::size_t>(readers[static_cast<std::size_t>(value)][0]);
+      const Node& node = graph.nodes[next];
+      if (taken[next] || node.outputs.size() != 1 || graph.value(value).type != DataType::Float32) break;
       if (!linear) {  // one pass scales, shifts and bends
         if (fused.chain.empty() && node.inputs[0] == value &&
             (node.is("PRelu") || node.is("Relu") || node.is("LeakyRelu"))) {
@@ -369,8 +369,6 @@ std::vector<Fused> fuse_chains(const Graph& graph) {
         }
         break;
       }
-      const Node& node = graph.nodes[next];
-      if (taken[next] || node.outputs.size() != 1 || graph.value(value).type != DataType::Float32) break;
       if (is_activation(graph, node) && node.inputs[0] == value) {
         fused.chain.push_back(next);
       } else if (node.is("Add") && !summed && node.inputs[0] != node.inputs[1]) {

@@ -63,14 +63,14 @@ std::optional<std::vector<EltwiseOp>> eltwise_ops(const Graph& graph, const Node
 bool Lowering::lower_unary(const Node& node) {
   const auto ops = eltwise_ops(graph_, node);
   if (!ops || !is_float(node.inputs[0]) || !is_float(node.outputs[0])) return false;
-  kernels::PostOps rest;
-  for (std::size_t i = 1; i < ops->size(); ++i)
-    rest.eltwise((*ops)[i].algorithm, (*ops)[i].alpha, (*ops)[i].beta);
   try {
     const Placed src = at(node.inputs[0]);
-    const auto pd = kernels::eltwise(ops->front().algorithm, src.desc, ops->front().alpha, ops->front().beta,
-                                     rest.attr());
-    if (is_reference(pd.impl_info_str()) && value(node.inputs[0]).shape().size() > 5) return false;
+    std::vector<dnnl::eltwise_forward::primitive_desc> descs;
+    for (const EltwiseOp& op : *ops) {
+      descs.push_back(
+          kernels::eltwise(op.algorithm, src.desc, op.alpha, op.beta, kernels::PostOps().attr()));
+    }
+    if (is_reference(descs[0].impl_info_str()) && value(node.inputs[0]).shape().size() > 5) return false;
     const bool in_place = dies_here(node.inputs[0]);
     Placed dst;
     if (in_place) {
@@ -80,9 +80,15 @@ bool Lowering::lower_unary(const Node& node) {
     } else {
       dst = place(node.outputs[0], src.desc);
     }
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
-                  dnnl::eltwise_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                  {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, src.desc, dst.buffer}});
+    // One pass an operation: oneDNN drops what should follow another in one primitive where its kernel is
+    // `ref`.
+    BufferId from = src.buffer;
+    for (const auto& pd : descs) {
+      add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+                    dnnl::eltwise_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
+                    {{DNNL_ARG_SRC, src.desc, from}, {DNNL_ARG_DST, src.desc, dst.buffer}});
+      from = dst.buffer;
+    }
     return true;
   } catch (const dnnl::error&) {
     return false;

@@ -19,6 +19,8 @@ std::optional<Taps> taps_of(const Node& node, std::int64_t in, std::int64_t out,
   const std::string mode = node.string_or("mode", "nearest");
   const std::string transform = node.string_or("coordinate_transformation_mode", "half_pixel");
   const std::string rounding = node.string_or("nearest_mode", "round_prefer_floor");
+  // As ONNX's own data have it: the exact product, not the rounded extent.
+  const double length = scale * static_cast<double>(in);
   Taps taps;
   for (std::int64_t o = 0; o < out; ++o) {
     double x = 0.0;
@@ -27,7 +29,7 @@ std::optional<Taps> taps_of(const Node& node, std::int64_t in, std::int64_t out,
     else if (transform == "pytorch_half_pixel")
       x = out > 1 ? (static_cast<double>(o) + 0.5) / scale - 0.5 : 0.0;
     else if (transform == "align_corners")
-      x = out > 1 ? static_cast<double>(o) * static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0.0;
+      x = length == 1.0 ? 0.0 : static_cast<double>(o) * static_cast<double>(in - 1) / (length - 1.0);
     else if (transform == "asymmetric")
       x = static_cast<double>(o) / scale;
     else

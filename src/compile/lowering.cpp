@@ -91,6 +91,8 @@ Lowering::Lowering(const Graph& graph, const CompileOptions& options, Program::I
     for (const ValueId id : node.inputs) {
       if (id != kNoValue) ++reads_[static_cast<std::size_t>(id)];
     }
+    // Never counted down: what a subgraph reads by its name is kept, and not computed over in place.
+    for (const ValueId id : captured_values(graph, node)) ++reads_[static_cast<std::size_t>(id)];
   }
   for (const ValueId id : graph.outputs) ++reads_[static_cast<std::size_t>(id)];
 }
@@ -192,11 +194,11 @@ Placed Lowering::in_layout(ValueId id, const Desc& desc) {
   }
   Placed made;
   if (graph_.constant(id) != nullptr) {
-    made.buffer = add_constant(desc.get_size());
-    reorder_now(placed.desc, program_.buffers[static_cast<std::size_t>(placed.buffer)].constant.get(), desc,
     made = placed;
     made.desc = desc;
     made.plain = desc == kernels::plain_desc(placed.shape);
+    made.buffer = add_constant(desc.get_size());
+    reorder_now(placed.desc, program_.buffers[static_cast<std::size_t>(placed.buffer)].constant.get(), desc,
                 program_.buffers.back().constant.get());
   } else {
     made = add_reorder(id, placed, desc);
@@ -205,8 +207,6 @@ Placed Lowering::in_layout(ValueId id, const Desc& desc) {
   return made;
 }
 
-Placed Lowering::plain(ValueId id) {
-  const Placed placed = at(id);
 Placed Lowering::copied(ValueId id, const Desc& desc) { return add_reorder(id, at(id), desc); }
 
 Placed Lowering::add_reorder(ValueId id, const Placed& from, const Desc& desc) {
@@ -222,6 +222,8 @@ Placed Lowering::add_reorder(ValueId id, const Placed& from, const Desc& desc) {
   return made;
 }
 
+Placed Lowering::plain(ValueId id) {
+  const Placed placed = at(id);
   if (placed.plain) return placed;
   return in_layout(id, kernels::plain_desc(placed.shape));
 }

@@ -99,10 +99,24 @@ std::vector<std::int32_t> Graph::producers() const {
   return result;
 }
 
+std::vector<ValueId> captured_values(const Graph& graph, const Node& node) {
+  std::vector<ValueId> result;
+  for (const auto& [key, attribute] : node.attributes) {
+    const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&attribute);
+    if (subgraph == nullptr) continue;
+    for (const std::string& captured : (*subgraph)->captures) {
+      if (const ValueId id = graph.find_value(captured); id != kNoValue) result.push_back(id);
+    }
+  }
+  return result;
+}
+
 std::vector<std::vector<std::int32_t>> Graph::consumers() const {
   std::vector<std::vector<std::int32_t>> result(values.size());
   for (std::size_t n = 0; n < nodes.size(); ++n) {
-    for (const ValueId id : nodes[n].inputs) {
+    std::vector<ValueId> read = nodes[n].inputs;
+    for (const ValueId id : captured_values(*this, nodes[n])) read.push_back(id);
+    for (const ValueId id : read) {
       if (id == kNoValue) continue;
       auto& readers = result[static_cast<std::size_t>(id)];
       if (readers.empty() || readers.back() != static_cast<std::int32_t>(n)) {
@@ -129,23 +143,6 @@ std::vector<std::int64_t> to_int64s(const Tensor& tensor) {
   }
   return result;
 }
-
-namespace {
-
-/// The outer values that the subgraphs of a node read.
-std::vector<ValueId> captured_values(const Graph& graph, const Node& node) {
-  std::vector<ValueId> result;
-  for (const auto& [key, attribute] : node.attributes) {
-    const auto* subgraph = std::get_if<std::shared_ptr<const Graph>>(&attribute);
-    if (subgraph == nullptr) continue;
-    for (const std::string& captured : (*subgraph)->captures) {
-      if (const ValueId id = graph.find_value(captured); id != kNoValue) result.push_back(id);
-    }
-  }
-  return result;
-}
-
-}  // namespace
 
 void Graph::remove_dead() {
   std::vector<bool> live(values.size(), false);

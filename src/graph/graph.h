@@ -108,7 +108,7 @@ struct Graph {
 
   /// Index of the node that computes each value, -1 for inputs and constants.
   [[nodiscard]] std::vector<std::int32_t> producers() const;
-  /// Indices of the nodes that read each value, ascending, each once.
+  /// Indices of the nodes that read each value, themselves or in a subgraph, ascending, each once.
   [[nodiscard]] std::vector<std::vector<std::int32_t>> consumers() const;
 
  private:
@@ -117,6 +117,9 @@ struct Graph {
 
 /// "node 'Conv_17' (Conv)": how messages name a node.
 [[nodiscard]] std::string describe(const Graph& graph, const Node& node);
+
+/// The values that the subgraphs of a node read from the graph around it, at any depth.
+[[nodiscard]] std::vector<ValueId> captured_values(const Graph& graph, const Node& node);
 
 /// Elements of an int32 or int64 tensor as int64.
 [[nodiscard]] std::vector<std::int64_t> to_int64s(const Tensor& tensor);

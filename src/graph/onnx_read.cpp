@@ -478,6 +478,8 @@ Result<int> opset_of(const onnx::ModelProto& model) {
   for (const auto& import : model.opset_import()) {
     if (canonical_domain(import.domain()).empty()) opset = std::max<std::int64_t>(opset, import.version());
   }
+  // A model of another domain's operators only: these are named where they are read.
+  if (opset == 0 && model.opset_import_size() > 0) return kOpset;
   if (opset == 0) return error(ErrorCode::InvalidModel, "no opset of ONNX is imported");
   if (opset < kOldestOpset || opset > kNewestOpset) {
     return error(ErrorCode::Unsupported, "opset {} is not supported, only {} to {}; convert the model first",

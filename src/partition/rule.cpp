@@ -168,6 +168,8 @@ Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxi
   for (const ValueId id : node.outputs) {
     if (id != kNoValue && !graph.value(id).has_shape())
       return context.replicated("extents depend on the data");
+    if (id != kNoValue && element_count(graph.value(id).shape()) == 0)
+      return context.replicated("the result has no elements");
   }
   if (!node.domain.empty()) return context.replicated("operator of another domain");
   const std::string_view op = node.op;
