@@ -75,9 +75,16 @@ void tie_node(const Graph& graph, const Node& node, const Rule& rule, const std:
   }
 }
 
+/// Bytes of weights that each node holds beyond its share, from rounding so far.
+using Excess = std::vector<double>;
+
 /// Deals the atoms of one value that have no owner yet, contiguously, so that each node comes to its share.
-void deal(ValueId value, std::int64_t channels, const std::vector<double>& shares, Atoms& atoms,
-          std::vector<std::int32_t>& owner) {
+/// What does not divide is rounded for the nodes that hold less than their share so far: three heads over two
+/// nodes are 2 and 1 in one layer, 1 and 2 in the next.
+///
+/// @param cost  bytes of weights a channel
+void deal(ValueId value, std::int64_t channels, double cost, const std::vector<double>& shares, Atoms& atoms,
+          std::vector<std::int32_t>& owner, Excess& excess) {
   std::vector<double> room(shares.size());
   for (std::size_t i = 0; i < shares.size(); ++i) room[i] = shares[i] * static_cast<double>(channels);
   std::vector<std::int32_t> free_atoms;         // in order of their first channel
@@ -92,10 +99,19 @@ void deal(ValueId value, std::int64_t channels, const std::vector<double>& share
     }
   }
   if (free_atoms.empty()) return;
-  double total_room = 0.0;
   double total_weight = 0.0;
-  for (double& r : room) total_room += r = std::max(r, 0.0);
-  for (const auto& [atom, channels_of_atom] : weight) total_weight += static_cast<double>(channels_of_atom);
+  double largest = 0.0;
+  for (const auto& [atom, channels_of_atom] : weight) {
+    total_weight += static_cast<double>(channels_of_atom);
+    largest = std::max(largest, static_cast<double>(channels_of_atom));
+  }
+  double total_room = 0.0;
+  for (std::size_t i = 0; i < room.size(); ++i) {
+    // Less than half an atom: what divides evenly stays even.
+    const double rounding = 0.49 * largest;
+    if (cost > 0.0) room[i] -= std::clamp(excess[i] / cost, -rounding, rounding);
+    total_room += room[i] = std::max(room[i], 0.0);
+  }
   // An atom goes to the node in whose stretch of the line its middle lies.
   std::size_t node = 0;
   double stretch_end = room[0] / total_room * total_weight;
@@ -108,7 +124,15 @@ void deal(ValueId value, std::int64_t channels, const std::vector<double>& share
     }
     owner[static_cast<std::size_t>(atom)] = static_cast<std::int32_t>(node);
     at += static_cast<double>(weight[atom]);
+    excess[node] += cost * static_cast<double>(weight[atom]);
   }
+  for (std::size_t i = 0; i < room.size(); ++i) excess[i] -= cost * total_weight * shares[i];
+}
+
+/// Bytes of weights behind each output channel of a linear map; 0 for all else.
+double weight_bytes_a_channel(const Graph& graph, const Node& node, const Rule& rule, std::int64_t channels) {
+  const Tensor* weight = rule.form == Form::Linear ? graph.constant(node.inputs[rule.weight]) : nullptr;
+  return weight == nullptr ? 0.0 : static_cast<double>(weight->bytes()) / static_cast<double>(channels);
 }
 
 Status check_options(const PartitionOptions& options) {
@@ -161,6 +185,7 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
                  why_nothing_splits(graph, layouts));
   }
   std::vector<std::int32_t> owner(atoms.size(), -1);
+  Excess excess(shares.size(), 0.0);
   std::vector<bool> works(static_cast<std::size_t>(nodes), nodes == 1);
   std::vector<std::string> coarse;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -173,7 +198,8 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
         partition.reshape_axes[name] = axis;
       if (axis == kReplicate) continue;
       const std::int64_t channels = graph.value(out).shape()[static_cast<std::size_t>(axis)];
-      deal(out, channels, shares, atoms, owner);
+      deal(out, channels, weight_bytes_a_channel(graph, node, layouts.rules[n], channels), shares, atoms,
+           owner, excess);
       std::vector<std::int32_t> owners;
       std::set<std::int32_t> pieces;
       for (std::int32_t c = 0; c < channels; ++c) {
