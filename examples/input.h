@@ -24,7 +24,7 @@ inline disco::Result<disco::Tensor> make_input(const disco::TensorInfo& info, co
   const auto bytes = static_cast<std::streamsize>(tensor.bytes());
   if (!stream.read(reinterpret_cast<char*>(tensor.raw()), bytes) || stream.peek() != EOF) {
     return disco::Error{disco::ErrorCode::Io, file + ": not the " + std::to_string(bytes) + " bytes of a " +
-                                                  to_string(info.shape) + " tensor"};
+                                                  disco::to_string(info.shape) + " tensor"};
   }
   return tensor;
 }

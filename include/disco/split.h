@@ -37,7 +37,7 @@ class Split {
   ///
   /// @return the split, or
   ///   - InvalidArgument  nodes or shares that cannot be, an input that does not exist, or more nodes than
-  ///                      the widest layer has channels
+  ///                      there are channels to own
   ///   - ShapeMismatch    a shape contradicts the model, or an extent other than the batch was left open
   ///   - InvalidModel     the model, or the partition in it, contradicts itself
   ///   - Unsupported      an operator that is not claimed (docs/operators.md), or none that can be split

@@ -264,8 +264,8 @@ TEST(ApiErrors, OfSplits) {
   } cases[] = {
       {{.nodes = -1, .shapes = kShapes, .batch = 2}, ErrorCode::InvalidArgument},
       {{.nodes = 65, .shapes = kShapes, .batch = 2}, ErrorCode::InvalidArgument},
-      {{.nodes = 21, .shapes = kShapes, .batch = 2},
-       ErrorCode::InvalidArgument},  // the widest layer has 20 channels
+      {{.nodes = 64, .shapes = kShapes, .batch = 2},
+       ErrorCode::InvalidArgument},  // the layers have 42 channels together
       {{.nodes = 3, .shares = {1, 1}, .shapes = kShapes, .batch = 2}, ErrorCode::InvalidArgument},
       {{.shares = {1, 0}, .shapes = kShapes, .batch = 2}, ErrorCode::InvalidArgument},
       {{.shapes = {{"picture", {1, 3, 10, 16}}}}, ErrorCode::InvalidArgument},
