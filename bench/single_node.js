@@ -25,7 +25,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function compare({name, file}) {
   const session = await ort.InferenceSession.create(
-      file, {intraOpNumThreads: flags.threads, interOpNumThreads: 1, graphOptimizationLevel: 'all', logSeverityLevel: 3});
+      file, {intraOpNumThreads: flags.threads, interOpNumThreads: 1, graphOptimizationLevel: 'all', logSeverityLevel: 3, extra: {session: {force_spinning_stop: '1'}}});
   const feeds = {};
   const shapes = [];
   for (const [input, {dims, data}] of Object.entries(inputs(session, name))) {
