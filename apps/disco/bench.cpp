@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/file.h"
 #include "cluster_flags.h"
 #include "command.h"
 #include "graph/onnx.h"
@@ -18,6 +19,14 @@ namespace disco::cli {
 namespace {
 
 using nlohmann::json;
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  disco bench resnet50.onnx -n 2                          two processes on this machine\n"
+    "  disco bench resnet50.onnx --cluster cluster.toml        the machines of a cluster, split by their "
+    "shares\n"
+    "  disco bench resnet50.onnx -n 2 -t 1 --runs 100 --json   one thread a node; figures for programs\n"
+    "  disco bench resnet50.onnx -n 2 --trace trace.json       also a picture of who waited for whom";
 
 NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
   std::mt19937_64 generator(seed);
@@ -70,19 +79,31 @@ void add_bench(CLI::App& app, Action& action) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "bench", "Times a split model beside one node, in interleaved runs: latency, compute, wait, bytes");
+      "bench",
+      "Times a split model beside one node.\n"
+      "In interleaved runs on random input, after a warm-up: latency as the caller sees it; per node the "
+      "time in "
+      "kernels, packing and waiting, the bytes and messages it sends a run, and its peak resident memory.");
+  command->footer(kExamples);
   flags->split.add_to(*command);
   flags->cluster.add_to(*command);
   command->add_option("--runs", flags->runs, "timed runs of each")
       ->check(CLI::Range(1, 100000))
+      ->type_name("K")
       ->capture_default_str();
   command->add_option("--warmup", flags->warmup, "runs before them")
       ->check(CLI::Range(0, 1000))
+      ->type_name("K")
       ->capture_default_str();
-  command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)");
-  command->add_flag("--json", flags->as_json, "machine-readable");
+  command
+      ->add_option(
+          "--trace", flags->trace,
+          "write what every node did in the last run as Chrome trace JSON, for https://ui.perfetto.dev")
+      ->type_name("FILE");
+  command->add_flag("--json", flags->as_json, "the figures, for programs");
   command->callback([flags, &action] {
     action = [flags]() -> Status {
+      if (!flags->trace.empty()) DISCO_CHECK(check_writable(flags->trace));
       DISCO_TRY(const std::vector<NodeConfig> remote, flags->cluster.remote_nodes());
       DISCO_TRY(const Graph loaded, load_onnx(flags->split.model));
       flags->cluster.take_shares(loaded, remote, flags->split);

@@ -3,18 +3,27 @@
 namespace disco::cli {
 
 void ClusterFlags::add_to(CLI::App& command) {
-  command.add_option("--cluster", cluster_file,
-                     "TOML file of nodes that run `disco node` (default: start local nodes)");
+  command
+      .add_option(
+          "--cluster", cluster_file,
+          "TOML file that names the machines on which `disco node` runs (default: nodes are started on "
+          "this machine)")
+      ->type_name("FILE");
   command
       .add_option("--transport", transport,
-                  "local nodes as processes over ZeroMQ, or as threads of this process")
+                  "processes: local nodes are processes that talk over ZeroMQ; threads: of this process")
       ->check(CLI::IsMember({"processes", "threads"}))
+      ->type_name("HOW")
       ->capture_default_str();
   command
       .add_option("-t,--threads", threads, "threads a node computes with (default: the cores, shared evenly)")
-      ->check(CLI::Range(1, 1024));
-  command.add_option("--deadline", deadline_s, "seconds that one run may take")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1024))
+      ->type_name("T");
+  command
+      .add_option("--deadline", deadline_s,
+                  "seconds that one run may take before it fails and says which node was waited for")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->type_name("S")
       ->capture_default_str();
 }
 

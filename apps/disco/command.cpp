@@ -10,14 +10,21 @@
 namespace disco::cli {
 
 void SplitFlags::add_to(CLI::App& command) {
-  command.add_option("model", model, "ONNX model, or an artifact of `disco partition`")->required();
-  command.add_option("-n,--nodes", nodes, "number of nodes, 1 to 64 (default: the artifact's, else 1)")
-      ->check(CLI::Range(1, kMostNodes));
-  command.add_option("--shares", shares, "how much each node takes, such as 3,1 (default: equal)");
+  command.add_option("model", model, "an ONNX file, or an artifact of `disco partition`")->required();
+  command
+      .add_option("-n,--nodes", nodes,
+                  "over how many nodes, 1 to 64 (default: what the artifact says, else 1)")
+      ->check(CLI::Range(1, kMostNodes))
+      ->type_name("N");
+  command
+      .add_option("--shares", shares,
+                  "how much of every layer each node takes, on any scale, such as 3,1 (default: equal)")
+      ->type_name("A,B");
   command
       .add_option("--shape", shapes,
-                  "extents of an input that the model leaves open, such as input:1,3,64,64")
-      ->allow_extra_args(false);
+                  "extents of an input that the model leaves open, such as input:1,3,64,64; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("NAME:EXTENTS");
 }
 
 Result<std::vector<double>> SplitFlags::parsed_shares() const {
@@ -65,8 +72,12 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
   SplitOptions options{flags.nodes, std::move(shares), shapes.shapes};
   for (const auto& [name, shape] : given) options.shapes[name] = shape;
   auto result = split_model(model, options);
-  if (!result) return in_context(flags.model, result.error());
-  return result;
+  if (result) return result;
+  Error problem = in_context(flags.model, result.error());
+  // The library does not know how a shape is given here.
+  if (problem.code == ErrorCode::ShapeMismatch && problem.message.ends_with("give its shape"))
+    problem.message += ", such as --shape NAME:1,3,224,224";
+  return problem;
 }
 
 Result<SplitModel> load_and_split(const SplitFlags& flags, const std::map<std::string, Shape>& given) {
@@ -115,7 +126,7 @@ Progress::Progress(std::string what, std::size_t total)
 void Progress::step(std::size_t done) {
   if (!shown_) return;
   constexpr std::size_t kWidth = 30;
-  const std::size_t filled = total_ == 0 ? kWidth : kWidth * done / total_;
+  const std::size_t filled = std::min(kWidth, kWidth * done / total_);
   fmt::print(stderr, "\r{} [{}{}] {}/{}", what_, std::string(filled, '#'), std::string(kWidth - filled, ' '),
              done, total_);
   std::fflush(stderr);

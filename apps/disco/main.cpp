@@ -2,30 +2,56 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 
 #include "command.h"
+#include "help.h"
 
 namespace {
 
 constexpr const char* kAbout =
-    "Runs one neural network over several small machines: the channels of every layer are split over the "
-    "nodes.\n\n"
-    "  disco zoo resnet50 -o resnet50.onnx                     a model to try\n"
-    "  disco run resnet50.onnx --nodes 2 --input dog.jpg --preset imagenet --verify\n"
-    "  disco inspect resnet50.onnx --nodes 2                   what each node computes, holds and sends\n"
-    "  disco bench resnet50.onnx --nodes 2                     how long it takes, beside one node\n";
+    "Runs one neural network over several machines, exactly.\n"
+    "The channels of every layer are split over the nodes, and the answer is that of the unsplit model. "
+    "Models "
+    "are ONNX files.";
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  disco zoo resnet50 -o resnet50.onnx                     a model to try, with random weights\n"
+    "  disco run resnet50.onnx -n 2 --input dog.jpg --preset imagenet --verify\n"
+    "                                                          over 2 local nodes, and how exact it is\n"
+    "  disco run resnet50.onnx --cluster cluster.toml --input dog.jpg --preset imagenet\n"
+    "                                                          over machines that run `disco node`\n"
+    "  disco inspect resnet50.onnx -n 2                        what each node computes, holds and sends\n"
+    "  disco bench resnet50.onnx -n 2                          how long it takes, beside one node\n"
+    "\n"
+    "disco COMMAND --help says more. An error is one line on standard error; the exit status is 2 for a\n"
+    "wrong command line, 1 for everything else that went wrong.";
+
+int complain(std::string_view message, int status) {
+  fmt::print(stderr, "disco: {}\n", disco::as_one_line(message));
+  return status;
+}
+
+/// Results that could not be written (a full disk behind a pipe's end) must not look like success.
+disco::Status flush_results() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  return disco::error(disco::ErrorCode::Io, "cannot write to standard output: {}", std::strerror(errno));
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{kAbout, "disco"};
-  app.set_version_flag("--version", "disco " DISCO_VERSION);
+  app.formatter(std::make_shared<disco::cli::HelpFormatter>());
+  app.footer(kExamples);
+  app.set_help_flag("-h,--help", "say what it does and how");
+  app.set_version_flag("--version", "disco " DISCO_VERSION, "say which version this is");
   app.require_subcommand(1);
-  app.failure_message([](const CLI::App*, const CLI::Error& problem) {
-    return fmt::format("disco: {}; see --help\n", problem.what());
-  });
   disco::cli::Action action;
   disco::cli::add_run(app, action);
   disco::cli::add_partition(app, action);
@@ -34,22 +60,35 @@ int main(int argc, char** argv) {
   disco::cli::add_bench(app, action);
   disco::cli::add_zoo(app, action);
   disco::cli::add_node(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& problem) {
-    return app.exit(problem) == 0 ? EXIT_SUCCESS : 2;
+  // `disco help run` is `disco run --help`.
+  std::vector<char*> words(argv, argv + argc);
+  std::string help = "--help";
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back(help.data());
+  }
+  if (words.size() > 1) {
+    const std::string complaint = disco::cli::unknown_command(app, words[1]);
+    if (!complaint.empty()) return complain(complaint, 2);
   }
   try {
-    if (const disco::Status status = action(); !status) {
-      fmt::print(stderr, "disco: {}\n", status.error().message);
-      return status.error().code == disco::ErrorCode::InvalidArgument ? 2 : 1;
+    app.parse(static_cast<int>(words.size()), words.data());
+  } catch (const CLI::Success& wish) {
+    return app.exit(wish);  // --help and --version
+  } catch (const CLI::ParseError& problem) {
+    return complain(disco::cli::explain(app, problem), 2);
+  }
+  try {
+    disco::Status status = action();
+    if (status) status = flush_results();
+    if (!status) {
+      return complain(status.error().message,
+                      status.error().code == disco::ErrorCode::InvalidArgument ? 2 : 1);
     }
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "disco: out of memory\n");
-    return 1;
+    return complain("out of memory", 1);
   } catch (const std::exception& problem) {
-    fmt::print(stderr, "disco: internal error: {}; please report it\n", problem.what());
-    return 1;
+    return complain(fmt::format("internal error: {}; please report it", problem.what()), 1);
   }
   return EXIT_SUCCESS;
 }

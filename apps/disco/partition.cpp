@@ -10,17 +10,38 @@
 
 namespace disco::cli {
 
+namespace {
+
+constexpr const char* kPartitionExamples =
+    "Examples:\n"
+    "  disco partition resnet50.onnx -n 4 -o split.onnx            four equal nodes\n"
+    "  disco partition resnet50.onnx --shares 3,1 -o split.onnx    the first takes three quarters\n"
+    "  disco run split.onnx --input dog.jpg --preset imagenet      runs on as many nodes as it says";
+constexpr const char* kShardExamples =
+    "Examples:\n"
+    "  disco shard split.onnx -o shards                            as the artifact says\n"
+    "  disco shard resnet50.onnx -n 2 -o shards                    split here and now\n"
+    "  disco inspect shards/node1.onnx";
+
+}  // namespace
+
 void add_partition(CLI::App& app, Action& action) {
   struct Flags {
     SplitFlags split;
     std::string output;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("partition",
-                                         "Splits a model over nodes and writes the artifact: the same ONNX "
-                                         "model, with the owners in its metadata");
+  CLI::App* command =
+      app.add_subcommand("partition",
+                         "Splits a model over nodes and writes the artifact.\n"
+                         "It is the same ONNX model with the owner of every channel in its metadata. "
+                         "Any ONNX tool still runs it on one machine; run, inspect, bench and shard "
+                         "split it as it says.");
+  command->footer(kPartitionExamples);
   flags->split.add_to(*command);
-  command->add_option("-o,--output", flags->output, "where to write the artifact")->required();
+  command->add_option("-o,--output", flags->output, "where to write the artifact")
+      ->required()
+      ->type_name("FILE");
   command->callback([flags, &action] {
     action = [flags]() -> Status {
       if (flags->split.nodes == 0 && flags->split.shares.empty()) {
@@ -51,12 +72,16 @@ void add_shard(CLI::App& app, Action& action) {
     std::string output;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand(
-      "shard",
-      "Writes a file a node: its slices of the weights and its program, with Send and Recv operators");
+  CLI::App* command = app.add_subcommand("shard",
+                                         "Writes a file a node: its slices of the weights and its program.\n"
+                                         "It is an ONNX model with Send and Recv operators of the domain "
+                                         "'disco', so a device that is given its file "
+                                         "never sees the whole model. `disco inspect` shows what is in one.");
+  command->footer(kShardExamples);
   flags->split.add_to(*command);
   command->add_option("-o,--output", flags->output, "the folder to write node0.onnx, node1.onnx … to")
-      ->required();
+      ->required()
+      ->type_name("FOLDER");
   command->callback([flags, &action] {
     action = [flags]() -> Status {
       DISCO_TRY(const SplitModel model, load_and_split(flags->split));

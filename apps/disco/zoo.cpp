@@ -19,10 +19,18 @@ void add_zoo(CLI::App& app, Action& action) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "zoo", "Writes a model with seeded random weights: " + fmt::format("{}", fmt::join(zoo_names(), ", ")));
-  command->add_option("name", flags->name, "which model")->required();
-  command->add_option("-o,--output", flags->output, "where to write it")->required();
-  command->add_option("--seed", flags->seed, "of the weights")->capture_default_str();
+      "zoo",
+      fmt::format(
+          "Writes a model to try: {}\nwith random weights, so that it recognises nothing, but costs what the "
+          "trained one costs. The same seed gives the\nsame file on every machine.",
+          fmt::join(zoo_names(), ", ")));
+  command->footer(
+      "Examples:\n  disco zoo resnet50 -o resnet50.onnx\n  disco zoo deit-tiny --seed 7 -o deit.onnx");
+  command->add_option("name", flags->name, fmt::format("{}", fmt::join(zoo_names(), ", ")))->required();
+  command->add_option("-o,--output", flags->output, "where to write it")->required()->type_name("FILE");
+  command->add_option("--seed", flags->seed, "what the random weights follow from")
+      ->type_name("S")
+      ->capture_default_str();
   command->callback([flags, &action] {
     action = [flags]() -> Status {
       DISCO_TRY(const Graph graph, zoo(flags->name, {flags->seed}));

@@ -203,6 +203,14 @@ Status FileWriter::commit() {
   return {};
 }
 
+Status check_writable(const std::filesystem::path& path) {
+  // A pipe is not opened: its reader would take the end of that for the end of the data.
+  if (struct stat status = {}; ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode))
+    return ::access(path.c_str(), W_OK) == 0 ? Status() : system_error(path, "write");
+  const auto writer = FileWriter::create(path);
+  return writer ? Status() : writer.error();
+}
+
 Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   DISCO_TRY(FileWriter writer, FileWriter::create(path));
   DISCO_CHECK(writer.append(bytes));

@@ -52,6 +52,9 @@ class FileWriter {
   std::uint64_t size_ = 0;
 };
 
+/// Whether a file of this name could be written now; nothing is. Said before long work, an error costs less.
+[[nodiscard]] Status check_writable(const std::filesystem::path& path);
+
 /// Replaces or creates a file, whole or not at all.
 [[nodiscard]] Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 

@@ -26,7 +26,8 @@ std::string label(const Graph& graph, const Node& node) {
   return graph.value(node.outputs[0]).name;
 }
 
-std::int64_t peak_activations(const Graph& graph) {
+/// Bytes of activations that are held while each node runs.
+std::vector<std::int64_t> live_activations(const Graph& graph) {
   std::vector<std::size_t> last_use(graph.values.size(), 0);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     for (const ValueId id : graph.nodes[n].inputs) {
@@ -35,7 +36,7 @@ std::int64_t peak_activations(const Graph& graph) {
   }
   for (const ValueId id : graph.outputs) last_use[static_cast<std::size_t>(id)] = graph.nodes.size();
   std::int64_t live = 0;
-  std::int64_t peak = 0;
+  std::vector<std::int64_t> by_node;
   std::map<std::size_t, std::int64_t> freed;  // after which node, how many bytes
   const auto allocate = [&](ValueId id) {
     live += bytes_of(graph, id);
@@ -46,10 +47,14 @@ std::int64_t peak_activations(const Graph& graph) {
     for (const ValueId id : graph.nodes[n].outputs) {
       if (id != kNoValue) allocate(id);
     }
-    peak = std::max(peak, live);
+    by_node.push_back(live);
     live -= freed[n];
   }
-  return peak;
+  return by_node;
+}
+
+std::int64_t most(const std::vector<std::int64_t>& numbers) {
+  return numbers.empty() ? 0 : *std::max_element(numbers.begin(), numbers.end());
 }
 
 /// Adds one node's own figures; `seen` holds the constants that were counted.
@@ -100,13 +105,14 @@ Cost total_cost(const Graph& graph) {
   Cost cost;
   std::set<ValueId> seen;
   for (const Node& node : graph.nodes) add_node_cost(graph, node, seen, cost);
-  cost.peak_activation_bytes = peak_activations(graph);
+  cost.peak_activation_bytes = most(live_activations(graph));
   return cost;
 }
 
 CostTable cost_table(const Graph& graph, const SplitPlan& plan, const std::vector<Graph>& shards) {
   CostTable table;
   table.unsplit = total_cost(graph);
+  const std::vector<std::int64_t> live = live_activations(graph);
   std::map<std::string, std::size_t> layer_of_node;
   std::map<std::string, std::size_t> layer_of_value;
   std::set<ValueId> seen;
@@ -119,6 +125,7 @@ CostTable cost_table(const Graph& graph, const SplitPlan& plan, const std::vecto
     layer.reason = plan.node_plans[n].rule.reason;
     layer.nodes.resize(shards.size());
     add_node_cost(graph, node, seen, layer.unsplit);
+    layer.unsplit.peak_activation_bytes = live[n];
     layer_of_node.emplace(layer.name, n);
     for (const ValueId id : node.outputs) {
       if (id != kNoValue) layer_of_value.emplace(graph.value(id).name, n);
@@ -129,7 +136,9 @@ CostTable cost_table(const Graph& graph, const SplitPlan& plan, const std::vecto
     const Graph& shard = shards[rank];
     table.nodes.push_back(total_cost(shard));
     std::set<ValueId> counted;
-    for (const Node& node : shard.nodes) {
+    const std::vector<std::int64_t> held = live_activations(shard);
+    for (std::size_t n = 0; n < shard.nodes.size(); ++n) {
+      const Node& node = shard.nodes[n];
       auto found = layer_of_node.find(label(shard, node));
       bool known = found != layer_of_node.end();
       if (node.is_disco("Send") || node.is_disco("Recv")) {
@@ -139,7 +148,10 @@ CostTable cost_table(const Graph& graph, const SplitPlan& plan, const std::vecto
         found = layer_of_value.find(value);
         known = found != layer_of_value.end();
       }
-      if (known) add_node_cost(shard, node, counted, table.layers[found->second].nodes[rank]);
+      if (!known) continue;
+      Cost& cost = table.layers[found->second].nodes[rank];
+      add_node_cost(shard, node, counted, cost);
+      cost.peak_activation_bytes = std::max(cost.peak_activation_bytes, held[n]);
     }
   }
   return table;

@@ -152,6 +152,7 @@ TEST_F(FileWriting, WhatCannotBeWrittenIsOneLine) {
   for (const auto& [path, why] : cases) {
     const Status status = write_file(path, bytes_of("text"));
     ASSERT_FALSE(status) << path;
+    EXPECT_EQ(check_writable(path).error().message, status.error().message);
     EXPECT_NE(status.error().message.find(why), std::string::npos) << status.error().message;
     EXPECT_EQ(status.error().message.find('\n'), std::string::npos) << status.error().message;
   }
@@ -163,6 +164,14 @@ TEST_F(FileWriting, WhatCannotBeWrittenIsOneLine) {
     EXPECT_FALSE(write_file(folder_ / "other", bytes_of("new")));
     fs::permissions(folder_, fs::perms::owner_all);
   }
+  EXPECT_EQ(content(folder_ / "file"), "old");
+}
+
+TEST_F(FileWriting, CheckingWritesNothing) {
+  put(folder_ / "file", "old");
+  ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  for (const char* name : {"file", "pipe", "new"}) EXPECT_TRUE(check_writable(folder_ / name).ok()) << name;
+  EXPECT_EQ(names(), (std::set<std::string>{"file", "pipe"}));
   EXPECT_EQ(content(folder_ / "file"), "old");
 }
 
