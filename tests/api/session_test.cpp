@@ -247,6 +247,21 @@ TEST(ApiSession, TakesAnInputThatNothingReads) {
   }
 }
 
+TEST(ApiSession, NodesReportTheirOwnMemoryAndNotTheirStarters) {
+  constexpr std::size_t kBytes = std::size_t{512} << 20;
+  const std::vector<char> mine(kBytes, 1);
+  const auto split = Split::make(model_of(two_headed()), {.nodes = 2, .shapes = kShapes, .batch = 2});
+  ASSERT_TRUE(split.ok()) << split.error().message;
+  auto session = Session::start(*split, {.transport = Transport::Processes, .executable = DISCO_PROGRAM});
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const auto got = session->run(some_inputs());
+  ASSERT_TRUE(got.ok()) << got.error().message;
+  for (const RunStatistics& spent : got->statistics) {
+    EXPECT_GT(spent.peak_rss_bytes, std::uint64_t{1} << 20);
+    EXPECT_LT(spent.peak_rss_bytes, mine.size());
+  }
+}
+
 TEST(ApiErrors, OfModels) {
   const Scratch scratch;
   std::ofstream(scratch.path / "text.onnx") << "no model at all";

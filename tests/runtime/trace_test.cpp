@@ -1,5 +1,5 @@
 #include <disco/run.h>
-
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
