@@ -23,8 +23,7 @@ using nlohmann::json;
 constexpr const char* kExamples =
     "Examples:\n"
     "  disco bench resnet50.onnx -n 2                          two processes on this machine\n"
-    "  disco bench resnet50.onnx --cluster cluster.toml        the machines of a cluster, split by their "
-    "shares\n"
+    "  disco bench resnet50.onnx --cluster cluster.toml        the machines of a cluster\n"
     "  disco bench resnet50.onnx -n 2 -t 1 --runs 100 --json   one thread a node; figures for programs\n"
     "  disco bench resnet50.onnx -n 2 --trace trace.json       also a picture of who waited for whom";
 

@@ -13,8 +13,8 @@ struct Cost {
   std::int64_t bytes_sent = 0;
   std::int64_t bytes_received = 0;
   std::int64_t messages_sent = 0;
-  std::int64_t peak_activation_bytes =
-      0;  ///< by liveness in the order of the graph; of a layer: while it runs
+  /// By liveness, in the order of the graph; a layer's are those held while it runs.
+  std::int64_t peak_activation_bytes = 0;
 };
 
 /// One operator of the model, as each node runs it.

@@ -71,9 +71,7 @@ std::string name_of(int descriptor) { return fmt::format("/proc/self/fd/{}", des
 /// Two threads may write the same file, and a killed process of the same number may have left its own.
 std::filesystem::path temporary_name(const std::filesystem::path& path) {
   static std::atomic<unsigned> counter = 0;
-  std::filesystem::path name = path;
-  name += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
-  return name;
+  return path.parent_path() / fmt::format(".disco-{}-{}.tmp", ::getpid(), counter++);
 }
 
 }  // namespace
@@ -127,6 +125,8 @@ Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
     }
     std::error_code failure;  // of a link, the file that it leads to is replaced
     if (const auto target = std::filesystem::canonical(path, failure); !failure) writer.path_ = target;
+  } else if (errno == ENAMETOOLONG) {
+    return system_error(path, "write");
   }
   const std::filesystem::path folder = writer.path_.has_parent_path() ? writer.path_.parent_path() : ".";
   if (struct stat parent = {}; ::stat(folder.c_str(), &parent) != 0 || !S_ISDIR(parent.st_mode)) {

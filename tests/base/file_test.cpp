@@ -81,7 +81,7 @@ TEST_F(FileWriting, TwoWritersOfOneFileBothSucceed) {
 
 TEST_F(FileWriting, NamesThatAKilledProcessLeftAreNoObstacle) {
   for (int i = 0; i < 200; ++i)
-    put(folder_ / ("out.tmp-" + std::to_string(getpid()) + "-" + std::to_string(i)), "");
+    put(folder_ / (".disco-" + std::to_string(getpid()) + "-" + std::to_string(i) + ".tmp"), "");
   EXPECT_TRUE(write_file(folder_ / "out", bytes_of("text")).ok());
   EXPECT_EQ(content(folder_ / "out"), "text");
 }
