@@ -12,11 +12,13 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;  // a cache line, and the widest vector register
 
+// Not aligned_alloc: glibc before 2.38 does not give a freed aligned block to the next request of the same
+// size (its bug 14581), so that a program that makes one tensor a run can grow with every run.
 std::shared_ptr<std::byte> allocate(std::size_t bytes) {
-  const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
+  auto* memory = static_cast<std::byte*>(std::malloc(bytes + kAlignment));
   if (memory == nullptr) throw std::bad_alloc();
-  return {memory, [](std::byte* p) { std::free(p); }};
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(memory) % kAlignment;
+  return {memory + (kAlignment - beyond), [memory](std::byte*) { std::free(memory); }};
 }
 
 }  // namespace
