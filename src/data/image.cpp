@@ -1,10 +1,13 @@
 #include "data/image.h"
 
+#include <jerror.h>
 #include <jpeglib.h>
 #include <png.h>
 
 #include <csetjmp>
+#include <cstdio>  // jpeglib.h needs it
 #include <cstring>
+#include <span>
 
 #include "base/file.h"
 
@@ -14,23 +17,57 @@ namespace {
 
 constexpr std::uint64_t kMostPixels = 100'000'000;
 
-/// libjpeg's errors jump back to the decoder.
-struct JpegErrors {
-  jpeg_error_mgr base;
-  std::jmp_buf escape;
-  char message[JMSG_LENGTH_MAX];
+// A progressive file of a few bytes a scan, each of which costs a pass over the image, could keep us for
+// hours.
+constexpr int kMostScans = 500;
+
+/// Runs `step`; false where something in it jumped to `escape`, as libjpeg and libpng do on errors. What is
+/// alive in `step` then must have no destructor, and what it changed must belong to the caller.
+template <typename Step>
+[[gnu::noinline]] bool runs_through(std::jmp_buf& escape, const Step& step) {
+  if (setjmp(escape) != 0) return false;  // NOLINT(cert-err52-cpp): the libraries' way
+  step();
+  return true;
+}
+
+/// A decompressor that goes away with its scope, and where its errors jump to.
+struct JpegReader {
+  jpeg_decompress_struct info{};
+  jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
+  std::jmp_buf escape{};
+  char message[JMSG_LENGTH_MAX]{};
+
+  JpegReader() = default;
+  JpegReader(const JpegReader&) = delete;
+  JpegReader& operator=(const JpegReader&) = delete;
+  ~JpegReader() { jpeg_destroy_decompress(&info); }
 };
 
-extern "C" void jpeg_failed(j_common_ptr info) {
-  auto* errors = reinterpret_cast<JpegErrors*>(info->err);
-  info->err->format_message(info, errors->message);
-  std::longjmp(errors->escape, 1);
+extern "C" {
+
+void jpeg_failed(j_common_ptr info) {
+  auto* reader = static_cast<JpegReader*>(info->client_data);
+  info->err->format_message(info, reader->message);
+  std::longjmp(reader->escape, 1);
 }
 
-extern "C" void jpeg_warned(j_common_ptr info, int level) {
-  // A negative level is corrupt data that libjpeg would paper over.
-  if (level < 0) jpeg_failed(info);
+void jpeg_warned(j_common_ptr info, int level) {
+  // A negative level is corrupt data that libjpeg papers over, grey where pixels are missing; but some of it
+  // costs no pixels, and photographs that every other program opens have it.
+  const int code = info->err->msg_code;
+  const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR;
+  if (level < 0 && !harmless) jpeg_failed(info);
 }
+
+void jpeg_progressed(j_common_ptr info) {
+  auto* reader = static_cast<JpegReader*>(info->client_data);
+  if (reader->info.input_scan_number <= kMostScans) return;
+  fmt::format_to_n(reader->message, sizeof reader->message - 1, "more than {} scans", kMostScans);
+  std::longjmp(reader->escape, 1);
+}
+
+}  // extern "C"
 
 /// EXIF orientation, 1 to 8; 1 where there is none.
 int orientation_of(const jpeg_decompress_struct& info) {
@@ -89,72 +126,139 @@ Image oriented(Image image, int orientation) {
   return result;
 }
 
-Result<Image> decode_jpeg(const std::vector<std::byte>& bytes, const std::string& where) {
-  jpeg_decompress_struct info;
-  JpegErrors errors;
-  info.err = jpeg_std_error(&errors.base);
-  errors.base.error_exit = jpeg_failed;
-  errors.base.emit_message = jpeg_warned;
-  Image image;  // outlives the jump: only trivially destructible locals follow it
-  std::vector<std::uint8_t> row;
-  volatile bool too_large = false;
-  if (setjmp(errors.escape) != 0) {  // NOLINT(cert-err52-cpp): libjpeg's way
-    jpeg_destroy_decompress(&info);
-    if (too_large) return error(ErrorCode::InvalidArgument, "{}: more than {} pixels", where, kMostPixels);
-    return error(ErrorCode::InvalidArgument, "{}: a damaged JPEG: {}", where, errors.message);
-  }
-  jpeg_create_decompress(&info);
-  jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-  jpeg_save_markers(&info, JPEG_APP0 + 1, 0xFFFF);
-  jpeg_read_header(&info, TRUE);
-  if (std::uint64_t{info.image_width} * info.image_height > kMostPixels) {
-    too_large = true;
-    std::longjmp(errors.escape, 1);
-  }
+Status check_pixels(std::uint64_t width, std::uint64_t height, const std::string& where) {
+  if (width * height <= kMostPixels) return {};
+  return error(ErrorCode::InvalidArgument, "{}: {} x {} pixels, more than {}; make it smaller", where, width,
+               height, kMostPixels);
+}
+
+Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
+  JpegReader reader;
+  jpeg_decompress_struct& info = reader.info;
+  info.err = jpeg_std_error(&reader.errors);
+  info.client_data = &reader;
+  reader.errors.error_exit = jpeg_failed;
+  reader.errors.emit_message = jpeg_warned;
+  reader.progress.progress_monitor = jpeg_progressed;
+  const auto damaged = [&] {
+    return error(ErrorCode::InvalidArgument, "{}: a damaged JPEG: {}", where, reader.message);
+  };
+  const bool has_header = runs_through(reader.escape, [&] {
+    jpeg_create_decompress(&info);
+    info.progress = &reader.progress;
+    jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+    jpeg_save_markers(&info, JPEG_APP0 + 1, 0xFFFF);
+    jpeg_read_header(&info, TRUE);
+  });
+  if (!has_header) return damaged();
+  DISCO_CHECK(check_pixels(info.image_width, info.image_height, where));
+
   const bool cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
   const bool inverted = info.saw_Adobe_marker != 0;
-  jpeg_start_decompress(&info);
-  image.width = static_cast<int>(info.output_width);
-  image.height = static_cast<int>(info.output_height);
-  const std::size_t pixels = std::size_t{info.output_width};
-  image.rgb.resize(pixels * info.output_height * 3);
-  row.resize(pixels * 4);
-  while (info.output_scanline < info.output_height) {
-    std::uint8_t* to = image.rgb.data() + info.output_scanline * pixels * 3;
-    JSAMPROW rows[1] = {cmyk ? row.data() : to};
-    jpeg_read_scanlines(&info, rows, 1);
-    for (std::size_t x = 0; cmyk && x < pixels; ++x) {
-      const int k = inverted ? row[x * 4 + 3] : 255 - row[x * 4 + 3];
-      for (std::size_t c = 0; c < 3; ++c)
-        to[x * 3 + c] =
-            static_cast<std::uint8_t>((inverted ? row[x * 4 + c] : 255 - row[x * 4 + c]) * k / 255);
+  const std::size_t width = info.image_width;
+  Image image{static_cast<int>(info.image_width), static_cast<int>(info.image_height),
+              std::vector<std::uint8_t>(width * info.image_height * 3)};
+  std::vector<std::uint8_t> inks(cmyk ? width * 4 : 0);
+  std::uint8_t* const pixels = image.rgb.data();
+  std::uint8_t* const four = inks.data();
+  const bool is_whole = runs_through(reader.escape, [&, pixels, four] {
+    jpeg_start_decompress(&info);
+    while (info.output_scanline < info.output_height) {
+      std::uint8_t* to = pixels + info.output_scanline * width * 3;
+      JSAMPROW rows[1] = {cmyk ? four : to};
+      jpeg_read_scanlines(&info, rows, 1);
+      for (std::size_t x = 0; cmyk && x < width; ++x) {
+        const int k = inverted ? four[x * 4 + 3] : 255 - four[x * 4 + 3];
+        for (std::size_t c = 0; c < 3; ++c)
+          to[x * 3 + c] =
+              static_cast<std::uint8_t>((inverted ? four[x * 4 + c] : 255 - four[x * 4 + c]) * k / 255);
+      }
     }
-  }
-  const int orientation = orientation_of(info);
-  jpeg_finish_decompress(&info);
-  jpeg_destroy_decompress(&info);
-  return oriented(std::move(image), orientation);
+    jpeg_finish_decompress(&info);
+  });
+  if (!is_whole) return damaged();
+  return oriented(std::move(image), orientation_of(info));
 }
 
-Result<Image> decode_png(const std::vector<std::byte>& bytes, const std::string& where) {
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  if (png_image_begin_read_from_memory(&png, bytes.data(), bytes.size()) == 0) {
-    return error(ErrorCode::InvalidArgument, "{}: a damaged PNG: {}", where, png.message);
-  }
-  if (std::uint64_t{png.width} * png.height > kMostPixels) {
-    png_image_free(&png);
-    return error(ErrorCode::InvalidArgument, "{}: more than {} pixels", where, kMostPixels);
-  }
-  png.format = PNG_FORMAT_RGB;
-  Image image{static_cast<int>(png.width), static_cast<int>(png.height),
-              std::vector<std::uint8_t>(PNG_IMAGE_SIZE(png))};
-  const png_color white = {255, 255, 255};
-  if (png_image_finish_read(&png, &white, image.rgb.data(), 0, nullptr) == 0 || png.warning_or_error > 1) {
-    const std::string fault = png.message;
-    png_image_free(&png);
-    return error(ErrorCode::InvalidArgument, "{}: a damaged PNG: {}", where, fault);
+/// The same for libpng, with what it reads from.
+struct PngReader {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::span<const std::byte> rest;
+  std::jmp_buf escape{};
+  char message[256]{};
+
+  PngReader() = default;
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+extern "C" {
+
+void png_failed(png_structp png, png_const_charp what) {
+  auto* reader = static_cast<PngReader*>(png_get_error_ptr(png));
+  fmt::format_to_n(reader->message, sizeof reader->message - 1, "{}", what);
+  std::longjmp(reader->escape, 1);
+}
+
+// About chunks that are not pixels.
+void png_warned(png_structp, png_const_charp) {}
+
+void png_fill(png_structp png, png_bytep to, std::size_t count) {
+  auto* reader = static_cast<PngReader*>(png_get_io_ptr(png));
+  if (count > reader->rest.size()) png_error(png, "it is cut off");
+  std::memcpy(to, reader->rest.data(), count);
+  reader->rest = reader->rest.subspan(count);
+}
+
+}  // extern "C"
+
+/// By libpng's full interface: the simplified one converts by gAMA chunks and takes 16 bits for linear light,
+/// which the programs that prepare training images do not.
+Result<Image> decode_png(std::span<const std::byte> bytes, const std::string& where) {
+  PngReader reader;
+  reader.rest = bytes;
+  const auto damaged = [&] {
+    return error(ErrorCode::InvalidArgument, "{}: a damaged PNG: {}", where, reader.message);
+  };
+  const bool has_header = runs_through(reader.escape, [&] {
+    reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, png_failed, png_warned);
+    reader.info = reader.png == nullptr ? nullptr : png_create_info_struct(reader.png);
+    if (reader.info == nullptr) return;
+    png_set_read_fn(reader.png, &reader, png_fill);
+    png_read_info(reader.png, reader.info);
+  });
+  if (!has_header) return damaged();
+  if (reader.info == nullptr) return error(ErrorCode::Io, "{}: libpng cannot be set up", where);
+  const std::size_t width = png_get_image_width(reader.png, reader.info);
+  const std::size_t height = png_get_image_height(reader.png, reader.info);
+  DISCO_CHECK(check_pixels(width, height, where));
+
+  std::vector<std::uint8_t> rgba(width * height * 4);
+  std::vector<png_bytep> rows;
+  for (std::size_t y = 0; y < height; ++y) rows.push_back(rgba.data() + y * width * 4);
+  png_bytepp const to = rows.data();
+  const bool is_whole = runs_through(reader.escape, [&, to] {
+    png_set_expand(reader.png);
+    png_set_scale_16(reader.png);
+    png_set_gray_to_rgb(reader.png);
+    png_set_add_alpha(reader.png, 0xFF, PNG_FILLER_AFTER);
+    png_set_interlace_handling(reader.png);
+    png_read_update_info(reader.png, reader.info);
+    if (png_get_rowbytes(reader.png, reader.info) != width * 4) png_error(reader.png, "unknown pixels");
+    png_read_image(reader.png, to);
+    png_read_end(reader.png, nullptr);
+  });
+  if (!is_whole) return damaged();
+  Image image{static_cast<int>(width), static_cast<int>(height),
+              std::vector<std::uint8_t>(width * height * 3)};
+  for (std::size_t i = 0; i < width * height; ++i) {
+    const int alpha = rgba[i * 4 + 3];
+    for (std::size_t c = 0; c < 3; ++c)
+      image.rgb[i * 3 + c] =
+          static_cast<std::uint8_t>((rgba[i * 4 + c] * alpha + 255 * (255 - alpha) + 127) / 255);
   }
   return image;
 }
@@ -163,28 +267,16 @@ Result<Image> decode_png(const std::vector<std::byte>& bytes, const std::string&
 
 Result<Image> read_image(const std::filesystem::path& path) {
   DISCO_TRY(const std::vector<std::byte> bytes, read_file(path));
+  return decode_image(bytes, path.string());
+}
+
+Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& where) {
   const auto starts = [&](std::string_view magic) {
     return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
   };
-  if (starts("\xFF\xD8\xFF")) return decode_jpeg(bytes, path.string());
-  if (starts("\x89PNG\r\n\x1A\n")) return decode_png(bytes, path.string());
-  return error(ErrorCode::InvalidArgument, "{}: neither JPEG nor PNG; convert it to one of them",
-               path.string());
-}
-
-Status write_png(const std::filesystem::path& path, const Image& image) {
-  png_image png{};
-  png.version = PNG_IMAGE_VERSION;
-  png.width = static_cast<png_uint_32>(image.width);
-  png.height = static_cast<png_uint_32>(image.height);
-  png.format = PNG_FORMAT_RGB;
-  png_alloc_size_t size = 0;
-  if (png_image_write_to_memory(&png, nullptr, &size, 0, image.rgb.data(), 0, nullptr) == 0)
-    return error(ErrorCode::Io, "{}: {}", path.string(), png.message);
-  std::vector<std::byte> bytes(size);
-  if (png_image_write_to_memory(&png, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr) == 0)
-    return error(ErrorCode::Io, "{}: {}", path.string(), png.message);
-  return write_file(path, std::span(bytes).first(size));
+  if (starts("\xFF\xD8\xFF")) return decode_jpeg(bytes, where);
+  if (starts("\x89PNG\r\n\x1A\n")) return decode_png(bytes, where);
+  return error(ErrorCode::InvalidArgument, "{}: neither JPEG nor PNG; convert it to one of them", where);
 }
 
 }  // namespace disco

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -16,18 +18,22 @@ struct Image {
 };
 
 /// Decodes a JPEG or PNG, told apart by content. Grey, palette, alpha (over white), CMYK and 16-bit images
-/// become RGB; a photograph's EXIF orientation is applied.
+/// become RGB; a photograph's EXIF orientation is applied, colour profiles and gamma are not.
 ///
 /// @return NotFound, Io, or InvalidArgument for what is no such image, is cut off, or has over 10^8 pixels
 [[nodiscard]] Result<Image> read_image(const std::filesystem::path& path);
 
-/// Whole or not at all.
-[[nodiscard]] Status write_png(const std::filesystem::path& path, const Image& image);
+/// The same from memory; `where` names it in messages.
+[[nodiscard]] Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& where);
 
-enum class Interpolation { Bilinear, Bicubic };
+enum class Interpolation { Nearest, Bilinear, Bicubic, Lanczos };
 
-/// The image at another size, filtered over its whole support when shrunk, in the same 8-bit fixed point as
-/// Pillow's `Image.resize`, so that networks see what they were trained on.
-[[nodiscard]] Image resize(const Image& image, int width, int height, Interpolation interpolation);
+/// The image at another size (extents of at least 1), in the same 8-bit fixed point as Pillow's
+/// `Image.resize`, so that networks see what they were trained on.
+///
+/// @param antialias  whether a filter grows with the factor by which it shrinks the image, as Pillow's do;
+///                   without it the filters see their nearest pixels only, as OpenCV's do
+[[nodiscard]] Image resize(const Image& image, int width, int height, Interpolation interpolation,
+                           bool antialias = true);
 
 }  // namespace disco

@@ -2,6 +2,7 @@
 
 #include <zip.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -32,13 +33,65 @@ Error bad(const std::string& where, std::string_view fault) {
 }
 
 /// The text after `'key':` in the header's dictionary.
-Result<std::string> field(const std::string& header, std::string_view key, const std::string& where) {
+Result<std::string_view> field(std::string_view header, std::string_view key, const std::string& where) {
   const std::size_t at = header.find(fmt::format("'{}'", key));
-  const std::size_t colon = at == std::string::npos ? at : header.find(':', at);
-  if (colon == std::string::npos) return bad(where, fmt::format("its header has no '{}'", key));
-  return header.substr(header.find_first_not_of(' ', colon + 1) == std::string::npos
-                           ? colon + 1
-                           : header.find_first_not_of(' ', colon + 1));
+  const std::size_t colon = at == std::string_view::npos ? at : header.find(':', at);
+  const std::size_t value =
+      colon == std::string_view::npos ? colon : header.find_first_not_of(' ', colon + 1);
+  if (value == std::string_view::npos) return bad(where, fmt::format("its header has no '{}'", key));
+  return header.substr(value);
+}
+
+/// An element type as NumPy writes it, such as '<f4'.
+struct ElementCode {
+  DataType type = DataType::Undefined;
+  bool swapped = false;  ///< big-endian
+};
+
+Result<ElementCode> parse_descr(std::string_view descr, const std::string& where) {
+  const std::size_t end = descr.empty() || descr[0] != '\'' ? std::string_view::npos : descr.find('\'', 1);
+  const std::string_view text = end == std::string_view::npos ? "" : descr.substr(1, end - 1);
+  for (const TypeCode& known : kCodes) {
+    const std::string_view code = known.code;
+    if (text.size() != code.size() || text.substr(1) != code.substr(1)) continue;
+    const char order = text[0];
+    if (order == code[0] || order == '>' || code[0] == '|') return ElementCode{known.type, order == '>'};
+  }
+  return bad(where,
+             fmt::format("elements of type {} are not supported", text.empty() ? descr.substr(0, 40) : text));
+}
+
+/// A tuple such as (3, 4), (3,) or ().
+Result<Shape> parse_shape(std::string_view text, const std::string& where) {
+  const auto impossible = [&] { return bad(where, "its shape cannot be"); };
+  const std::size_t end = text.find(')');
+  if (text.empty() || text[0] != '(' || end == std::string_view::npos) return impossible();
+  const std::string extents(text.substr(1, end - 1));
+  const char* at = extents.c_str();
+  Shape shape;
+  std::uint64_t elements = 1;
+  while (*at != '\0') {
+    char* after = nullptr;
+    const long long extent = std::strtoll(at, &after, 10);
+    if (after == at || extent < 0 || shape.size() >= 32) return impossible();
+    if (extent > 0 && elements > kMostBytes / static_cast<std::uint64_t>(extent)) return impossible();
+    elements *= static_cast<std::uint64_t>(extent);
+    shape.push_back(extent);
+    after += std::strspn(after, "L ");  // Python 2 wrote 3L
+    if (*after != ',' && *after != '\0') return impossible();
+    at = after + std::strspn(after, ", ");
+  }
+  return shape;
+}
+
+/// Elements in the order of this machine, and bools that are 0 or 1.
+void tidy(Tensor& tensor, bool swapped) {
+  const std::size_t width = size_of(tensor.type());
+  for (std::size_t at = 0; swapped && at < tensor.bytes(); at += width)
+    std::reverse(tensor.raw() + at, tensor.raw() + at + width);
+  if (tensor.type() != DataType::Bool) return;
+  for (std::size_t at = 0; at < tensor.bytes(); ++at)
+    tensor.raw()[at] = std::byte{tensor.raw()[at] != std::byte{0}};
 }
 
 Result<Tensor> parse_npy(std::span<const std::byte> bytes, const std::string& where) {
@@ -54,36 +107,16 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes, const std::string& wh
     length |= static_cast<std::size_t>(static_cast<unsigned char>(text[8 + i])) << (8 * i);
   const std::size_t start = 8 + length_bytes + length;
   if (length > kMostHeader || start > bytes.size()) return bad(where, "its header is cut off");
-  const std::string header(text + 8 + length_bytes, length);
+  const std::string_view header(text + 8 + length_bytes, length);
 
-  DISCO_TRY(const std::string descr, field(header, "descr", where));
-  DISCO_TRY(const std::string order, field(header, "fortran_order", where));
-  DISCO_TRY(const std::string extents, field(header, "shape", where));
-  DataType type = DataType::Undefined;
-  for (const TypeCode& code : kCodes) {
-    const std::string want = code.code;
-    if (descr.compare(1, 3, want) == 0 ||
-        (want[0] == '|' && descr.size() > 3 && descr.compare(2, 2, want.substr(1)) == 0 && descr[1] != '>'))
-      type = code.type;
-  }
-  if (type == DataType::Undefined)
-    return bad(where, fmt::format("elements of type {} are not supported",
-                                  descr.substr(0, std::min<std::size_t>(descr.find(','), 12))));
+  DISCO_TRY(const std::string_view descr, field(header, "descr", where));
+  DISCO_TRY(const std::string_view order, field(header, "fortran_order", where));
+  DISCO_TRY(const std::string_view extents, field(header, "shape", where));
+  DISCO_TRY(const ElementCode code, parse_descr(descr, where));
+  DISCO_TRY(const Shape shape, parse_shape(extents, where));
+  const DataType type = code.type;
   const bool fortran = order.starts_with("True");
-  Shape shape;
-  if (extents.empty() || extents[0] != '(') return bad(where, "its shape is no tuple");
-  const char* at = extents.c_str() + 1;
-  std::uint64_t elements = 1;
-  while (*at != ')' && *at != '\0') {
-    char* end = nullptr;
-    const long long extent = std::strtoll(at, &end, 10);
-    if (end == at || extent < 0 ||
-        (extent > 0 && elements > kMostBytes / static_cast<std::uint64_t>(extent)) || shape.size() >= 32)
-      return bad(where, "its shape cannot be");
-    elements *= static_cast<std::uint64_t>(extent);
-    shape.push_back(extent);
-    at = end + std::strspn(end, " ,L");
-  }
+  const auto elements = static_cast<std::size_t>(element_count(shape));
   if (bytes.size() - start != elements * size_of(type)) {
     return bad(where, fmt::format("{} bytes of elements where {} {} need {}", bytes.size() - start,
                                   to_string(type), to_string(shape), elements * size_of(type)));
@@ -91,6 +124,7 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes, const std::string& wh
   Tensor tensor(type, shape);
   if (!fortran || shape.size() < 2) {
     if (tensor.bytes() > 0) std::memcpy(tensor.raw(), bytes.data() + start, tensor.bytes());
+    tidy(tensor, code.swapped);
     return tensor;
   }
   const std::size_t width = size_of(type);
@@ -105,6 +139,7 @@ Result<Tensor> parse_npy(std::span<const std::byte> bytes, const std::string& wh
       index[d] = 0;
     }
   }
+  tidy(tensor, code.swapped);
   return tensor;
 }
 
@@ -134,6 +169,9 @@ Result<std::vector<std::byte>> serialise_npy(const Tensor& tensor, const std::st
   return bytes;
 }
 
+struct FreeSource {
+  void operator()(zip_source_t* source) const { zip_source_free(source); }
+};
 struct CloseZip {
   void operator()(zip_t* archive) const { zip_discard(archive); }
 };
@@ -154,8 +192,7 @@ Status write_npy(const std::filesystem::path& path, const Tensor& tensor) {
 }
 
 Result<NamedTensors> read_npz(const std::filesystem::path& path) {
-  DISCO_TRY([[maybe_unused]] const std::uint64_t size,
-            size_of_file(path));  // tells a missing file from a broken one
+  DISCO_TRY(const std::uint64_t file_size, size_of_file(path));  // tells a missing file from a broken one
   int code = 0;
   const std::unique_ptr<zip_t, CloseZip> archive(zip_open(path.c_str(), ZIP_RDONLY, &code));
   if (!archive) return bad(path.string(), "not a readable zip archive");
@@ -167,29 +204,39 @@ Result<NamedTensors> read_npz(const std::filesystem::path& path) {
       return bad(path.string(), "an entry cannot be read");
     std::string name = stat.name;
     const std::string where = fmt::format("{}: '{}'", path.string(), name);
-    if (stat.size > kMostBytes || stat.size > (stat.comp_size + 1024) * 2000)
+    // Deflate shrinks by 1032 at most: a size beyond that is a lie, and would be asked of the memory.
+    if (stat.comp_size > file_size || stat.size > kMostBytes || stat.size > (stat.comp_size + 1) * 1040)
       return bad(where, "its size cannot be");
     const std::unique_ptr<zip_file_t, CloseEntry> entry(
         zip_fopen_index(archive.get(), static_cast<zip_uint64_t>(i), 0));
     std::vector<std::byte> bytes(stat.size);
+    // Only a read that meets the end compares the checksum.
+    std::byte beyond{};
     if (!entry ||
-        zip_fread(entry.get(), bytes.data(), bytes.size()) != static_cast<zip_int64_t>(bytes.size()))
+        zip_fread(entry.get(), bytes.data(), bytes.size()) != static_cast<zip_int64_t>(bytes.size()) ||
+        zip_fread(entry.get(), &beyond, 1) != 0)
       return bad(where, "is cut off or damaged");
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
-    DISCO_TRY(tensors[name], parse_npy(bytes, where));
+    DISCO_TRY(Tensor tensor, parse_npy(bytes, where));
+    if (!tensors.emplace(name, std::move(tensor)).second) return bad(where, "is there twice");
   }
   return tensors;
 }
 
 Status write_npz(const std::filesystem::path& path, const NamedTensors& tensors) {
-  // libzip writes to a temporary file of its own and renames it when closed.
-  std::filesystem::path temporary = path;
-  temporary += ".tmp";
-  std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
-  int code = 0;
-  std::unique_ptr<zip_t, CloseZip> archive(zip_open(temporary.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code));
-  if (!archive) return error(ErrorCode::Io, "{}: cannot be written", path.string());
+  if (tensors.empty()) return error(ErrorCode::InvalidArgument, "{}: no array to write", path.string());
+  const auto failed = [&](const char* what) {
+    return error(ErrorCode::Io, "{}: cannot make the archive: {}", path.string(), what);
+  };
+  // In memory first: the file is then written as all others are, whole or not at all.
+  const std::unique_ptr<zip_source_t, FreeSource> memory(zip_source_buffer_create(nullptr, 0, 0, nullptr));
+  if (!memory) return failed("no memory");
+  zip_source_keep(memory.get());  // the archive frees one reference when it is closed
+  std::unique_ptr<zip_t, CloseZip> archive(zip_open_from_source(memory.get(), ZIP_TRUNCATE, nullptr));
+  if (!archive) {
+    zip_source_free(memory.get());
+    return failed("it cannot be opened");
+  }
   std::vector<std::vector<std::byte>> held;  // libzip reads them when it closes
   for (const auto& [name, tensor] : tensors) {
     DISCO_TRY(std::vector<std::byte> bytes, serialise_npy(tensor, path.string()));
@@ -198,20 +245,30 @@ Status write_npz(const std::filesystem::path& path, const NamedTensors& tensors)
     const zip_int64_t index =
         source == nullptr ? -1
                           : zip_file_add(archive.get(), (name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8);
-    if (index < 0) return error(ErrorCode::Io, "{}: '{}' cannot be added", path.string(), name);
-    zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
+    if (index < 0) {
+      zip_source_free(source);
+      return error(ErrorCode::Io, "{}: '{}' cannot be added", path.string(), name);
+    }
+    const auto entry = static_cast<zip_uint64_t>(index);
+    zip_set_file_compression(archive.get(), entry, ZIP_CM_STORE, 0);
+    zip_file_set_dostime(archive.get(), entry, 0, (1U << 5U) | 1U,
+                         0);  // 1980-01-01: equal arrays, equal bytes
   }
-  zip_t* closing = archive.release();
-  if (zip_close(closing) != 0) {
-    const std::string fault = zip_strerror(closing);
-    zip_discard(closing);
-    std::filesystem::remove(temporary, ignored);
-    return error(ErrorCode::Io, "{}: {}", path.string(), fault);
+  if (zip_close(archive.get()) != 0) return failed(zip_strerror(archive.get()));
+  static_cast<void>(archive.release());
+  held.clear();
+
+  DISCO_TRY(FileWriter writer, FileWriter::create(path));
+  if (zip_source_open(memory.get()) != 0) return failed("it cannot be read back");
+  std::vector<std::byte> chunk(std::size_t{1} << 20);
+  while (true) {
+    const zip_int64_t count = zip_source_read(memory.get(), chunk.data(), chunk.size());
+    if (count < 0) return failed("it cannot be read back");
+    if (count == 0) break;
+    DISCO_CHECK(writer.append(std::span(chunk).first(static_cast<std::size_t>(count))));
   }
-  std::error_code problem;
-  std::filesystem::rename(temporary, path, problem);
-  if (problem) return error(ErrorCode::Io, "{}: {}", path.string(), problem.message());
-  return {};
+  zip_source_close(memory.get());
+  return writer.commit();
 }
 
 }  // namespace disco

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "data/image.h"
 
@@ -25,26 +26,52 @@ double bicubic(double x) {
   return 0.0;
 }
 
+double lanczos(double x) {
+  const auto sinc = [](double t) {
+    t *= std::numbers::pi;
+    return t == 0.0 ? 1.0 : std::sin(t) / t;
+  };
+  return std::abs(x) < 3.0 ? sinc(x) * sinc(x / 3.0) : 0.0;
+}
+
+struct Kernel {
+  double (*weight)(double);
+  double support;  // in pixels, to one side
+};
+
+Kernel kernel_of(Interpolation interpolation) {
+  switch (interpolation) {
+    case Interpolation::Bicubic: return {bicubic, 2.0};
+    case Interpolation::Lanczos: return {lanczos, 3.0};
+    default: return {bilinear, 1.0};
+  }
+}
+
 /// For every output position: the first source position and the weights from there on.
 struct Filter {
   std::vector<int> first;
   std::vector<std::vector<std::int32_t>> weights;
 };
 
-Filter make_filter(int in, int out, Interpolation interpolation) {
+Filter make_filter(int in, int out, Interpolation interpolation, bool antialias) {
   const double scale = static_cast<double>(in) / out;
-  const double stretch = std::max(scale, 1.0);
-  const double support = (interpolation == Interpolation::Bilinear ? 1.0 : 2.0) * stretch;
+  const double stretch = antialias ? std::max(scale, 1.0) : 1.0;
+  const Kernel kernel = kernel_of(interpolation);
+  const double support = kernel.support * stretch;
   Filter filter;
   for (int o = 0; o < out; ++o) {
     const double centre = (o + 0.5) * scale;
+    if (interpolation == Interpolation::Nearest) {
+      filter.first.push_back(std::min(in - 1, static_cast<int>(centre)));
+      filter.weights.push_back({1 << kPrecision});
+      continue;
+    }
     const int low = std::max(0, static_cast<int>(centre - support + 0.5));
     const int high = std::min(in, static_cast<int>(centre + support + 0.5));
     std::vector<double> values;
     double sum = 0.0;
     for (int i = low; i < high; ++i) {
-      const double x = (i - centre + 0.5) / stretch;
-      values.push_back(interpolation == Interpolation::Bilinear ? bilinear(x) : bicubic(x));
+      values.push_back(kernel.weight((i - centre + 0.5) / stretch));
       sum += values.back();
     }
     std::vector<std::int32_t> fixed;
@@ -64,10 +91,10 @@ std::uint8_t to_byte(std::int32_t sum) {
 
 }  // namespace
 
-Image resize(const Image& image, int width, int height, Interpolation interpolation) {
+Image resize(const Image& image, int width, int height, Interpolation interpolation, bool antialias) {
   Image wide = image;
   if (width != image.width) {
-    const Filter filter = make_filter(image.width, width, interpolation);
+    const Filter filter = make_filter(image.width, width, interpolation, antialias);
     wide = {width, image.height,
             std::vector<std::uint8_t>(static_cast<std::size_t>(width) *
                                       static_cast<std::size_t>(image.height) * 3)};
@@ -89,7 +116,7 @@ Image resize(const Image& image, int width, int height, Interpolation interpolat
     }
   }
   if (height == image.height) return wide;
-  const Filter filter = make_filter(image.height, height, interpolation);
+  const Filter filter = make_filter(image.height, height, interpolation, antialias);
   const std::size_t pitch = static_cast<std::size_t>(width) * 3;
   Image result{width, height, std::vector<std::uint8_t>(pitch * static_cast<std::size_t>(height))};
   for (std::size_t y = 0; y < static_cast<std::size_t>(height); ++y) {
