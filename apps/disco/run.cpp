@@ -1,0 +1,315 @@
+// disco run: one answer, or one for each image of a folder, from a model that is split over nodes.
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "answers.h"
+#include "base/file.h"
+#include "cluster_flags.h"
+#include "command.h"
+#include "data/npz.h"
+#include "difference.h"
+#include "feed.h"
+#include "graph/onnx.h"
+#include "samples.h"
+
+namespace disco::cli {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  disco run resnet50.onnx --nodes 2 --input dog.jpg --preset imagenet --top 5 --labels labels.txt\n"
+    "  disco run resnet50.onnx --nodes 4 --input photos/ --preset imagenet --batch 8 --output scores.npz\n"
+    "  disco run model.onnx --shares 3,1 --input x.npz --output y.npz --verify\n"
+    "  disco run bert.onnx --nodes 2 --input input_ids=ids.npy --input attention_mask=mask.npy\n"
+    "  disco run mobilenet.onnx --input cat.png --resize 256 --crop 224 --scale 1/127.5 --mean 1 --std 1\n"
+    "  disco run resnet50.onnx --cluster cluster.toml --input dog.jpg --preset my.toml --json\n";
+
+/// Flags that set one key of a preset each.
+struct PresetFlag {
+  const char* flag;
+  const char* key;
+  const char* about;
+};
+constexpr PresetFlag kPresetFlags[] = {
+    {"--fit", "fit", "exact, shorter, letterbox or none: how an image is brought to a size"},
+    {"--resize", "resize", "that size: HEIGHT,WIDTH, or one number, with --fit shorter the shorter side's"},
+    {"--crop", "crop", "the centre that is taken: HEIGHT,WIDTH or one number (default: the model's size)"},
+    {"--crop-ratio", "crop_ratio", "with --fit shorter, in place of --resize: the crop's share of the side"},
+    {"--interpolation", "interpolation", "bilinear, bicubic, lanczos or nearest"},
+    {"--antialias", "antialias", "true as in Pillow, false as in OpenCV"},
+    {"--anchor", "anchor", "centre or corner: where crop and padding lie"},
+    {"--pad", "pad", "the padding's colour, 0 to 255: one number, or one a channel"},
+    {"--channels", "channels", "rgb, bgr or grey"},
+    {"--scale", "scale", "pixels become (x * scale - mean) / std; a number or a fraction such as 1/255"},
+    {"--mean", "mean", "one number, or one a channel"},
+    {"--std", "std", "one number, or one a channel"},
+    {"--layout", "layout", "nchw or nhwc (default: by the model's shape)"}};
+
+struct PresetFlags {
+  std::string name;
+  std::map<std::string, std::string> keys;  // by key of the preset
+  std::string save;
+
+  void add_to(CLI::App& command) {
+    std::string names;
+    for (const PresetInfo& info : builtin_presets()) names += fmt::format("{}, ", info.name);
+    command
+        .add_option("--preset", name,
+                    "how images become tensors: " + names + "or a TOML file (default: unit)")
+        ->group("Images");
+    for (const PresetFlag& flag : kPresetFlags)
+      command.add_option(flag.flag, keys[flag.key], flag.about)->group("Images");
+    command.add_option("--save-preset", save, "write preset and flags as a TOML file")->group("Images");
+  }
+
+  [[nodiscard]] Result<Preset> preset() const {
+    DISCO_TRY(Preset preset, load_preset(name.empty() ? "unit" : name));
+    for (const PresetFlag& flag : kPresetFlags) {
+      const std::string& value = keys.at(flag.key);
+      if (value.empty()) continue;
+      const Status status = set_preset_key(preset, flag.key, value);
+      if (!status) return in_context(flag.flag, status.error());
+    }
+    DISCO_CHECK(check_preset(preset));
+    return preset;
+  }
+  [[nodiscard]] bool any() const {
+    return !name.empty() ||
+           std::any_of(keys.begin(), keys.end(), [](const auto& k) { return !k.second.empty(); });
+  }
+};
+
+struct Flags {
+  SplitFlags split;
+  ClusterFlags cluster;
+  PresetFlags preset;
+  std::vector<std::string> inputs;
+  int batch = 0;
+  std::string output;
+  int top = 0;
+  std::string labels;
+  bool verify = false;
+  bool as_json = false;
+  std::string trace;
+};
+
+/// The inputs that a cluster's nodes read. A model may have others, whose values nothing depends on.
+NamedTensors inputs_for(const Cluster& cluster, const NamedTensors& all) {
+  NamedTensors inputs;
+  for (const NodeInfo& node : cluster.nodes()) {
+    for (const std::string& name : node.inputs) inputs.emplace(name, all.at(name));
+  }
+  return inputs;
+}
+
+std::string to_text(const Difference& difference) {
+  return fmt::format("max |difference| from the unsplit run {:.2e}, {:.2e} of max |{}| = {:.6g}",
+                     difference.absolute, difference.relative, difference.output, difference.largest);
+}
+
+void print(const Answers& answers, const Samples& samples) {
+  answers.print();
+  const std::size_t nodes = samples.statistics.front().size();
+  const std::string on = fmt::format("on {} node{}", nodes, nodes == 1 ? "" : "s");
+  const std::size_t runs = samples.latency.size();
+  if (runs == 1) {
+    fmt::print("\nlatency {:.2f} ms {}\n", samples.latency.front(), on);
+  } else {
+    fmt::print("\nlatency of {} runs {}: median {:.2f} ms, p95 {:.2f} ms, min {:.2f} ms\n", runs, on,
+               quantile(samples.latency, 0.5), quantile(samples.latency, 0.95),
+               quantile(samples.latency, 0.0));
+  }
+  Table table({runs == 1 ? "" : "a run", "compute", "pack", "wait", "sent", "messages", "peak memory"});
+  for (std::size_t r = 0; r < nodes; ++r) {
+    const auto ms = [&](double RunStatistics::*field) {
+      return fmt::format("{:.2f} ms", samples.median_of(r, field));
+    };
+    const RunStatistics& last = samples.statistics.back()[r];
+    table.add({fmt::format("node {}", r), ms(&RunStatistics::compute_ms), ms(&RunStatistics::pack_ms),
+               ms(&RunStatistics::wait_ms), human_bytes(static_cast<double>(last.bytes_sent)),
+               fmt::format("{}", last.messages_sent), human_bytes(static_cast<double>(last.peak_rss_bytes))});
+  }
+  table.print();
+}
+
+json to_json(const Difference& difference) {
+  return {{"max_abs_difference", difference.absolute},
+          {"max_rel_difference", difference.relative},
+          {"max_abs_output", difference.largest},
+          {"output", difference.output},
+          {"tolerance", kTolerance},
+          {"ok", difference.is_rounding()}};
+}
+
+Result<AnswerOptions> options_of(const Flags& flags) {
+  AnswerOptions options;
+  options.top = flags.top;
+  options.keep_outputs = !flags.output.empty();
+  if (flags.labels.empty()) return options;
+  DISCO_TRY(options.labels, load_labels(flags.labels));
+  options.labels_file = flags.labels;
+  if (options.top == 0) options.top = 5;
+  return options;
+}
+
+Status save(const Preset& preset, const std::string& path) {
+  const std::string text = to_toml(preset);
+  return write_file(path, std::as_bytes(std::span(text)));
+}
+
+/// The model, the inputs of its first run, and how it is split for their shapes.
+struct Prepared {
+  Feed feed;
+  Round first;
+  SplitModel model;
+};
+
+Result<Prepared> prepare(const Flags& flags, const Preset& preset, const std::vector<NodeConfig>& remote) {
+  DISCO_TRY(const InputShapes shapes, flags.split.parsed_shapes());
+  DISCO_TRY(const Graph loaded, load_onnx(flags.split.model));
+  const std::vector<InputSlot> slots = input_slots(loaded, shapes.shapes);
+  Prepared prepared;
+  DISCO_TRY(prepared.feed, Feed::open(slots, {flags.inputs, flags.batch, preset}));
+  if (prepared.feed.takes_raw_pixels()) {
+    for (const char* key : {"scale", "mean", "std"}) {
+      if (!flags.preset.keys.at(key).empty())
+        return error(ErrorCode::InvalidArgument,
+                     "--{}: the model takes uint8 pixels as they are; leave it out", key);
+    }
+  }
+  DISCO_TRY(prepared.first, prepared.feed.round(0));
+  std::map<std::string, Shape> given;
+  for (const auto& [name, tensor] : prepared.first.inputs) given[name] = tensor.shape();
+  SplitFlags split_flags = flags.split;
+  ClusterFlags::take_shares(loaded, remote, split_flags);
+  DISCO_TRY(prepared.model, split(loaded, split_flags, given));
+  return prepared;
+}
+
+/// What all runs together found out.
+struct Report {
+  Answers answers;
+  Samples samples;
+  Difference difference;
+};
+
+/// Runs everything that the feed gives on the cluster, and on the whole model where there is one.
+Status run_rounds(const Flags& flags, Prepared& prepared, Cluster& cluster, Cluster* whole, Report& report) {
+  Feed& feed = prepared.feed;
+  Progress progress("run", feed.rounds());
+  for (std::size_t number = 0; number < feed.rounds(); ++number) {
+    Round round = std::move(prepared.first);
+    if (number > 0) {
+      DISCO_TRY(round, feed.round(number));
+    }
+    const bool trace = !flags.trace.empty() && number + 1 == feed.rounds();
+    DISCO_TRY(const RunResult result,
+              cluster.run(inputs_for(cluster, round.inputs), flags.cluster.run_options(trace)));
+    report.samples.add(result);
+    DISCO_CHECK(report.answers.add(feed, round, result.outputs));
+    if (whole != nullptr) {
+      DISCO_TRY(const RunResult want,
+                whole->run(inputs_for(*whole, round.inputs), flags.cluster.run_options(false)));
+      report.difference.add(want.outputs, result.outputs);
+    }
+    if (trace) DISCO_CHECK(write_trace(flags.trace, result.traces));
+    progress.step(number + 1);
+  }
+  return {};
+}
+
+Status run(const Flags& flags) {
+  DISCO_TRY(AnswerOptions answers_wanted, options_of(flags));
+  DISCO_TRY(const Preset preset, flags.preset.preset());
+  DISCO_TRY(const std::vector<NodeConfig> remote, flags.cluster.remote_nodes());
+  // A run can take long: what cannot be written in the end is better said in the beginning.
+  for (const std::string& path : {flags.output, flags.trace, flags.preset.save}) {
+    if (!path.empty()) DISCO_CHECK(check_writable(path));
+  }
+  DISCO_TRY(Prepared prepared, prepare(flags, preset, remote));
+  std::vector<std::string> output_names;
+  for (const ValueId id : prepared.model.graph.outputs)
+    output_names.push_back(prepared.model.graph.value(id).name);
+
+  std::unique_ptr<Cluster> whole;
+  if (flags.verify) {
+    std::vector<Graph> unsplit;
+    unsplit.push_back(std::move(prepared.model.graph));
+    DISCO_TRY(whole, Cluster::start_inproc(std::move(unsplit)));
+  }
+  DISCO_TRY(const std::unique_ptr<Cluster> cluster, flags.cluster.start(std::move(prepared.model.shards)));
+  prepared.model = {};
+
+  Report report{Answers(std::move(answers_wanted), std::move(output_names)), {}, {}};
+  DISCO_CHECK(run_rounds(flags, prepared, *cluster, whole.get(), report));
+
+  const bool is_right = !whole || report.difference.is_rounding();
+  if (is_right && !flags.output.empty()) DISCO_CHECK(write_npz(flags.output, report.answers.outputs()));
+  if (!flags.preset.save.empty()) DISCO_CHECK(save(preset, flags.preset.save));
+  const bool has_images = !prepared.feed.images().empty();
+  if (flags.as_json) {
+    json document = report.answers.to_json();
+    document.update(report.samples.to_json());
+    document["runs"] = prepared.feed.rounds();
+    document["model"] = flags.split.model;
+    if (has_images) document["preset"] = preset.name;
+    if (whole) document["verify"] = to_json(report.difference);
+    fmt::print("{}\n", document.dump(2, ' ', false, json::error_handler_t::replace));
+  } else {
+    print(report.answers, report.samples);
+    if (has_images && !flags.preset.any())
+      fmt::print("images became tensors by the preset unit, as none was given; see --preset\n");
+    if (whole) fmt::print("verified: {}\n", to_text(report.difference));
+    if (is_right && !flags.output.empty()) fmt::print("wrote {}\n", flags.output);
+  }
+  if (is_right) return {};
+  return error(ErrorCode::Internal, "the split answer is wrong: {}, {:.0e} is allowed{}; please report it",
+               to_text(report.difference), kTolerance,
+               flags.output.empty() ? "" : fmt::format("; {} was not written", flags.output));
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand(
+      "run", "Splits a model over nodes, runs it on arrays or images, and shows or writes the answers");
+  command->footer(kExamples);
+  flags->split.add_to(*command);
+  command
+      ->add_option("-i,--input", flags->inputs,
+                   "an image (.jpg, .png), a folder of images, .npy, or .npz with an array for each input; "
+                   "NAME=FILE for a model of several inputs, once for each")
+      ->allow_extra_args(false);
+  command->add_option(
+      "-o,--output", flags->output,
+      "write an .npz with an array for each output; a folder's are stacked in file-name order");
+  command
+      ->add_option("--batch", flags->batch,
+                   "images, or rows of arrays, in one run (default: the model's, else 1)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--top", flags->top, "show the K best classes (default: 5 with --labels)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option(
+      "--labels", flags->labels,
+      "names of the classes: one a line, or FILE, CLASS and NAME with tabs between them; then the "
+      "accuracy on a folder is shown too");
+  command->add_flag(
+      "--verify", flags->verify,
+      "also run the unsplit model in this process, and fail where max |difference| is over 1e-4 of "
+      "max |output|");
+  command->add_flag("--json", flags->as_json, "machine-readable");
+  command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)");
+  flags->preset.add_to(*command);
+  flags->cluster.add_to(*command);
+  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+}
+
+}  // namespace disco::cli
