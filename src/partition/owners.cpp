@@ -6,74 +6,12 @@
 #include <numeric>
 #include <set>
 
+#include "partition/atoms.h"
 #include "partition/partition.h"
 
 namespace disco {
 
 namespace {
-
-/// Union-find over every channel of every sharded value.
-class Atoms {
- public:
-  Atoms(const Graph& graph, const std::vector<ShardAxis>& axes) : first_(graph.values.size(), 0) {
-    std::int32_t count = 0;
-    for (std::size_t v = 0; v < graph.values.size(); ++v) {
-      first_[v] = count;
-      if (axes[v] != kReplicate) {
-        count += static_cast<std::int32_t>(graph.values[v].shape()[static_cast<std::size_t>(axes[v])]);
-      }
-    }
-    parent_.resize(static_cast<std::size_t>(count));
-    std::iota(parent_.begin(), parent_.end(), 0);
-  }
-  std::int32_t find(ValueId value, std::int32_t channel) {
-    std::int32_t x = first_[static_cast<std::size_t>(value)] + channel;
-    while (parent_[static_cast<std::size_t>(x)] != x) {
-      auto& up = parent_[static_cast<std::size_t>(x)];
-      up = parent_[static_cast<std::size_t>(up)];
-      x = up;
-    }
-    return x;
-  }
-  void tie(ValueId a, std::int32_t channel_a, ValueId b, std::int32_t channel_b) {
-    parent_[static_cast<std::size_t>(find(b, channel_b))] = find(a, channel_a);
-  }
-  [[nodiscard]] std::size_t size() const { return parent_.size(); }
-
- private:
-  std::vector<std::int32_t> first_;
-  std::vector<std::int32_t> parent_;
-};
-
-void tie_node(const Graph& graph, const Node& node, const Rule& rule, const std::vector<ShardAxis>& axes,
-              int nodes, Atoms& atoms) {
-  if (!ties_channels(graph, node, rule, nodes)) return;
-  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-    const ValueId in = node.inputs[k];
-    const InputUse& use = rule.inputs[k];
-    if (in == kNoValue || use.axis == kReplicate || axes[static_cast<std::size_t>(in)] != use.axis) continue;
-    for (std::size_t o = 0; o < node.outputs.size(); ++o) {
-      const ValueId out = node.outputs[o];
-      if (rule.form == Form::PartialSum) {
-        // Factors of a contraction are split alike; the result lies whole.
-        if (k == 0) continue;
-        for (std::int32_t c = 0; c < use.maps[0].outputs(); ++c) atoms.tie(node.inputs[0], c, in, c);
-        continue;
-      }
-      if (out == kNoValue) continue;
-      if (use.kind == UseKind::Owned || node.is("LRN")) {
-        const auto channels = graph.value(in).shape()[static_cast<std::size_t>(use.axis)];
-        for (std::int32_t c = 0; c < channels; ++c) atoms.tie(in, c, out, c);
-        continue;
-      }
-      if (use.kind != UseKind::Mapped) continue;
-      const IndexMap& map = use.maps[o];
-      for (std::int32_t c = 0; c < map.outputs(); ++c) {
-        for (const std::int32_t source : map.sources(c)) atoms.tie(in, source, out, c);
-      }
-    }
-  }
-}
 
 /// Bytes of weights that each node holds beyond its share, from rounding so far.
 using Excess = std::vector<double>;
@@ -177,9 +115,7 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
   const int nodes = partition.nodes;
   const Layouts layouts = infer_layouts(graph, axes);
   Atoms atoms(graph, layouts.axes);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    tie_node(graph, graph.nodes[n], layouts.rules[n], layouts.axes, nodes, atoms);
-  }
+  const std::vector<bool> apart = tie_channels(graph, layouts.rules, layouts.axes, nodes, atoms);
   if (atoms.size() == 0 && nodes > 1) {
     return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}",
                  why_nothing_splits(graph, layouts));
@@ -208,7 +144,7 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
         works[static_cast<std::size_t>(owners.back())] = true;
       }
       if (is_reshape(node) && static_cast<int>(pieces.size()) < nodes) coarse.push_back(name);
-      if (begins_channels(graph, node, layouts.rules[n], layouts.axes, nodes))
+      if (apart[n] || begins_channels(graph, node, layouts.rules[n], layouts.axes, nodes))
         partition.owners[name] = std::move(owners);
     }
   }

@@ -62,20 +62,24 @@ class OwnerPass {
     return check_box(node, layouts, layouts.rules[n], o);
   }
 
-  /// A reshape moves whole boxes only: all sources of an output channel have its owner.
+  /// A reshape moves whole elements only: outputs that share an input channel have one owner.
   Status check_box(const Node& node, const Layouts& layouts, const Rule& rule, std::size_t o) const {
     if (!node.is("Reshape") && !node.is("Flatten")) return {};
-    if (layouts.axes[static_cast<std::size_t>(node.inputs[0])] != rule.inputs[0].axis) return {};
-    const auto& in = owners_[static_cast<std::size_t>(node.inputs[0])];
-    const auto& out = owners_[static_cast<std::size_t>(node.outputs[o])];
+    const ValueId in = node.inputs[0];
+    if (layouts.axes[static_cast<std::size_t>(in)] != rule.inputs[0].axis) return {};
+    const auto& owners = owners_[static_cast<std::size_t>(node.outputs[o])];
+    std::vector<std::int32_t> owner_of_input(
+        static_cast<std::size_t>(channels_of(graph_, in, rule.inputs[0].axis)), -1);
     const IndexMap& map = rule.inputs[0].maps[o];
     for (std::int32_t c = 0; c < map.outputs(); ++c) {
       for (const std::int32_t source : map.sources(c)) {
-        if (in[static_cast<std::size_t>(source)] != out[static_cast<std::size_t>(c)]) {
+        std::int32_t& owner = owner_of_input[static_cast<std::size_t>(source)];
+        if (owner >= 0 && owner != owners[static_cast<std::size_t>(c)]) {
           return error(ErrorCode::InvalidModel,
                        "{}: the partition splits channels that the reshape keeps together",
                        describe(graph_, node));
         }
+        owner = owners[static_cast<std::size_t>(c)];
       }
     }
     return {};

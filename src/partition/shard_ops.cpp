@@ -69,8 +69,8 @@ struct Local {
 
 // ---- linear maps
 
-/// Bias of the rank's outputs; kNoValue where there is none.
-ValueId local_bias(const Local& local) {
+/// Bias of these outputs; kNoValue where there is none.
+ValueId local_bias(const Local& local, const ChannelSet& channels) {
   const ValueId id = local.node.input(2);
   if (id == kNoValue) return kNoValue;
   const Shape shape = local.whole().value(id).shape();
@@ -78,7 +78,7 @@ ValueId local_bias(const Local& local) {
       local.whole().value(local.node.outputs[0]).shape()[static_cast<std::size_t>(local.out_axis())];
   if (shape.empty() || shape.back() != outputs)
     return local.builder.whole_value(id);  // broadcast over the outputs
-  return local.builder.channels(id, static_cast<int>(shape.size()) - 1, local.out_channels());
+  return local.builder.channels(id, static_cast<int>(shape.size()) - 1, channels);
 }
 
 /// A rank that holds no input channel at all still adds its bias.
@@ -110,32 +110,45 @@ void publish_bias_only(const Local& local) {
   local.builder.publish(local.node.outputs[0], out);
 }
 
-/// Weights of a grouped convolution for the rank's outputs: still grouped where every group that it touches
-/// has as many outputs, otherwise dense with zeros between the groups. Returns the number of groups.
-std::int64_t grouped_weight(const Local& local, const Tensor& weight, const ChannelSet& inputs,
-                            Tensor& result) {
+/// Appends the linear map from `input`, by these weights, to the output channels `channels`; returns its
+/// result.
+ValueId add_linear(const Local& local, ValueId input, ValueId weight, std::int64_t groups,
+                   const ChannelSet& channels) {
+  ShardBuilder& builder = local.builder;
+  std::vector<ValueId> inputs = {input, weight};
+  if (const ValueId bias = local_bias(local, channels); bias != kNoValue) inputs.push_back(bias);
+  const ValueId out = builder.add_local(local.name(), local.node.outputs[0], local.out_axis(),
+                                        static_cast<std::int64_t>(channels.size()));
+  Node& node = builder.add_node(local.node, std::move(inputs), {out});
+  if (local.node.has("group")) node.attributes["group"] = groups;
+  if (local.node.is("ConvTranspose") && local.node.has("output_shape")) {
+    // Some exporters write all of N, C and the extents; the channels are the rank's now.
+    auto shape = local.node.ints_or("output_shape", {});
+    const auto rank = local.whole().value(local.node.outputs[0]).shape().size();
+    if (shape.size() == rank) shape.erase(shape.begin(), shape.begin() + 2);
+    node.attributes["output_shape"] = shape;
+  }
+  return out;
+}
+
+/// Weights of a grouped convolution for some of its outputs, as many in each of `groups`.
+Tensor grouped_weight(const Local& local, const Tensor& weight, const ChannelSet& outputs,
+                      const ChannelSet& inputs, std::int64_t groups) {
   const bool transposed = local.node.is("ConvTranspose");
-  const std::int64_t groups = local.rule().groups;
-  const ChannelSet& outputs = local.out_channels();
+  const std::int64_t all_groups = local.rule().groups;
   const Shape& shape = weight.shape();
-  const std::int64_t outputs_per_group = transposed ? shape[1] : shape[0] / groups;
-  const std::int64_t inputs_per_group = transposed ? shape[0] / groups : shape[1];
+  const std::int64_t outputs_per_group = transposed ? shape[1] : shape[0] / all_groups;
+  const std::int64_t inputs_per_group = transposed ? shape[0] / all_groups : shape[1];
   std::int64_t kernel = 1;
   for (std::size_t d = 2; d < shape.size(); ++d) kernel *= shape[d];
   const std::size_t bytes = static_cast<std::size_t>(kernel) * size_of(weight.type());
 
-  std::map<std::int64_t, std::int64_t> count;  // outputs of this rank in each group
-  for (const std::int32_t m : outputs) ++count[m / outputs_per_group];
-  bool even = true;
-  for (const auto& [group, n] : count) even = even && n == count.begin()->second;
-  const std::int64_t local_groups = even ? static_cast<std::int64_t>(count.size()) : 1;
-
   const auto n_out = static_cast<std::int64_t>(outputs.size());
   const auto n_in = static_cast<std::int64_t>(inputs.size());
   Shape local_shape = shape;
-  local_shape[transposed ? 0U : 1U] = transposed ? n_in : n_in / local_groups;
-  local_shape[transposed ? 1U : 0U] = transposed ? n_out / local_groups : n_out;
-  result = Tensor::zeros(weight.type(), local_shape);
+  local_shape[transposed ? 0U : 1U] = transposed ? n_in : n_in / groups;
+  local_shape[transposed ? 1U : 0U] = transposed ? n_out / groups : n_out;
+  Tensor result = Tensor::zeros(weight.type(), local_shape);
   for (std::int64_t o = 0; o < n_out; ++o) {
     const std::int64_t m = outputs[static_cast<std::size_t>(o)];
     const std::int64_t group = m / outputs_per_group;
@@ -150,7 +163,47 @@ std::int64_t grouped_weight(const Local& local, const Tensor& weight, const Chan
                   weight.raw() + static_cast<std::size_t>(from) * bytes, bytes);
     }
   }
-  return local_groups;
+  return result;
+}
+
+/// A grouped convolution is one again for the groups of which the rank owns as many outputs; where they
+/// differ, it is a few.
+void localise_grouped(const Local& local, const Tensor& weight, const std::string& weight_name) {
+  ShardBuilder& builder = local.builder;
+  const ValueId out = local.node.outputs[0];
+  const InputUse& use = local.rule().inputs[0];
+  const Shape whole_shape = local.whole().value(out).shape();
+  const std::int64_t outputs_per_group =
+      whole_shape[static_cast<std::size_t>(local.out_axis())] / local.rule().groups;
+  std::map<std::int64_t, ChannelSet> owned_of;  // by group
+  for (const std::int32_t m : local.out_channels()) owned_of[m / outputs_per_group].push_back(m);
+  struct Part {
+    ChannelSet outputs;
+    std::int64_t groups = 0;
+  };
+  std::map<std::size_t, Part> parts;  // by outputs a group
+  for (const auto& [group, owned] : owned_of) {
+    Part& part = parts[owned.size()];
+    part.outputs.insert(part.outputs.end(), owned.begin(), owned.end());
+    ++part.groups;
+  }
+  std::vector<ValueId> results;
+  Held all;
+  for (const auto& [count, part] : parts) {
+    const ChannelSet inputs = use.maps[0].needed(part.outputs);
+    const ValueId input = builder.channels(local.node.inputs[0], use.axis, inputs);
+    const ValueId blocked = builder.shard().add_constant(
+        weight_name, grouped_weight(local, weight, part.outputs, inputs, part.groups));
+    results.push_back(add_linear(local, input, blocked, part.groups, part.outputs));
+    all.channels.insert(all.channels.end(), part.outputs.begin(), part.outputs.end());
+  }
+  all.id = results[0];
+  if (results.size() > 1) {
+    all.id = local.add_output();
+    Node& concat = builder.add_node(local.name() + "/groups", "Concat", results, {all.id});
+    concat.attributes["axis"] = static_cast<std::int64_t>(local.out_axis());
+  }
+  builder.publish(out, builder.select(all, local.out_axis(), local.out_channels(), out));
 }
 
 void localise_linear(const Local& local) {
@@ -159,38 +212,15 @@ void localise_linear(const Local& local) {
   const Tensor& weight = *local.whole().constant(weight_id);
   const std::string weight_name = fmt::format("{}@{}", local.whole().value(weight_id).name, builder.rank());
   const InputUse& use = local.rule().inputs[0];
-  ValueId input = kNoValue;
-  ValueId local_weight = kNoValue;
-  std::int64_t groups = 1;
-  if (use.kind == UseKind::Contracted) {
-    const Held held = builder.contracted(local.node.inputs[0], use.axis);
-    if (held.id == kNoValue) return publish_bias_only(local);
-    input = held.id;
-    Tensor blocked = take(weight, local.rule().weight_out_axis, local.out_channels());
-    const std::int64_t inputs = weight.shape()[static_cast<std::size_t>(local.rule().weight_in_axis)];
-    if (held.channels != all_channels(inputs))
-      blocked = take(blocked, local.rule().weight_in_axis, held.channels);
-    local_weight = builder.shard().add_constant(weight_name, std::move(blocked));
-  } else {
-    const ChannelSet channels = use.maps[0].needed(local.out_channels());
-    input = builder.channels(local.node.inputs[0], use.axis, channels);
-    Tensor blocked;
-    groups = grouped_weight(local, weight, channels, blocked);
-    local_weight = builder.shard().add_constant(weight_name, std::move(blocked));
-  }
-  std::vector<ValueId> inputs = {input, local_weight};
-  if (const ValueId bias = local_bias(local); bias != kNoValue) inputs.push_back(bias);
-  const ValueId out = local.add_output();
-  Node& node = builder.add_node(local.node, std::move(inputs), {out});
-  if (local.node.has("group")) node.attributes["group"] = groups;
-  if (local.node.is("ConvTranspose") && local.node.has("output_shape")) {
-    // Some exporters write all of N, C and the extents; the channels are the rank's now.
-    auto shape = local.node.ints_or("output_shape", {});
-    const auto rank = local.whole().value(local.node.outputs[0]).shape().size();
-    if (shape.size() == rank) shape.erase(shape.begin(), shape.begin() + 2);
-    node.attributes["output_shape"] = shape;
-  }
-  builder.publish(local.node.outputs[0], out);
+  if (use.kind != UseKind::Contracted) return localise_grouped(local, weight, weight_name);
+  const Held held = builder.contracted(local.node.inputs[0], use.axis);
+  if (held.id == kNoValue) return publish_bias_only(local);
+  Tensor blocked = take(weight, local.rule().weight_out_axis, local.out_channels());
+  const std::int64_t inputs = weight.shape()[static_cast<std::size_t>(local.rule().weight_in_axis)];
+  if (held.channels != all_channels(inputs))
+    blocked = take(blocked, local.rule().weight_in_axis, held.channels);
+  const ValueId local_weight = builder.shard().add_constant(weight_name, std::move(blocked));
+  builder.publish(local.node.outputs[0], add_linear(local, held.id, local_weight, 1, local.out_channels()));
 }
 
 // ---- exchanged summands and statistics

@@ -313,6 +313,7 @@ Result<Graph> specialise(const Graph& source, const InputShapes& inputs) {
   forget_inferred(graph);
   DISCO_CHECK(Specialiser(graph).run());
   rewrite_shuffles(graph);
+  rewrite_pixel_shuffles(graph);
   rewrite_flat_softmax(graph);
   graph.remove_dead();
   return graph;

@@ -101,6 +101,37 @@ void rewrite_shuffles(Graph& graph) {
   }
 }
 
+void rewrite_pixel_shuffles(Graph& graph) {
+  using Perm = std::vector<std::int64_t>;
+  const std::vector<std::int32_t> producers = graph.producers();
+  for (Node& last : graph.nodes) {
+    if (!last.is("Reshape") || !fixed(graph, last.outputs[0])) continue;
+    const Node* transpose = producer_of(graph, producers, last.input(0), "Transpose");
+    if (transpose == nullptr) continue;
+    const Node* first = producer_of(graph, producers, transpose->input(0), "Reshape");
+    if (first == nullptr || !fixed(graph, first->input(0)) || !fixed(graph, first->outputs[0])) continue;
+    const Shape in = graph.value(first->input(0)).shape();
+    const Shape parts = graph.value(first->outputs[0]).shape();
+    const Shape out = graph.value(last.outputs[0]).shape();
+    if (in.size() != 4 || parts.size() != 6 || out.size() != 4) continue;
+    const Perm perm = transpose->ints_or("perm", {});
+    const bool column_row = perm == Perm{0, 1, 4, 2, 5, 3};  // channels apart into (C, r, r)
+    if (!column_row && perm != Perm{0, 3, 4, 1, 5, 2}) continue;
+    const std::int64_t channels = column_row ? parts[1] : parts[3];
+    const std::int64_t block = parts[2];
+    const Shape apart = column_row ? Shape{in[0], channels, block, block, in[2], in[3]}
+                                   : Shape{in[0], block, block, channels, in[2], in[3]};
+    if (parts != apart || in[1] != channels * block * block ||
+        out != Shape{in[0], channels, in[2] * block, in[3] * block})
+      continue;
+    last = {.name = last.name,
+            .op = "DepthToSpace",
+            .inputs = {first->input(0)},
+            .outputs = last.outputs,
+            .attributes = {{"blocksize", block}, {"mode", std::string(column_row ? "CRD" : "DCR")}}};
+  }
+}
+
 void rewrite_flat_softmax(Graph& graph) {
   const std::vector<std::int32_t> producers = graph.producers();
   for (Node& last : graph.nodes) {

@@ -10,6 +10,10 @@ namespace disco {
 /// reshapes.
 void rewrite_shuffles(Graph& graph);
 
+/// The Reshape → Transpose → Reshape that exporters write for a pixel shuffle becomes one DepthToSpace, whose
+/// channels the partitioner can follow.
+void rewrite_pixel_shuffles(Graph& graph);
+
 /// Flatten → Softmax → Reshape back, the form that opsets below 13 are read in, becomes one Softmax where the
 /// flattened part is a single axis.
 void rewrite_flat_softmax(Graph& graph);
