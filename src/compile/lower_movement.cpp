@@ -40,7 +40,8 @@ bool Lowering::lower_movement(const Node& node) {
   const ValueId out = node.outputs[0];
   if (is_view(node)) {
     if (graph_.constant(node.inputs[0]) != nullptr || !value(out).has_shape() ||
-        value(out).type != value(node.inputs[0]).type)
+        value(out).type != value(node.inputs[0]).type || !value(node.inputs[0]).has_shape() ||
+        element_count(value(out).shape()) != element_count(value(node.inputs[0]).shape()))
       return false;
     if (node.outputs.size() > 1 && node.outputs[1] != kNoValue) return false;
     const Placed from = node.is("Identity") ? at(node.inputs[0]) : plain(node.inputs[0]);

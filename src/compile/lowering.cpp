@@ -414,30 +414,9 @@ Status Lowering::run() {
   return {};
 }
 
-namespace {
-
-Status check_open_shapes(const Graph& graph) {
-  for (const ValueId id : graph.inputs) {
-    if (!graph.value(id).has_shape()) {
-      return error(ErrorCode::InvalidModel, "input '{}' has open extents; give its shape before compiling",
-                   graph.value(id).name);
-    }
-  }
-  for (const Node& node : graph.nodes) {
-    if (node.is_disco("Send") || node.is_disco("Recv") || node.domain == kFusedDomain) continue;
-    if (!reference::is_supported(node.op, node.domain)) {
-      return error(ErrorCode::Unsupported, "{}: the operator is not supported; see docs/operators.md",
-                   describe(graph, node));
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<Program> compile(const Graph& source, const CompileOptions& options) {
-  DISCO_CHECK(check_open_shapes(source));
   Graph graph = source;
+  DISCO_CHECK(check_graph(graph));
   if (options.optimise) fuse_patterns(graph);
   auto impl = std::make_shared<Program::Impl>();
   try {

@@ -112,6 +112,10 @@ class Lowering {
   std::size_t scratchpad_bytes_ = 0;
 };
 
+/// Unsupported or InvalidModel for what cannot be compiled: open inputs, unknown operators, shapes that are
+/// not what the operators give, exchanges of what is not there. Shapes that are not known yet are filled in.
+[[nodiscard]] Status check_graph(Graph& graph);
+
 /// How oneDNN computes an activation: one or two eltwise operations in order.
 struct EltwiseOp {
   dnnl::algorithm algorithm;
