@@ -2,22 +2,17 @@
 
 #include <algorithm>
 #include <numeric>
-
-#include "partition/partition.h"
+#include <optional>
+#include <set>
 
 namespace disco {
 
-Atoms::Atoms(const Graph& graph, const std::vector<ShardAxis>& axes) : first_(graph.values.size(), 0) {
-  std::int32_t count = 0;
-  for (std::size_t v = 0; v < graph.values.size(); ++v) {
-    first_[v] = count;
-    if (axes[v] != kReplicate) {
-      count += static_cast<std::int32_t>(graph.values[v].shape()[static_cast<std::size_t>(axes[v])]);
-    }
-  }
-  parent_.resize(static_cast<std::size_t>(count));
-  std::iota(parent_.begin(), parent_.end(), 0);
-  count_.assign(static_cast<std::size_t>(count), 1);
+void Atoms::add(ValueId value, std::int64_t channels) {
+  const auto first = static_cast<std::int32_t>(parent_.size());
+  first_[static_cast<std::size_t>(value)] = first;
+  parent_.resize(parent_.size() + static_cast<std::size_t>(channels));
+  std::iota(parent_.begin() + first, parent_.end(), first);
+  count_.resize(parent_.size(), 1);
 }
 
 void Atoms::tie(ValueId a, std::int32_t channel_a, ValueId b, std::int32_t channel_b) {
@@ -46,7 +41,35 @@ namespace {
 class Tying {
  public:
   Tying(const Graph& graph, const std::vector<ShardAxis>& axes, int nodes, Atoms& atoms)
-      : graph_(graph), axes_(axes), nodes_(nodes), atoms_(atoms), count_(atoms.size(), 0) {}
+      : graph_(graph), readers_(graph.consumers()), axes_(axes), nodes_(nodes), atoms_(atoms) {}
+
+  /// The axis for a reshape that leaves a choice; nullopt where there is none to make.
+  std::optional<ShardAxis> choose(const Node& node) const {
+    if (!is_reshape(node) || node.input(0) == kNoValue) return std::nullopt;
+    const ValueId in = node.inputs[0];
+    const ShardAxis axis = axes_[static_cast<std::size_t>(in)];
+    if (axis == kReplicate || !graph_.value(node.outputs[0]).has_shape()) return std::nullopt;
+    const Shape from = graph_.value(in).shape();
+    const Shape to = graph_.value(node.outputs[0]).shape();
+    const std::vector<ShardAxis> choices = preferred(node, reshape_choices(from, to, axis));
+    if (choices.size() < 2) return std::nullopt;
+    std::set<std::int32_t> held;
+    const std::int64_t channels = channels_of(in);
+    for (std::int32_t c = 0; c < channels; ++c) held.insert(atoms_.find(in, c));
+    std::optional<ShardAxis> best;
+    std::size_t most = 0;
+    for (const ShardAxis choice : choices) {
+      const IndexMap map = *reshape_map(from, axis, to, choice);
+      const std::size_t tied = pieces(map, [&](std::int32_t c) { return atoms_.find(in, c); });
+      const std::size_t free = pieces(map, [](std::int32_t c) { return c; });
+      if (tied == std::min(free, held.size())) return choice;
+      if (tied > most) {
+        most = tied;
+        best = choice;
+      }
+    }
+    return best;
+  }
 
   /// What the operator's local form rests on.
   void always(const Node& node, const Rule& rule) {
@@ -84,6 +107,73 @@ class Tying {
   }
 
  private:
+  /// The same axes, those last that the next operators take apart: the three of a joint product for q, k and
+  /// v.
+  [[nodiscard]] std::vector<ShardAxis> preferred(const Node& node, std::vector<ShardAxis> choices) const {
+    std::vector<ShardAxis> taken;
+    std::erase_if(choices, [&](ShardAxis axis) {
+      const bool is_taken = taken_apart(node.outputs[0], axis, kLookAhead);
+      if (is_taken) taken.push_back(axis);
+      return is_taken;
+    });
+    if (!taken.empty() && choices.size() >= 2) {
+      std::ranges::sort(choices);
+      std::rotate(choices.begin(), choices.end() - 2,
+                  choices.end() - 1);  // heads, before the features of each
+    }
+    choices.insert(choices.end(), taken.begin(), taken.end());
+    return choices;
+  }
+
+  /// Whether an operator soon picks single indices, or runs of them, of an axis.
+  [[nodiscard]] bool taken_apart(ValueId id, ShardAxis axis, int steps) const {
+    if (steps == 0 || id == kNoValue || !graph_.value(id).has_shape()) return false;
+    const Shape shape = graph_.value(id).shape();
+    const auto rank = static_cast<std::int64_t>(shape.size());
+    for (const std::int32_t n : readers_[static_cast<std::size_t>(id)]) {
+      const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
+      if (node.input(0) != id || node.outputs.empty() || node.outputs[0] == kNoValue) continue;
+      if (node.is("Gather") || node.is("Split")) {
+        const std::int64_t along = node.int_or("axis", 0);
+        if ((along < 0 ? along + rank : along) == axis) return true;
+      }
+      if (node.is("Transpose")) {
+        const auto perm = node.ints_or("perm", {});
+        const auto found = std::ranges::find(perm, axis);
+        if (found != perm.end() &&
+            taken_apart(node.outputs[0], static_cast<ShardAxis>(found - perm.begin()), steps - 1))
+          return true;
+      } else if (is_reshape(node) && graph_.value(node.outputs[0]).has_shape()) {
+        const Shape to = graph_.value(node.outputs[0]).shape();
+        for (const ShardAxis next : reshape_choices(shape, to, axis)) {
+          const bool same = to[static_cast<std::size_t>(next)] == shape[static_cast<std::size_t>(axis)];
+          if (same && taken_apart(node.outputs[0], next, steps - 1)) return true;
+        }
+      } else if (graph_.value(node.outputs[0]).dims == graph_.value(id).dims) {
+        if (taken_apart(node.outputs[0], axis, steps - 1)) return true;
+      }
+    }
+    return false;
+  }
+
+  /// The number of parts that a map falls into, where input channels of the same atom go together.
+  template <typename AtomOf>
+  static std::size_t pieces(const IndexMap& map, AtomOf&& atom_of) {
+    std::map<std::int32_t, std::int32_t> parent;  // over atoms
+    const auto root = [&](std::int32_t x) {
+      parent.emplace(x, x);
+      while (parent[x] != x) x = parent[x];
+      return x;
+    };
+    for (std::int32_t c = 0; c < map.outputs(); ++c) {
+      const auto sources = map.sources(c);
+      for (const std::int32_t source : sources) parent[root(atom_of(source))] = root(atom_of(sources[0]));
+    }
+    std::size_t count = 0;
+    for (const auto& [atom, up] : parent) count += atom == up ? 1 : 0;
+    return count;
+  }
+
   static bool is_reshape(const Node& node) {
     return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze");
   }
@@ -158,6 +248,7 @@ class Tying {
       for (const ValueId id : *ids) {
         if (id == kNoValue || axes_[static_cast<std::size_t>(id)] == kReplicate) continue;
         std::int32_t most = 0;
+        count_.resize(atoms_.size(), 0);
         const std::int64_t channels = channels_of(id);
         for (std::int32_t c = 0; c < channels; ++c)
           most = std::max(most, ++count_[static_cast<std::size_t>(atoms_.find(id, c))]);
@@ -168,7 +259,10 @@ class Tying {
     return largest;
   }
 
+  static constexpr int kLookAhead = 5;  // operators
+
   const Graph& graph_;
+  std::vector<std::vector<std::int32_t>> readers_;
   const std::vector<ShardAxis>& axes_;
   int nodes_;
   Atoms& atoms_;
@@ -177,13 +271,31 @@ class Tying {
 
 }  // namespace
 
-std::vector<bool> tie_channels(const Graph& graph, const std::vector<Rule>& rules,
-                               const std::vector<ShardAxis>& axes, int nodes, Atoms& atoms) {
-  Tying tying(graph, axes, nodes, atoms);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) tying.always(graph.nodes[n], rules[n]);
-  std::vector<bool> apart(graph.nodes.size(), false);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) apart[n] = !tying.for_bytes(graph.nodes[n], rules[n]);
-  return apart;
+TiedLayouts tie_layouts(const Graph& graph, int nodes, const std::map<std::string, ShardAxis>& fixed) {
+  TiedLayouts made{{}, Atoms(graph.values.size()), {}};
+  Layouts& layouts = made.layouts;
+  layouts.axes.assign(graph.values.size(), kReplicate);
+  Tying tying(graph, layouts.axes, nodes, made.atoms);
+  for (const Node& node : graph.nodes) {
+    std::optional<ShardAxis> wanted;
+    if (const auto found = node.outputs.empty() || node.outputs[0] == kNoValue
+                               ? fixed.end()
+                               : fixed.find(graph.value(node.outputs[0]).name);
+        found != fixed.end()) {
+      wanted = found->second;
+    } else {
+      wanted = tying.choose(node);
+    }
+    const Rule& rule = add_rule(graph, node, wanted, layouts);
+    for (const ValueId id : node.outputs) {
+      if (id == kNoValue || layouts.axes[static_cast<std::size_t>(id)] == kReplicate) continue;
+      made.atoms.add(
+          id, graph.value(id).shape()[static_cast<std::size_t>(layouts.axes[static_cast<std::size_t>(id)])]);
+    }
+    tying.always(node, rule);
+    made.apart.push_back(!tying.for_bytes(node, rule));
+  }
+  return made;
 }
 
 }  // namespace disco

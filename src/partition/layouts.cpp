@@ -4,25 +4,31 @@
 
 namespace disco {
 
+const Rule& add_rule(const Graph& graph, const Node& node, std::optional<ShardAxis> wanted,
+                     Layouts& layouts) {
+  std::vector<ShardAxis> axes;
+  for (const ValueId id : node.inputs) {
+    axes.push_back(id == kNoValue ? kReplicate : layouts.axes[static_cast<std::size_t>(id)]);
+  }
+  Rule rule = split_rule(graph, node, axes, wanted);
+  for (std::size_t o = 0; o < node.outputs.size(); ++o) {
+    if (node.outputs[o] != kNoValue)
+      layouts.axes[static_cast<std::size_t>(node.outputs[o])] = rule.output_axes[o];
+  }
+  layouts.rules.push_back(std::move(rule));
+  return layouts.rules.back();
+}
+
 Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& reshape_axes) {
   Layouts layouts;
   layouts.axes.assign(graph.values.size(), kReplicate);
   for (const Node& node : graph.nodes) {
-    std::vector<ShardAxis> axes;
-    for (const ValueId id : node.inputs) {
-      axes.push_back(id == kNoValue ? kReplicate : layouts.axes[static_cast<std::size_t>(id)]);
-    }
     std::optional<ShardAxis> wanted;
     if (!node.outputs.empty() && node.outputs[0] != kNoValue) {
       const auto found = reshape_axes.find(graph.value(node.outputs[0]).name);
       if (found != reshape_axes.end()) wanted = found->second;
     }
-    Rule rule = split_rule(graph, node, axes, wanted);
-    for (std::size_t o = 0; o < node.outputs.size(); ++o) {
-      if (node.outputs[o] != kNoValue)
-        layouts.axes[static_cast<std::size_t>(node.outputs[o])] = rule.output_axes[o];
-    }
-    layouts.rules.push_back(std::move(rule));
+    add_rule(graph, node, wanted, layouts);
   }
   return layouts;
 }

@@ -21,8 +21,8 @@ using Excess = std::vector<double>;
 /// nodes are 2 and 1 in one layer, 1 and 2 in the next.
 ///
 /// @param cost  bytes of weights a channel
-void deal(ValueId value, std::int64_t channels, double cost, const std::vector<double>& shares, Atoms& atoms,
-          std::vector<std::int32_t>& owner, Excess& excess) {
+void deal(ValueId value, std::int64_t channels, double cost, const std::vector<double>& shares,
+          const Atoms& atoms, std::vector<std::int32_t>& owner, Excess& excess) {
   std::vector<double> room(shares.size());
   for (std::size_t i = 0; i < shares.size(); ++i) room[i] = shares[i] * static_cast<double>(channels);
   std::vector<std::int32_t> free_atoms;         // in order of their first channel
@@ -113,9 +113,7 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
                                           const std::map<std::string, ShardAxis>& axes,
                                           Partition& partition) {
   const int nodes = partition.nodes;
-  const Layouts layouts = infer_layouts(graph, axes);
-  Atoms atoms(graph, layouts.axes);
-  const std::vector<bool> apart = tie_channels(graph, layouts.rules, layouts.axes, nodes, atoms);
+  const auto [layouts, atoms, apart] = tie_layouts(graph, nodes, axes);
   if (atoms.size() == 0 && nodes > 1) {
     return error(ErrorCode::Unsupported, "no operator of this model can be split over nodes: {}",
                  why_nothing_splits(graph, layouts));

@@ -2,6 +2,7 @@
 // Which node owns which channel, and which channels travel: data beside the graph, never a rewritten graph.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,6 +59,9 @@ struct Layouts {
   std::vector<ShardAxis> axes;  ///< by value; kReplicate for constants and inputs
 };
 [[nodiscard]] Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& reshape_axes);
+/// One step of it: appends the node's rule, and sets the layouts of its outputs. The rule is valid until the
+/// next step.
+const Rule& add_rule(const Graph& graph, const Node& node, std::optional<ShardAxis> wanted, Layouts& layouts);
 
 /// Whether the channels that an operator maps to each other should have one owner. Ties save bytes; a few
 /// groups or a few blocks of channels over many nodes would leave nodes idle instead.

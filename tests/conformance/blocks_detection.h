@@ -1,0 +1,5 @@
+#pragma once
+#include "block.h"
+namespace disco::testing {
+inline std::vector<Block> detection_blocks() { return {}; }
+}
