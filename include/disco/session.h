@@ -46,13 +46,12 @@ class Session {
   ///   - NotFound                there is no `disco` program for Transport::Processes
   ///   - Timeout, PeerLost, Io   names the node that did not start, answer or compile, and why
   ///   - ProtocolMismatch        a node of another version
-  ///   - Unsupported             a shard over 1.9 GB to send; use more nodes
+  ///   - Unsupported             a graph of over 1.9 GB, its weights aside
   [[nodiscard]] static Result<Session> start(const Split& split, const SessionOptions& options = {});
 
   /// Runs the network once.
   ///
-  /// @param inputs  exactly the model's, by name, of the extents that the split fixed (Split::inputs);
-  ///                row-major, not copied for nodes that are threads
+  /// @param inputs  exactly the model's, by name, row-major, of the extents that the split fixed (Split::inputs)
   /// @return the outputs, row-major, with what every node spent; or
   ///   - NotFound, InvalidArgument, ShapeMismatch  the inputs
   ///   - Timeout, PeerLost                         names the node, its address and what was waited for
