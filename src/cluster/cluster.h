@@ -55,8 +55,8 @@ class Cluster {
   ///
   /// @return Timeout or PeerLost for a node that does not answer, ProtocolMismatch for one of another
   /// version,
-  ///         Io for one that serves another coordinator, Unsupported for a shard over 1.9 GB, or a load's
-  ///         error
+  ///         Io for one that serves another coordinator, Unsupported for a graph over 1.9 GB beside its
+  ///         weights, or a load's error
   [[nodiscard]] static Result<std::unique_ptr<Cluster>> connect(const std::vector<NodeConfig>& nodes,
                                                                 std::vector<Graph> shards,
                                                                 const ClusterOptions& options = {});

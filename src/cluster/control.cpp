@@ -154,14 +154,15 @@ void put_bytes(Message& message, const char* key, std::string_view bytes) {
   message.head[key] = put_chunks(message, as_bytes(bytes));
 }
 
-void put_tensors(Message& message, const char* key, const NamedTensors& tensors) {
+void put_tensors(Message& message, const char* key, NamedTensors tensors) {
   json list = json::array();
-  for (const auto& [name, tensor] : tensors) {
+  for (auto& [name, tensor] : tensors) {
     json entry = put_chunks(message, {tensor.raw(), tensor.bytes()});
     entry["name"] = name;
     entry["type"] = static_cast<std::int32_t>(tensor.type());
     entry["shape"] = tensor.shape();
     list.push_back(std::move(entry));
+    tensor = {};
   }
   message.head[key] = std::move(list);
 }
@@ -205,6 +206,9 @@ Status Reader::copy(const json& entry, std::byte* to, std::size_t size) {
       std::memcpy(to + done, part.data(), part.size());
     }
     done += part.size();
+    if (consumed_ != nullptr) {
+      consumed_->parts[next_] = {};
+    }
   }
   return done == size ? Status() : malformed("its parts are smaller than it says");
 }

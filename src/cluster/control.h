@@ -24,7 +24,7 @@ inline constexpr std::size_t kMaxHeadBytes = std::size_t{16} << 20;
 inline constexpr int kMaxHeadDepth = 8;
 /// The latest time that a node's clock may show, which counts from its start: 47 years leave room for sums.
 inline constexpr std::int64_t kLatestNs = 1'500'000'000'000'000'000;
-/// The largest shard that travels as a message.
+/// The largest shard that travels as a message, its weights aside.
 inline constexpr std::size_t kMaxShardBytes = 1'900'000'000;
 
 /// A request {"disco": version, "id": n, "op": "...", ...} or a reply {"disco", "id", "ok": true, ...} or
@@ -53,8 +53,8 @@ struct Message {
 
 /// Appends bytes as parts of kChunkBytes, and their number and size to the head under `key`.
 void put_bytes(Message& message, const char* key, std::string_view bytes);
-/// Appends tensors likewise. The tensors' elements are copied.
-void put_tensors(Message& message, const char* key, const NamedTensors& tensors);
+/// Appends tensors likewise. The elements are copied, and each tensor is let go of then.
+void put_tensors(Message& message, const char* key, NamedTensors tensors);
 void put_statistics(Message& message, const RunStatistics& statistics);
 void put_trace(Message& message, const std::vector<TraceEvent>& trace);
 
@@ -62,12 +62,19 @@ void put_trace(Message& message, const std::vector<TraceEvent>& trace);
 class Reader {
  public:
   explicit Reader(const Message& message) : message_(message) {}
+  /// One that frees each part once it was copied, so that large things are not held twice.
+  [[nodiscard]] static Reader consuming(Message& message) {
+    Reader reader(message);
+    reader.consumed_ = &message;
+    return reader;
+  }
   [[nodiscard]] Result<std::vector<std::byte>> bytes(const char* key);
   [[nodiscard]] Result<NamedTensors> tensors(const char* key);
 
  private:
   Status copy(const nlohmann::json& entry, std::byte* to, std::size_t size);
   const Message& message_;
+  Message* consumed_ = nullptr;
   std::size_t next_ = 0;
 };
 [[nodiscard]] Result<RunStatistics> get_statistics(const Message& message);

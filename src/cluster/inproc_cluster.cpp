@@ -24,11 +24,10 @@ class InprocCluster final : public Cluster {
     const int threads =
         options.threads > 0 ? options.threads : std::max(1, cores / static_cast<int>(shards.size()));
     for (std::size_t rank = 0; rank < shards.size(); ++rank) {
-      auto program = compile(shards[rank], {.optimise = options.optimise});
+      auto program = compile(std::exchange(shards[rank], {}), {.optimise = options.optimise});
       if (!program) {
         return in_context(fmt::format("node {}", rank), program.error());
       }
-      shards[rank] = {};  // its weights are in the program now
       nodes_.push_back({.label = "a thread of this process",
                         .inputs = program->input_names(),
                         .outputs = program->output_names(),

@@ -12,10 +12,10 @@
 #include <utility>
 
 #include "cluster/control.h"
+#include "cluster/shard_message.h"
 #include "cluster/worker.h"
 #include "compile/program.h"
 #include "fabric/zmq_fabric.h"
-#include "graph/onnx.h"
 #include "runtime/executor.h"
 
 namespace disco {
@@ -29,7 +29,7 @@ class Session {
   explicit Session(const NodeServerOptions& options) : options_(options) {}
 
   /// @param ticket  of the request, counted up by the one thread that takes requests in
-  Result<Message> handle(const Message& request, std::uint64_t id, std::uint64_t ticket) {
+  Result<Message> handle(Message& request, std::uint64_t id, std::uint64_t ticket) {
     DISCO_TRY(const std::string op, control::text(request, "op"));
     if (op == "unload") {
       unload();
@@ -74,16 +74,14 @@ class Session {
   }
 
  private:
-  Result<Message> load(const Message& request, std::uint64_t id) {
+  Result<Message> load(Message& request, std::uint64_t id) {
     unload();
     DISCO_TRY(const std::uint64_t optimise, control::number(request, "optimise", 1));
     DISCO_TRY(const std::uint64_t threads, control::number(request, "threads", 1024));
     std::shared_ptr<const Program> program;
     {
-      control::Reader reader(request);
-      DISCO_TRY(const std::vector<std::byte> bytes, reader.bytes("shard"));
-      DISCO_TRY(const Graph graph, parse_onnx(bytes));
-      DISCO_TRY(Program compiled, compile(graph, {.optimise = optimise == 1}));
+      DISCO_TRY(Graph graph, control::take_shard(request));
+      DISCO_TRY(Program compiled, compile(std::move(graph), {.optimise = optimise == 1}));
       program = std::make_shared<const Program>(std::move(compiled));
     }
     executor_ = std::make_unique<Executor>(
@@ -317,7 +315,7 @@ class Server {
   }
 
   /// On the worker thread. What libraries throw (memory that is not there, mostly) becomes an answer here.
-  Message work(const Message& request, std::uint64_t id, std::uint64_t ticket) {
+  Message work(Message& request, std::uint64_t id, std::uint64_t ticket) {
     try {
       auto reply = session_.handle(request, id, ticket);
       return reply ? std::move(*reply) : control::failure(id, reply.error());

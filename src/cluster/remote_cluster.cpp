@@ -11,8 +11,8 @@
 #include "cluster/cluster.h"
 #include "cluster/control.h"
 #include "cluster/process.h"
+#include "cluster/shard_message.h"
 #include "fabric/zmq_socket.h"
-#include "graph/onnx.h"
 
 namespace disco {
 namespace {
@@ -174,19 +174,14 @@ class RemoteCluster final : public Cluster {
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const int local_share = std::max(1, cores / static_cast<int>(shards.size()));
     const auto fill = [&](std::size_t rank, Message& message) -> Status {
-      DISCO_TRY(const std::string bytes, named(rank, serialise_onnx(shards[rank])));
-      if (bytes.size() > control::kMaxShardBytes) {
-        return error(ErrorCode::Unsupported,
-                     "{}: a shard of {} bytes; at most {} can be sent, so use more nodes", describe(rank),
-                     bytes.size(), control::kMaxShardBytes);
+      if (const Status put = control::put_shard(message, std::exchange(shards[rank], {})); !put) {
+        return in_context(describe(rank), put.error());
       }
-      shards[rank] = {};
       message.head["threads"] = options_.threads > 0        ? options_.threads
                                 : configs[rank].threads > 0 ? configs[rank].threads
                                 : !processes_.empty()       ? local_share
                                                             : 0;
       message.head["optimise"] = options_.optimise ? 1 : 0;
-      control::put_bytes(message, "shard", bytes);
       return {};
     };
     DISCO_CHECK(exchange("load", fill, options_.load_timeout));

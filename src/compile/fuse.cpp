@@ -40,10 +40,14 @@ class Rewriter {
       return std::nullopt;
     return tensor->data<float>()[0];
   }
-  /// Gives `node` other inputs; what is read no more dies with remove_dead.
+  /// Gives `node` other inputs; what is read no more dies with remove_dead, constants at once: a model's
+  /// worth of folded weights is not held twice.
   void replace(Node& node, std::string op, std::string_view domain, std::vector<ValueId> inputs) {
-    for (const ValueId id : node.inputs) count(id, -1);
     for (const ValueId id : inputs) count(id, 1);
+    for (const ValueId id : node.inputs) {
+      count(id, -1);
+      if (id != kNoValue && readers(id) == 0) graph_.value(id).constant.reset();
+    }
     node.op = std::move(op);
     node.domain = domain;
     node.inputs = std::move(inputs);

@@ -22,8 +22,8 @@ struct Fused {
   std::vector<std::size_t> chain{};  ///< activations and sums, in order
 };
 
-/// Which nodes run as post-operations of which linear map or batch norm. A chain runs where its last node stood, so that
-/// the other summand of an Add is there.
+/// Which nodes run as post-operations of which linear map or batch norm. A chain runs where its last node
+/// stood, so that the other summand of an Add is there.
 [[nodiscard]] std::vector<Fused> fuse_chains(const Graph& graph);
 
 }  // namespace disco

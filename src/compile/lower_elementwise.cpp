@@ -67,8 +67,7 @@ bool Lowering::lower_unary(const Node& node) {
     const Placed src = at(node.inputs[0]);
     std::vector<dnnl::eltwise_forward::primitive_desc> descs;
     for (const EltwiseOp& op : *ops) {
-      descs.push_back(
-          kernels::eltwise(op.algorithm, src.desc, op.alpha, op.beta, kernels::PostOps().attr()));
+      descs.push_back(kernels::eltwise(op.algorithm, src.desc, op.alpha, op.beta, kernels::PostOps().attr()));
     }
     if (is_reference(descs[0].impl_info_str()) && value(node.inputs[0]).shape().size() > 5) return false;
     const bool in_place = dies_here(node.inputs[0]);

@@ -80,7 +80,7 @@ Desc same_format(const Desc& like, const Shape& shape) {
   return kernels::plain_desc(shape);
 }
 
-Lowering::Lowering(const Graph& graph, const CompileOptions& options, Program::Impl& program)
+Lowering::Lowering(Graph& graph, const CompileOptions& options, Program::Impl& program)
     : graph_(graph),
       options_(options),
       program_(program),
@@ -278,8 +278,10 @@ void Lowering::add_primitive(const std::string& name, const std::string& op, con
 
 void Lowering::finish(const Node& node) {
   for (const ValueId id : node.inputs) {
-    if (id == kNoValue || graph_.constant(id) != nullptr) continue;
-    --reads_[static_cast<std::size_t>(id)];
+    if (id == kNoValue) continue;
+    const bool is_constant = graph_.constant(id) != nullptr;
+    if (--reads_[static_cast<std::size_t>(id)] == 0 && is_constant) graph_.value(id).constant.reset();
+    if (is_constant || !placed_[static_cast<std::size_t>(id)]) continue;
     const Placed& placed = *placed_[static_cast<std::size_t>(id)];
     if (placed.buffer != kNoBuffer) --pending_[static_cast<std::size_t>(placed.buffer)];
   }
@@ -383,14 +385,7 @@ Status Lowering::run() {
       if (lower_linear(base, chain) || lower_per_channel(base, chain)) {
         finish(base);
         // The values inside the chain were never placed: only the operands of its Adds are read.
-        for (const Node* member : chain) {
-          for (const ValueId id : member->inputs) {
-            if (id == kNoValue || graph_.constant(id) != nullptr || !placed_[static_cast<std::size_t>(id)])
-              continue;
-            const Placed& placed = *placed_[static_cast<std::size_t>(id)];
-            if (placed.buffer != kNoBuffer) --pending_[static_cast<std::size_t>(placed.buffer)];
-          }
-        }
+        for (const Node* member : chain) finish(*member);
       } else {
         lower_node(base);
         for (const Node* member : chain) lower_node(*member);
@@ -414,8 +409,7 @@ Status Lowering::run() {
   return {};
 }
 
-Result<Program> compile(const Graph& source, const CompileOptions& options) {
-  Graph graph = source;
+Result<Program> compile(Graph graph, const CompileOptions& options) {
   DISCO_CHECK(check_graph(graph));
   if (options.optimise) fuse_patterns(graph);
   auto impl = std::make_shared<Program::Impl>();

@@ -36,7 +36,8 @@ struct Argument {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, const CompileOptions& options, Program::Impl& program);
+  /// `graph` loses its constants as they are packed.
+  Lowering(Graph& graph, const CompileOptions& options, Program::Impl& program);
   Status run();
 
   // ---- what lower_*.cpp use ----
@@ -97,7 +98,7 @@ class Lowering {
   void prepare_concat(const Node& concat);
   std::optional<kernels::Desc> wanted_by_convolution(ValueId id);
 
-  const Graph& graph_;
+  Graph& graph_;
   CompileOptions options_;
   Program::Impl& program_;
   std::vector<std::optional<Placed>> placed_;             // by value

@@ -95,9 +95,10 @@ class Workspace {
 /// Compiles a graph of fixed shapes (see specialise()): an unsplit model, or one rank's shard with disco.Send
 /// and disco.Recv nodes. Batch norms are folded; bias, activations and residual sums are fused; `any` layouts
 /// are carried between layers; hot steps never run on oneDNN's `ref` kernels silently (a warning is logged).
+/// Each constant is let go of once it is packed: move the graph in where memory counts.
 ///
 /// @return the program, or Unsupported where an operator is not claimed (name, node), InvalidModel where
 /// shapes are open
-[[nodiscard]] Result<Program> compile(const Graph& graph, const CompileOptions& options = {});
+[[nodiscard]] Result<Program> compile(Graph graph, const CompileOptions& options = {});
 
 }  // namespace disco
