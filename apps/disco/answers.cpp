@@ -256,7 +256,7 @@ void Answers::print() const {
     }
     fmt::print("{}:{}\n", title, line);
   }
-  if (known() == 0) return;
+  if (known() == 0 || samples_.size() == 1) return;
   fmt::print("\ntop-1 {:.1f} %, top-5 {:.1f} % of {} images", 100 * accuracy(1), 100 * accuracy(5), known());
   if (known() < samples_.size())
     fmt::print("; {} more have no class in {}", samples_.size() - known(), options_.labels_file.string());

@@ -22,7 +22,8 @@ void SplitFlags::add_to(CLI::App& command) {
       ->type_name("A,B");
   command
       .add_option("--shape", shapes,
-                  "extents of an input that the model leaves open, such as input:1,3,64,64; may be repeated")
+                  "extents of an input that the model leaves open, or other ones than it has, such as "
+                  "input:1,3,64,64; may be repeated")
       ->allow_extra_args(false)
       ->type_name("NAME:EXTENTS");
 }
@@ -30,14 +31,15 @@ void SplitFlags::add_to(CLI::App& command) {
 Result<std::vector<double>> SplitFlags::parsed_shares() const {
   std::vector<double> result;
   const char* at = shares.c_str();
-  while (*at != '\0') {
+  while (!shares.empty()) {
     char* end = nullptr;
     result.push_back(std::strtod(at, &end));
     if (end == at || (*end != ',' && *end != '\0')) {
       return error(ErrorCode::InvalidArgument, "--shares {}: give one positive number a node, such as 3,1",
                    shares);
     }
-    at = *end == ',' ? end + 1 : end;
+    if (*end == '\0') break;
+    at = end + 1;
   }
   return result;
 }
@@ -53,16 +55,29 @@ Result<InputShapes> SplitFlags::parsed_shapes() const {
     if (colon == std::string::npos || colon == 0) return bad();
     Shape shape;
     const char* at = text.c_str() + colon + 1;
-    while (*at != '\0') {
+    while (colon + 1 < text.size()) {
       char* end = nullptr;
       const long long extent = std::strtoll(at, &end, 10);
       if (end == at || (*end != ',' && *end != '\0') || extent < 1) return bad();
       shape.push_back(extent);
-      at = *end == ',' ? end + 1 : end;
+      if (*end == '\0') break;
+      at = end + 1;
     }
     result.shapes[text.substr(0, colon)] = shape;
   }
   return result;
+}
+
+void resize_inputs(Graph& model, const std::map<std::string, Shape>& shapes) {
+  for (const ValueId id : model.inputs) {
+    Value& value = model.value(id);
+    const auto given = shapes.find(value.name);
+    if (given == shapes.end() || !value.dims || value.dims->size() != given->second.size()) continue;
+    for (std::size_t axis = 0; axis < value.dims->size(); ++axis) {
+      // Open extents stay open, by the symbol that other inputs may share.
+      if ((*value.dims)[axis].known()) (*value.dims)[axis].extent = given->second[axis];
+    }
+  }
 }
 
 Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
@@ -71,7 +86,9 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
   DISCO_TRY(std::vector<double> shares, flags.parsed_shares());
   SplitOptions options{flags.nodes, std::move(shares), shapes.shapes};
   for (const auto& [name, shape] : given) options.shapes[name] = shape;
-  auto result = split_model(model, options);
+  Graph resized = model;
+  resize_inputs(resized, shapes.shapes);
+  auto result = split_model(resized, options);
   if (result) return result;
   Error problem = in_context(flags.model, result.error());
   // The library does not know how a shape is given here.

@@ -37,6 +37,10 @@ struct SplitFlags {
   [[nodiscard]] Result<InputShapes> parsed_shapes() const;
 };
 
+/// Gives inputs the extents of --shape, also where the model has others: exporters fix extents that many
+/// networks leave open. Where operators insist on them, inferring shapes says so.
+void resize_inputs(Graph& model, const std::map<std::string, Shape>& shapes);
+
 /// Loads, fixes shapes (`given` wins over --shape), takes the artifact's partition or makes one.
 [[nodiscard]] Result<SplitModel> load_and_split(const SplitFlags& flags,
                                                 const std::map<std::string, Shape>& given = {});

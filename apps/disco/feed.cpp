@@ -86,7 +86,10 @@ Result<std::int64_t> repeats(const InputSlot& slot, const Tensor& tensor, const 
     const std::int64_t extent = tensor.shape()[axis];
     if (wanted < 0 || wanted == extent) continue;
     if (axis != 0 || extent == 0 || wanted == 0 || extent % wanted != 0)
-      return bad(fmt::format(": axis {} is {}, not {}", axis, extent, wanted));
+      return bad(fmt::format(": axis {} is {}, not {}{}", axis, extent, wanted,
+                             axis < 2 ? ""
+                                      : fmt::format("; --shape {}:{} runs the model at that size", slot.name,
+                                                    fmt::join(tensor.shape(), ","))));
     count = extent / wanted;
   }
   return count;
@@ -290,6 +293,10 @@ Status Feed::plan_arrays(const std::vector<InputSlot>& slots, int batch) {
   return {};
 }
 
+bool Feed::has_one_shape() const {
+  return images_.empty() || preset_.crop || preset_.default_size || (form_.height > 0 && form_.width > 0);
+}
+
 Result<Round> Feed::round(std::size_t number) {
   Round round;
   round.batch = batch_;
@@ -318,19 +325,18 @@ Result<Tensor> Feed::image_batch(std::size_t first, std::size_t count) {
     DISCO_TRY(const Image image, read_image(file));
     auto tensor = to_tensor(image, preset_, form_);
     if (!tensor) return in_context(file.string(), tensor.error());
-    if (first_shape_.empty()) first_shape_ = tensor->shape();
-    if (tensor->shape() != first_shape_) {
-      return error(
-          ErrorCode::ShapeMismatch,
-          "{}: becomes {}, but {} became {}; images of one run need one size: give --resize or --crop",
-          file.string(), to_string(tensor->shape()), images_.front().filename().string(),
-          to_string(first_shape_));
-    }
     if (!form_.batched) return tensor;
     if (batch.empty()) {
       Shape shape = tensor->shape();
       shape.insert(shape.begin(), batch_);
       batch = Tensor(tensor->type(), shape);
+    }
+    const Shape expected(batch.shape().begin() + 1, batch.shape().end());
+    if (tensor->shape() != expected) {
+      return error(ErrorCode::ShapeMismatch,
+                   "{}: becomes {}, the image before it became {}; images of one batch need one size: give "
+                   "--crop, or --batch 1",
+                   file.string(), to_string(tensor->shape()), to_string(expected));
     }
     std::memcpy(batch.raw() + i * tensor->bytes(), tensor->raw(), tensor->bytes());
   }

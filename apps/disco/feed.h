@@ -47,7 +47,10 @@ class Feed {
   [[nodiscard]] static Result<Feed> open(const std::vector<InputSlot>& slots, const FeedOptions& options);
 
   [[nodiscard]] std::size_t rounds() const { return rounds_; }
-  /// Inputs of run `number`; those of all rounds have the same shapes.
+  /// Whether the inputs of all rounds have the same shapes. Images of several sizes may not, where neither
+  /// model nor preset fixes one.
+  [[nodiscard]] bool has_one_shape() const;
+  /// Inputs of run `number`.
   [[nodiscard]] Result<Round> round(std::size_t number);
   /// Whether answers of several rounds are to be put together.
   [[nodiscard]] bool is_cut() const { return rounds_ > 1 || padded_; }
@@ -82,7 +85,6 @@ class Feed {
   std::int64_t batch_ = 0;    // of a round
   std::int64_t samples_ = 0;  // of all rounds
   bool padded_ = false;       // the last round is filled up
-  Shape first_shape_;         // of the first image's tensor
 };
 
 }  // namespace disco::cli

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "data/npz.h"
 #include "difference.h"
+#include "engine.h"
 #include "feed.h"
 #include "graph/onnx.h"
 #include "samples.h"
@@ -35,22 +36,26 @@ constexpr const char* kExamples =
 struct PresetFlag {
   const char* flag;
   const char* key;
+  const char* value;
   const char* about;
 };
 constexpr PresetFlag kPresetFlags[] = {
-    {"--fit", "fit", "exact, shorter, letterbox or none: how an image is brought to a size"},
-    {"--resize", "resize", "that size: HEIGHT,WIDTH, or one number, with --fit shorter the shorter side's"},
-    {"--crop", "crop", "the centre that is taken: HEIGHT,WIDTH or one number (default: the model's size)"},
-    {"--crop-ratio", "crop_ratio", "with --fit shorter, in place of --resize: the crop's share of the side"},
-    {"--interpolation", "interpolation", "bilinear, bicubic, lanczos or nearest"},
-    {"--antialias", "antialias", "true as in Pillow, false as in OpenCV"},
-    {"--anchor", "anchor", "centre or corner: where crop and padding lie"},
-    {"--pad", "pad", "the padding's colour, 0 to 255: one number, or one a channel"},
-    {"--channels", "channels", "rgb, bgr or grey"},
-    {"--scale", "scale", "pixels become (x * scale - mean) / std; a number or a fraction such as 1/255"},
-    {"--mean", "mean", "one number, or one a channel"},
-    {"--std", "std", "one number, or one a channel"},
-    {"--layout", "layout", "nchw or nhwc (default: by the model's shape)"}};
+    {"--fit", "fit", "HOW", "exact, shorter, letterbox or none: how an image is brought to a size"},
+    {"--resize", "resize", "SIZE",
+     "that size: HEIGHT,WIDTH, or one number, with --fit shorter the shorter side's"},
+    {"--crop", "crop", "SIZE",
+     "the centre that is taken: HEIGHT,WIDTH or one number (default: the model's size)"},
+    {"--crop-ratio", "crop_ratio", "R",
+     "with --fit shorter, in place of --resize: the crop's share of the side"},
+    {"--interpolation", "interpolation", "HOW", "bilinear, bicubic, lanczos or nearest"},
+    {"--antialias", "antialias", "BOOL", "true as in Pillow, false as in OpenCV"},
+    {"--anchor", "anchor", "WHERE", "centre or corner: where crop and padding lie"},
+    {"--pad", "pad", "X", "the padding's colour, 0 to 255: one number, or one a channel"},
+    {"--channels", "channels", "ORDER", "rgb, bgr or grey"},
+    {"--scale", "scale", "X", "pixels become (x * scale - mean) / std; a number or a fraction such as 1/255"},
+    {"--mean", "mean", "X", "one number, or one a channel"},
+    {"--std", "std", "X", "one number, or one a channel"},
+    {"--layout", "layout", "LAYOUT", "nchw or nhwc (default: by the model's shape)"}};
 
 struct PresetFlags {
   std::string name;
@@ -63,10 +68,13 @@ struct PresetFlags {
     command
         .add_option("--preset", name,
                     "how images become tensors: " + names + "or a TOML file (default: unit)")
+        ->type_name("PRESET")
         ->group("Images");
     for (const PresetFlag& flag : kPresetFlags)
-      command.add_option(flag.flag, keys[flag.key], flag.about)->group("Images");
-    command.add_option("--save-preset", save, "write preset and flags as a TOML file")->group("Images");
+      command.add_option(flag.flag, keys[flag.key], flag.about)->type_name(flag.value)->group("Images");
+    command.add_option("--save-preset", save, "write preset and flags as a TOML file")
+        ->type_name("FILE")
+        ->group("Images");
   }
 
   [[nodiscard]] Result<Preset> preset() const {
@@ -79,6 +87,15 @@ struct PresetFlags {
     }
     DISCO_CHECK(check_preset(preset));
     return preset;
+  }
+  /// For models that take uint8.
+  [[nodiscard]] Status check_raw() const {
+    for (const char* key : {"scale", "mean", "std"}) {
+      if (!keys.at(key).empty())
+        return error(ErrorCode::InvalidArgument,
+                     "--{}: the model takes uint8 pixels as they are; leave it out", key);
+    }
+    return {};
   }
   [[nodiscard]] bool any() const {
     return !name.empty() ||
@@ -99,15 +116,6 @@ struct Flags {
   bool as_json = false;
   std::string trace;
 };
-
-/// The inputs that a cluster's nodes read. A model may have others, whose values nothing depends on.
-NamedTensors inputs_for(const Cluster& cluster, const NamedTensors& all) {
-  NamedTensors inputs;
-  for (const NodeInfo& node : cluster.nodes()) {
-    for (const std::string& name : node.inputs) inputs.emplace(name, all.at(name));
-  }
-  return inputs;
-}
 
 std::string to_text(const Difference& difference) {
   return fmt::format("max |difference| from the unsplit run {:.2e}, {:.2e} of max |{}| = {:.6g}",
@@ -164,35 +172,6 @@ Status save(const Preset& preset, const std::string& path) {
   return write_file(path, std::as_bytes(std::span(text)));
 }
 
-/// The model, the inputs of its first run, and how it is split for their shapes.
-struct Prepared {
-  Feed feed;
-  Round first;
-  SplitModel model;
-};
-
-Result<Prepared> prepare(const Flags& flags, const Preset& preset, const std::vector<NodeConfig>& remote) {
-  DISCO_TRY(const InputShapes shapes, flags.split.parsed_shapes());
-  DISCO_TRY(const Graph loaded, load_onnx(flags.split.model));
-  const std::vector<InputSlot> slots = input_slots(loaded, shapes.shapes);
-  Prepared prepared;
-  DISCO_TRY(prepared.feed, Feed::open(slots, {flags.inputs, flags.batch, preset}));
-  if (prepared.feed.takes_raw_pixels()) {
-    for (const char* key : {"scale", "mean", "std"}) {
-      if (!flags.preset.keys.at(key).empty())
-        return error(ErrorCode::InvalidArgument,
-                     "--{}: the model takes uint8 pixels as they are; leave it out", key);
-    }
-  }
-  DISCO_TRY(prepared.first, prepared.feed.round(0));
-  std::map<std::string, Shape> given;
-  for (const auto& [name, tensor] : prepared.first.inputs) given[name] = tensor.shape();
-  SplitFlags split_flags = flags.split;
-  ClusterFlags::take_shares(loaded, remote, split_flags);
-  DISCO_TRY(prepared.model, split(loaded, split_flags, given));
-  return prepared;
-}
-
 /// What all runs together found out.
 struct Report {
   Answers answers;
@@ -200,24 +179,19 @@ struct Report {
   Difference difference;
 };
 
-/// Runs everything that the feed gives on the cluster, and on the whole model where there is one.
-Status run_rounds(const Flags& flags, Prepared& prepared, Cluster& cluster, Cluster* whole, Report& report) {
-  Feed& feed = prepared.feed;
+/// Runs everything that the feed gives.
+Status run_rounds(const Flags& flags, Feed& feed, Engine& engine, Report& report) {
   Progress progress("run", feed.rounds());
   for (std::size_t number = 0; number < feed.rounds(); ++number) {
-    Round round = std::move(prepared.first);
-    if (number > 0) {
-      DISCO_TRY(round, feed.round(number));
-    }
-    const bool trace = !flags.trace.empty() && number + 1 == feed.rounds();
-    DISCO_TRY(const RunResult result,
-              cluster.run(inputs_for(cluster, round.inputs), flags.cluster.run_options(trace)));
+    DISCO_TRY(const Round round, feed.round(number));
+    const bool is_last = number + 1 == feed.rounds();
+    const bool trace = !flags.trace.empty() && is_last;
+    DISCO_TRY(const RunResult result, engine.run(round.inputs, trace, is_last || feed.has_one_shape()));
     report.samples.add(result);
     DISCO_CHECK(report.answers.add(feed, round, result.outputs));
-    if (whole != nullptr) {
-      DISCO_TRY(const RunResult want,
-                whole->run(inputs_for(*whole, round.inputs), flags.cluster.run_options(false)));
-      report.difference.add(want.outputs, result.outputs);
+    if (flags.verify) {
+      DISCO_TRY(const NamedTensors want, engine.run_whole(round.inputs));
+      report.difference.add(want, result.outputs);
     }
     if (trace) DISCO_CHECK(write_trace(flags.trace, result.traces));
     progress.step(number + 1);
@@ -229,44 +203,41 @@ Status run(const Flags& flags) {
   DISCO_TRY(AnswerOptions answers_wanted, options_of(flags));
   DISCO_TRY(const Preset preset, flags.preset.preset());
   DISCO_TRY(const std::vector<NodeConfig> remote, flags.cluster.remote_nodes());
+  DISCO_TRY(const InputShapes shapes, flags.split.parsed_shapes());
   // A run can take long: what cannot be written in the end is better said in the beginning.
   for (const std::string& path : {flags.output, flags.trace, flags.preset.save}) {
     if (!path.empty()) DISCO_CHECK(check_writable(path));
   }
-  DISCO_TRY(Prepared prepared, prepare(flags, preset, remote));
+  DISCO_TRY(Graph model, load_onnx(flags.split.model));
+  resize_inputs(model, shapes.shapes);
+  DISCO_TRY(Feed feed, Feed::open(input_slots(model, shapes.shapes), {flags.inputs, flags.batch, preset}));
+  if (feed.takes_raw_pixels()) DISCO_CHECK(flags.preset.check_raw());
+  SplitFlags split_flags = flags.split;
+  ClusterFlags::take_shares(model, remote, split_flags);
   std::vector<std::string> output_names;
-  for (const ValueId id : prepared.model.graph.outputs)
-    output_names.push_back(prepared.model.graph.value(id).name);
-
-  std::unique_ptr<Cluster> whole;
-  if (flags.verify) {
-    std::vector<Graph> unsplit;
-    unsplit.push_back(std::move(prepared.model.graph));
-    DISCO_TRY(whole, Cluster::start_inproc(std::move(unsplit)));
-  }
-  DISCO_TRY(const std::unique_ptr<Cluster> cluster, flags.cluster.start(std::move(prepared.model.shards)));
-  prepared.model = {};
+  for (const ValueId id : model.outputs) output_names.push_back(model.value(id).name);
 
   Report report{Answers(std::move(answers_wanted), std::move(output_names)), {}, {}};
-  DISCO_CHECK(run_rounds(flags, prepared, *cluster, whole.get(), report));
+  Engine engine(std::move(model), std::move(split_flags), flags.cluster, flags.verify);
+  DISCO_CHECK(run_rounds(flags, feed, engine, report));
 
-  const bool is_right = !whole || report.difference.is_rounding();
+  const bool is_right = !flags.verify || report.difference.is_rounding();
   if (is_right && !flags.output.empty()) DISCO_CHECK(write_npz(flags.output, report.answers.outputs()));
   if (!flags.preset.save.empty()) DISCO_CHECK(save(preset, flags.preset.save));
-  const bool has_images = !prepared.feed.images().empty();
+  const bool has_images = !feed.images().empty();
   if (flags.as_json) {
     json document = report.answers.to_json();
     document.update(report.samples.to_json());
-    document["runs"] = prepared.feed.rounds();
+    document["runs"] = feed.rounds();
     document["model"] = flags.split.model;
     if (has_images) document["preset"] = preset.name;
-    if (whole) document["verify"] = to_json(report.difference);
+    if (flags.verify) document["verify"] = to_json(report.difference);
     fmt::print("{}\n", document.dump(2, ' ', false, json::error_handler_t::replace));
   } else {
     print(report.answers, report.samples);
     if (has_images && !flags.preset.any())
       fmt::print("images became tensors by the preset unit, as none was given; see --preset\n");
-    if (whole) fmt::print("verified: {}\n", to_text(report.difference));
+    if (flags.verify) fmt::print("verified: {}\n", to_text(report.difference));
     if (is_right && !flags.output.empty()) fmt::print("wrote {}\n", flags.output);
   }
   if (is_right) return {};
@@ -287,26 +258,36 @@ void add_run(CLI::App& app, Action& action) {
       ->add_option("-i,--input", flags->inputs,
                    "an image (.jpg, .png), a folder of images, .npy, or .npz with an array for each input; "
                    "NAME=FILE for a model of several inputs, once for each")
-      ->allow_extra_args(false);
-  command->add_option(
-      "-o,--output", flags->output,
-      "write an .npz with an array for each output; a folder's are stacked in file-name order");
+      ->allow_extra_args(false)
+      ->type_name("FILE");
   command
-      ->add_option("--batch", flags->batch,
-                   "images, or rows of arrays, in one run (default: the model's, else 1)")
-      ->check(CLI::Range(1, 1 << 20));
+      ->add_option(
+          "-o,--output", flags->output,
+          "write an .npz with an array for each output; those of a folder are stacked in file-name order")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--batch", flags->batch,
+          "images, or rows of arrays, in one run (default: the model's; where it is open, one image, "
+          "or all rows)")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("B");
   command->add_option("--top", flags->top, "show the K best classes (default: 5 with --labels)")
-      ->check(CLI::Range(1, 1 << 20));
-  command->add_option(
-      "--labels", flags->labels,
-      "names of the classes: one a line, or FILE, CLASS and NAME with tabs between them; then the "
-      "accuracy on a folder is shown too");
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("K");
+  command
+      ->add_option(
+          "--labels", flags->labels,
+          "names of the classes, one a line; or lines of image file, class and name with tabs between "
+          "them: then the accuracy on a folder is shown too")
+      ->type_name("FILE");
   command->add_flag(
       "--verify", flags->verify,
-      "also run the unsplit model in this process, and fail where max |difference| is over 1e-4 of "
-      "max |output|");
-  command->add_flag("--json", flags->as_json, "machine-readable");
-  command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)");
+      "also run the unsplit model in this process, and fail where max |difference| is over 1e-4 "
+      "of max |output|");
+  command->add_flag("--json", flags->as_json, "answers and figures, for programs");
+  command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)")
+      ->type_name("FILE");
   flags->preset.add_to(*command);
   flags->cluster.add_to(*command);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });

@@ -1,5 +1,7 @@
 #include "data/preset.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -243,8 +245,14 @@ Result<ImageForm> image_form(const Preset& preset, const std::string& input, Dat
   form.width = static_cast<int>(width);
   if (preset.crop &&
       ((height > 0 && height != preset.crop->height) || (width > 0 && width != preset.crop->width))) {
-    return bad(fmt::format("the preset crops to {} x {}, which the model does not take; leave the crop out",
-                           preset.crop->height, preset.crop->width));
+    Shape asked = extents;
+    for (std::int64_t& extent : asked) extent = std::max<std::int64_t>(extent, 1);
+    asked[planes ? first + 1 : first] = preset.crop->height;
+    asked[planes ? first + 2 : first + 1] = preset.crop->width;
+    return bad(
+        fmt::format("the preset crops to {} x {}; leave the crop out, or run the model at that size: "
+                    "--shape {}:{}",
+                    preset.crop->height, preset.crop->width, input, fmt::join(asked, ",")));
   }
   return form;
 }
