@@ -43,9 +43,13 @@ Status check_send(const Graph& graph, const Node& node) {
   return check_peer(node);
 }
 
-Status check_receive(const Node& node) {
+Status check_receive(const Graph& graph, const Node& node) {
   if (!node.inputs.empty() || node.outputs.size() != 1 || node.outputs[0] == kNoValue)
     return error(ErrorCode::InvalidModel, "it takes no input and gives one output");
+  const Shape shape = graph.value(node.outputs[0]).shape();
+  const std::int64_t axis = node.int_or("axis", 0);
+  if (axis < 0 || axis >= std::max<std::int64_t>(static_cast<std::int64_t>(shape.size()), 1))
+    return error(ErrorCode::InvalidModel, "axis={} of {}", axis, to_string(shape));
   return check_peer(node);
 }
 
@@ -66,7 +70,7 @@ Status check_graph(Graph& graph) {
                    describe(graph, node));
     }
     DISCO_CHECK(infer_node(graph, node));
-    const Status status = sends ? check_send(graph, node) : receives ? check_receive(node) : Status();
+    const Status status = sends ? check_send(graph, node) : receives ? check_receive(graph, node) : Status();
     if (!status) return in_context(describe(graph, node), status.error());
   }
   return {};

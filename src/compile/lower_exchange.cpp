@@ -37,7 +37,14 @@ bool Lowering::lower_send(const Node& node) {
       everything || shape.empty()
           ? bytes
           : bytes / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]) * channels.size();
-  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+  const auto [known, is_new] = sent_.try_emplace({id, axis, channels}, kNoBuffer);
+  if (!is_new) {
+    step.kernel =
+        std::make_unique<FunctionKernel>([](Workspace::Impl&) { return Status(); }, "packed before");
+    add_step(std::move(step), {}, known->second);
+    return true;
+  }
+  const BufferId wire = known->second = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
   if (!is_float(id)) {
     // Integers and booleans: row-major bytes, channel by channel.
     const Placed src = plain(id);
@@ -69,8 +76,9 @@ bool Lowering::lower_send(const Node& node) {
   if (shape.empty()) {
     from = ChannelView{};
   } else if (!kernels::view_of(src.desc, axis, from)) {
-    // Statistics and summands travel whole, whichever axis they are blocked on.
-    if (everything && shape.size() > 1 && kernels::view_of(src.desc, 1, from)) {
+    // Statistics and summands travel whole and row-major, whichever axis they are blocked on.
+    if (everything && !kernels::is_channels_last_on_wire(shape, axis) && shape.size() > 1 &&
+        kernels::view_of(src.desc, 1, from)) {
       copied_axis = 1;
     } else {
       src = plain(id);
@@ -79,7 +87,9 @@ bool Lowering::lower_send(const Node& node) {
   }
   Shape sent = shape;
   if (!everything) sent[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(channels.size());
-  const ChannelView into = shape.empty() ? ChannelView{} : kernels::plain_view(sent, copied_axis);
+  const ChannelView into = shape.empty()         ? ChannelView{}
+                           : copied_axis == axis ? kernels::wire_view(sent, axis)
+                                                 : kernels::plain_view(sent, copied_axis);
   std::vector<std::int32_t> list(channels.begin(), channels.end());
   if (everything) list = run_of(0, into.channels);
   const kernels::ChannelCopy copy(from, list, into, run_of(0, static_cast<std::int64_t>(list.size())));
@@ -91,6 +101,14 @@ bool Lowering::lower_send(const Node& node) {
       "pack");
   add_step(std::move(step), {src.buffer}, wire);
   return true;
+}
+
+/// Whether a Recv fills it, in an order that can be cut along this axis.
+bool Lowering::is_received(ValueId id, std::int64_t axis) const {
+  const std::int32_t producer = producers_[static_cast<std::size_t>(id)];
+  if (producer < 0 || !graph_.nodes[static_cast<std::size_t>(producer)].is_disco("Recv")) return false;
+  const auto cut = graph_.nodes[static_cast<std::size_t>(producer)].int_or("axis", 0);
+  return cut == axis || !kernels::is_channels_last_on_wire(value(id).shape(), static_cast<int>(cut));
 }
 
 void Lowering::prepare_concat(const Node& concat) {
@@ -118,7 +136,7 @@ void Lowering::prepare_concat(const Node& concat) {
   std::int64_t offset = 0;
   for (const ValueId id : concat.inputs) {
     if (readers_[static_cast<std::size_t>(id)].size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 &&
-        !placed_[static_cast<std::size_t>(id)] && graph_.constant(id) == nullptr) {
+        !placed_[static_cast<std::size_t>(id)] && is_received(id, axis)) {
       inside_concat_[id] = {&concat, offset};
     }
     offset += value(id).shape()[static_cast<std::size_t>(axis)];
@@ -137,7 +155,8 @@ bool Lowering::lower_receive(const Node& node) {
   step.tag = static_cast<std::uint32_t>(node.int_or("tag", 0));
   const Shape shape = value(id).shape();
   step.wire_bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
-  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
+  const auto cut = static_cast<int>(node.int_or("axis", 0));
   const auto& readers = readers_[static_cast<std::size_t>(id)];
   if (is_float(id) && readers.size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 &&
       graph_.nodes[static_cast<std::size_t>(readers[0])].is("Concat")) {
@@ -151,7 +170,8 @@ bool Lowering::lower_receive(const Node& node) {
     if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
     ChannelView into;
     [[maybe_unused]] const bool seen = kernels::view_of(whole.desc, static_cast<int>(axis), into);
-    const ChannelView from = kernels::plain_view(shape, static_cast<int>(axis));
+    const ChannelView from =
+        cut == axis ? kernels::wire_view(shape, cut) : kernels::plain_view(shape, static_cast<int>(axis));
     const kernels::ChannelCopy copy(from, run_of(0, from.channels), into, run_of(offset, from.channels));
     step.kernel = std::make_unique<FunctionKernel>(
         [=](Workspace::Impl& workspace) -> Status {
@@ -166,7 +186,9 @@ bool Lowering::lower_receive(const Node& node) {
     placed_[static_cast<std::size_t>(id)] = inside;
     return true;
   }
-  const Placed dst = place_plain(id);
+  // It lies as it came.
+  const bool channels_last = is_float(id) && kernels::is_channels_last_on_wire(shape, cut);
+  const Placed dst = channels_last ? place(id, kernels::channels_last_desc(shape)) : place_plain(id);
   step.kernel = std::make_unique<FunctionKernel>(
       [=, bytes = step.wire_bytes](Workspace::Impl& workspace) -> Status {
         std::memcpy(workspace.at(dst.buffer), workspace.at(wire), bytes);

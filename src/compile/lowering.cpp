@@ -86,7 +86,8 @@ Lowering::Lowering(Graph& graph, const CompileOptions& options, Program::Impl& p
       program_(program),
       placed_(graph.values.size()),
       reads_(graph.values.size(), 0),
-      readers_(graph.consumers()) {
+      readers_(graph.consumers()),
+      producers_(graph.producers()) {
   for (const Node& node : graph.nodes) {
     for (const ValueId id : node.inputs) {
       if (id != kNoValue) ++reads_[static_cast<std::size_t>(id)];

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "compile/fuse.h"
@@ -96,6 +97,7 @@ class Lowering {
   bool lower_receive(const Node& node);
   bool lower_concat(const Node& node);
   void prepare_concat(const Node& concat);
+  [[nodiscard]] bool is_received(ValueId id, std::int64_t axis) const;
   std::optional<kernels::Desc> wanted_by_convolution(ValueId id);
 
   Graph& graph_;
@@ -106,6 +108,9 @@ class Lowering {
   std::vector<int> reads_;                                // by value, not yet lowered
   std::vector<int> pending_;                              // by buffer
   std::vector<std::vector<std::int32_t>> readers_;
+  std::vector<std::int32_t> producers_;
+  /// Wire buffers by what was packed: value, axis, channels.
+  std::map<std::tuple<ValueId, int, std::vector<std::int64_t>>, BufferId> sent_;
   std::map<ValueId, std::pair<BufferId, Shape>> constants_;
   std::map<const Node*, bool> prepared_concats_;
   std::map<ValueId, std::pair<const Node*, std::int64_t>>

@@ -36,6 +36,7 @@ Workspace::Impl::Impl(std::shared_ptr<const Program::Impl> of)
     switch (buffer.kind) {
       case Buffer::Kind::Arena: pointers.push_back(arena.get() + buffer.offset); break;
       case Buffer::Kind::Constant: pointers.push_back(buffer.constant.get()); break;
+      case Buffer::Kind::Message: pointers.push_back(nullptr); break;
       case Buffer::Kind::Wire:
         wires.push_back(aligned_bytes(buffer.bytes));
         pointers.push_back(wires.back().get());
@@ -82,10 +83,24 @@ Result<Tensor> Workspace::output(const std::string& name) const {
   return error(ErrorCode::NotFound, "the model has no output '{}'", name);
 }
 
-std::span<std::byte> Workspace::wire(std::size_t step) {
+std::span<const std::byte> Workspace::wire(std::size_t step) const {
   const BufferId buffer = impl_->program->wire_of_step.at(step);
   if (buffer == kNoBuffer) return {};
   return {impl_->at(buffer), impl_->program->steps[step].wire_bytes};
+}
+
+void Workspace::set_message(std::size_t step, std::span<const std::byte> message) {
+  const std::byte* data = message.data();
+  if (message.empty() || reinterpret_cast<std::uintptr_t>(data) % alignof(double) != 0) {
+    // Short ones come as the transport's decoder left them.
+    auto& aligned = impl_->aligned;
+    aligned.resize(std::max(aligned.size(), message.size() / sizeof(double) + 1));
+    if (!message.empty()) std::memcpy(aligned.data(), data, message.size());
+    data = reinterpret_cast<const std::byte*>(aligned.data());
+  }
+  // Kernels only read it.
+  impl_->pointers[static_cast<std::size_t>(impl_->program->wire_of_step.at(step))] =
+      const_cast<std::byte*>(data);
 }
 
 }  // namespace disco

@@ -27,13 +27,11 @@ enum class StepKind { Compute, Send, Receive };
 
 /// A step of a node program.
 ///
-/// Send:    `kernel` packs the channels that travel, in the logical row-major order of the sent slice, into
-/// the
-///          workspace's wire buffer of this step (`Workspace::wire(step)`), which then goes to `peer` under
-///          `tag`.
-/// Receive: the message `tag` of `peer`, of exactly `wire_bytes`, is put in the wire buffer of this step,
-/// then `kernel`
-///          unpacks it to where its consumer reads it.
+/// Send:    `kernel` packs the channels that travel into the workspace's wire buffer of this step
+///          (`Workspace::wire(step)`), which then goes to `peer` under `tag`. Row-major, but feature maps
+///          that are cut by channels travel channels last. Steps that send the same slice share its buffer.
+/// Receive: the message `tag` of `peer`, of exactly `wire_bytes`, is given to the workspace
+///          (`Workspace::set_message(step)`), then `kernel` unpacks it to where its consumer reads it.
 struct Step {
   StepKind kind = StepKind::Compute;
   std::string name;  ///< the node's name, or the value's for Send and Receive
@@ -84,8 +82,10 @@ class Workspace {
   Status set_input(const std::string& name, const Tensor& tensor);
   /// Copies an output out (row-major), after all steps ran.
   [[nodiscard]] Result<Tensor> output(const std::string& name) const;
-  /// The wire buffer of Send or Receive step number `step`; its bytes are the step's wire_bytes.
-  [[nodiscard]] std::span<std::byte> wire(std::size_t step);
+  /// The wire buffer of Send step number `step`; its bytes are the step's wire_bytes.
+  [[nodiscard]] std::span<const std::byte> wire(std::size_t step) const;
+  /// What Receive step number `step` reads, of its wire_bytes; the bytes must stay until the kernel ran.
+  void set_message(std::size_t step, std::span<const std::byte> message);
   [[nodiscard]] Impl& impl() { return *impl_; }
 
  private:

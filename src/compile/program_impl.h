@@ -16,10 +16,10 @@ namespace disco {
 using BufferId = int;
 inline constexpr BufferId kNoBuffer = -1;
 
-/// A stretch of memory: in the arena while steps [first, last] run, a constant of the program, or a wire
-/// buffer.
+/// A stretch of memory: in the arena while steps [first, last] run, a constant of the program, what a Send
+/// packs into, or a message that a Receive is given.
 struct Buffer {
-  enum class Kind { Arena, Constant, Wire } kind = Kind::Arena;
+  enum class Kind { Arena, Constant, Wire, Message } kind = Kind::Arena;
   std::size_t bytes = 0;
   std::size_t offset = 0;                  ///< Arena: by plan_arena
   std::size_t first = SIZE_MAX, last = 0;  ///< steps that touch it
@@ -69,6 +69,7 @@ struct Workspace::Impl {
   std::shared_ptr<std::byte> arena;
   std::vector<std::shared_ptr<std::byte>> wires;
   std::vector<std::byte*> pointers;  // by buffer
+  std::vector<double> aligned;       // a copy of the message that is being unpacked, where it needs one
   std::vector<Tensor> dynamics;
   /// Memory objects, made at a kernel's first run in this workspace.
   std::vector<std::unordered_map<int, dnnl::memory>> arguments;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/simd.h"
+
 namespace disco::kernels {
 
 ChannelView plain_view(const Shape& shape, int axis) {
@@ -12,6 +14,17 @@ ChannelView plain_view(const Shape& shape, int axis) {
   view.channels = view.padded_channels = shape[static_cast<std::size_t>(axis)];
   view.channel_stride = view.inner;
   view.outer_stride = view.inner * view.channels;
+  return view;
+}
+
+bool is_channels_last_on_wire(const Shape& shape, int axis) { return axis == 1 && shape.size() >= 3; }
+
+ChannelView wire_view(const Shape& shape, int axis) {
+  ChannelView view = plain_view(shape, axis);
+  if (is_channels_last_on_wire(shape, axis)) {
+    view.channel_stride = 1;
+    view.inner_stride = view.channels;
+  }
   return view;
 }
 
@@ -66,9 +79,16 @@ void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, 
     return;
   }
   if (sc == 1 && dc == 1) {
-    for (std::int64_t s = 0; s < inner; ++s) {
-      std::memcpy(dst + s * ds, src + s * ss, static_cast<std::size_t>(channels) * sizeof(float));
-    }
+    parallel_runs(inner, channels, [&](std::int64_t first, std::int64_t last) {
+      if (ss == channels && ds == channels) {
+        std::memcpy(dst + first * ds, src + first * ss,
+                    static_cast<std::size_t>((last - first) * channels) * sizeof(float));
+        return;
+      }
+      for (std::int64_t s = first; s < last; ++s) {
+        std::memcpy(dst + s * ds, src + s * ss, static_cast<std::size_t>(channels) * sizeof(float));
+      }
+    });
     return;
   }
   for (std::int64_t s0 = 0; s0 < inner; s0 += kTile) {

@@ -20,6 +20,11 @@ struct ChannelView {
 
 /// Row-major, any axis.
 [[nodiscard]] ChannelView plain_view(const Shape& shape, int axis);
+/// How a slice lies on the wire, which both ends know from its shape and the axis that is cut alone: channels
+/// last for feature maps, as fast kernels keep them, so that packing moves whole rows; row-major for all
+/// else.
+[[nodiscard]] ChannelView wire_view(const Shape& shape, int axis);
+[[nodiscard]] bool is_channels_last_on_wire(const Shape& shape, int axis);
 /// False where the layout is not of this form for that axis.
 [[nodiscard]] bool view_of(const Desc& desc, int axis, ChannelView& view);
 

@@ -38,6 +38,18 @@ Desc any_desc(const Shape& shape) {
   return {at_least_one_dim(shape), memory::data_type::f32, memory::format_tag::any};
 }
 
+Desc channels_last_desc(const Shape& shape) {
+  Dims strides(shape.size());
+  memory::dim stride = std::max<memory::dim>(shape[1], 1);
+  strides[1] = 1;
+  for (std::size_t d = shape.size(); d-- > 2;) {
+    strides[d] = stride;
+    stride *= std::max<memory::dim>(shape[d], 1);
+  }
+  strides[0] = stride;
+  return strided_desc(shape, strides);
+}
+
 Desc strided_desc(const Shape& shape, const Dims& strides) {
   return {at_least_one_dim(shape), memory::data_type::f32, strides};
 }

@@ -28,6 +28,8 @@ using Dims = dnnl::memory::dims;
 [[nodiscard]] Desc plain_desc(const Shape& shape);
 /// Any layout: the primitive chooses.
 [[nodiscard]] Desc any_desc(const Shape& shape);
+/// Channels (axis 1) innermost, the other axes in order; three axes or more.
+[[nodiscard]] Desc channels_last_desc(const Shape& shape);
 [[nodiscard]] Desc strided_desc(const Shape& shape, const Dims& strides);
 
 /// What our own kernels must know of a layout: strides, and at most one inner block on one axis.

@@ -167,6 +167,7 @@ const Held& ShardBuilder::assembled(ValueId id) {
     Shape shape = whole_.value(id).shape();
     shape[static_cast<std::size_t>(value.axis)] = static_cast<std::int64_t>(channels.size());
     parts.push_back(add_receive(from, value.tag, name, shape, whole_.value(id).type));
+    shard_.nodes.back().attributes["axis"] = static_cast<std::int64_t>(value.axis);
     result.channels.insert(result.channels.end(), channels.begin(), channels.end());
   }
   if (parts.size() == 1) {
@@ -226,6 +227,7 @@ ValueId ShardBuilder::add_receive(int peer, std::uint32_t tag, const std::string
   node.domain = kDiscoDomain;
   node.attributes["peer"] = static_cast<std::int64_t>(peer);
   node.attributes["tag"] = static_cast<std::int64_t>(tag);
+  node.attributes["axis"] = static_cast<std::int64_t>(0);
   node.attributes["shape"] = shape;
   node.attributes["dtype"] = static_cast<std::int64_t>(type);
   node.attributes["value"] = name;

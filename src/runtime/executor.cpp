@@ -174,15 +174,12 @@ Status Executor::receive(std::size_t number, const RunRequest& request, Fabric& 
                  message.error().code == ErrorCode::Timeout ? "; is it running?" : "");
   }
   recorder.add(step, TracePhase::Wait);
-  const std::span<std::byte> wire = workspace_->wire(number);
-  if (message->size != step.wire_bytes || message->size != wire.size()) {
+  if (message->size != step.wire_bytes) {
     return error(ErrorCode::ProtocolMismatch,
                  "{} sent {} bytes for '{}', expected {}; were all nodes given shards of one partition?",
                  fabric.describe(step.peer), grouped(message->size), step.name, grouped(step.wire_bytes));
   }
-  if (message->size > 0) {
-    std::memcpy(wire.data(), message->data.get(), message->size);
-  }
+  workspace_->set_message(number, {message->data.get(), message->size});
   if (const Status status = step.kernel->run(*workspace_); !status) {
     return in_step(step, status.error());
   }
