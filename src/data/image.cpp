@@ -156,6 +156,7 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& w
   const bool cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
   const bool inverted = info.saw_Adobe_marker != 0;
+  const int orientation = orientation_of(info);  // now: libjpeg forgets the markers when it finishes
   const std::size_t width = info.image_width;
   Image image{static_cast<int>(info.image_width), static_cast<int>(info.image_height),
               std::vector<std::uint8_t>(width * info.image_height * 3)};
@@ -178,7 +179,7 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& w
     jpeg_finish_decompress(&info);
   });
   if (!is_whole) return damaged();
-  return oriented(std::move(image), orientation_of(info));
+  return oriented(std::move(image), orientation);
 }
 
 /// The same for libpng, with what it reads from.

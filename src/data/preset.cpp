@@ -40,10 +40,11 @@ int offset(int image, int window, Anchor anchor) {
 }
 
 Result<Geometry> place(PixelSize image, const Preset& preset, const ImageForm& form) {
+  const bool resized_to_both = preset.resize && (preset.fit == Fit::Exact || preset.fit == Fit::Letterbox);
   const auto wanted = [&](int model, int PixelSize::*side) {
     if (model > 0) return model;
     if (preset.crop) return (*preset.crop).*side;
-    return preset.default_size ? (*preset.default_size).*side : 0;
+    return preset.default_size && !resized_to_both ? (*preset.default_size).*side : 0;
   };
   const PixelSize want{wanted(form.height, &PixelSize::height), wanted(form.width, &PixelSize::width)};
   Geometry g{image, want};

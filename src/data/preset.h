@@ -39,7 +39,7 @@ struct Preset {
   std::optional<PixelSize> resize{};   ///< Fit::Shorter takes one number, in both fields
   std::optional<PixelSize> crop{};     ///< the tensor's size; the model's where absent
   std::optional<double> crop_ratio{};  ///< Fit::Shorter without `resize`: the crop's share of the side, 0..1
-  std::optional<PixelSize> default_size{};  ///< the crop where neither preset nor model says it
+  std::optional<PixelSize> default_size{};  ///< the crop where nothing else says the tensor's size
   Interpolation interpolation = Interpolation::Bilinear;
   bool antialias = true;
   Anchor anchor = Anchor::Centre;

@@ -59,13 +59,16 @@ Filter make_filter(int in, int out, Interpolation interpolation, bool antialias)
   const Kernel kernel = kernel_of(interpolation);
   const double support = kernel.support * stretch;
   Filter filter;
-  for (int o = 0; o < out; ++o) {
-    const double centre = (o + 0.5) * scale;
-    if (interpolation == Interpolation::Nearest) {
+  if (interpolation == Interpolation::Nearest) {
+    double centre = scale * 0.5;  // added up, as Pillow does: it rounds otherwise where pixels' edges meet
+    for (int o = 0; o < out; ++o, centre += scale) {
       filter.first.push_back(std::min(in - 1, static_cast<int>(centre)));
       filter.weights.push_back({1 << kPrecision});
-      continue;
     }
+    return filter;
+  }
+  for (int o = 0; o < out; ++o) {
+    const double centre = (o + 0.5) * scale;
     const int low = std::max(0, static_cast<int>(centre - support + 0.5));
     const int high = std::min(in, static_cast<int>(centre + support + 0.5));
     std::vector<double> values;
