@@ -35,7 +35,7 @@ std::uint16_t to_bfloat(double value) {
 
 }  // namespace
 
-ValueId Lowering::emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
+ValueId NodeLowering::emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
   const std::string base = graph.value(node.outputs[0]).name;  // unique, as the node's own name need not be
   const ValueId output = graph.add_value(fmt::format("{}/{}", base, op));
   graph.nodes.push_back({.name = graph.value(output).name,
@@ -48,7 +48,7 @@ ValueId Lowering::emit(std::string_view op, std::vector<ValueId> inputs, Attribu
   return output;
 }
 
-void Lowering::emit_result(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
+void NodeLowering::emit_result(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
   graph.nodes.push_back({.name = node.name,
                          .op = std::string(op),
                          .domain = {},
@@ -57,16 +57,16 @@ void Lowering::emit_result(std::string_view op, std::vector<ValueId> inputs, Att
                          .attributes = std::move(attributes)});
 }
 
-ValueId Lowering::constant(std::string_view suffix, Tensor tensor) {
+ValueId NodeLowering::constant(std::string_view suffix, Tensor tensor) {
   return graph.add_constant(fmt::format("{}/{}", graph.value(node.outputs[0]).name, suffix),
                             std::move(tensor));
 }
 
-ValueId Lowering::int64s(std::string_view suffix, const std::vector<std::int64_t>& values) {
+ValueId NodeLowering::int64s(std::string_view suffix, const std::vector<std::int64_t>& values) {
   return constant(suffix, Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values));
 }
 
-ValueId Lowering::scalar_like(std::string_view suffix, double value, ValueId like) {
+ValueId NodeLowering::scalar_like(std::string_view suffix, double value, ValueId like) {
   const DataType type = like == kNoValue ? DataType::Float32 : graph.value(like).type;
   switch (type) {
     case DataType::Float64: return constant(suffix, Tensor::scalar(value));
@@ -91,15 +91,15 @@ Error located(ErrorCode code, const Graph& graph, const Node& node, int opset, s
 
 }  // namespace
 
-Error Lowering::unsupported(std::string_view what) const {
+Error NodeLowering::unsupported(std::string_view what) const {
   return located(ErrorCode::Unsupported, graph, node, opset, what);
 }
 
-Error Lowering::invalid(std::string_view what) const {
+Error NodeLowering::invalid(std::string_view what) const {
   return located(ErrorCode::InvalidModel, graph, node, opset, what);
 }
 
-Result<std::optional<std::vector<std::int64_t>>> Lowering::int_input(std::size_t position) const {
+Result<std::optional<std::vector<std::int64_t>>> NodeLowering::int_input(std::size_t position) const {
   const ValueId id = node.input(position);
   if (id == kNoValue) return std::optional<std::vector<std::int64_t>>{};
   const Tensor* tensor = graph.constant(id);
@@ -110,7 +110,7 @@ Result<std::optional<std::vector<std::int64_t>>> Lowering::int_input(std::size_t
   return std::optional(to_int64s(*tensor));
 }
 
-Result<std::int64_t> Lowering::rank(std::size_t position) const {
+Result<std::int64_t> NodeLowering::rank(std::size_t position) const {
   const ValueId id = node.input(position);
   if (id == kNoValue || !graph.value(id).dims) {
     return unsupported(fmt::format("the rank of input {} is not known", position));
@@ -118,17 +118,17 @@ Result<std::int64_t> Lowering::rank(std::size_t position) const {
   return static_cast<std::int64_t>(graph.value(id).dims->size());
 }
 
-void Lowering::set_input(std::size_t position, ValueId id) {
+void NodeLowering::set_input(std::size_t position, ValueId id) {
   if (node.inputs.size() <= position) node.inputs.resize(position + 1, kNoValue);
   node.inputs[position] = id;
 }
 
-void Lowering::drop(std::string_view attribute) {
+void NodeLowering::drop(std::string_view attribute) {
   const auto found = node.attributes.find(attribute);
   if (found != node.attributes.end()) node.attributes.erase(found);
 }
 
-void Lowering::ints_to_input(std::string_view attribute, std::size_t position) {
+void NodeLowering::ints_to_input(std::string_view attribute, std::size_t position) {
   if (!node.has(attribute)) return;
   set_input(position, int64s(attribute, node.ints_or(attribute, {})));
   drop(attribute);
@@ -199,10 +199,10 @@ Status append_canonical(Graph& graph, Node node, int opset) {
     graph.nodes.push_back(std::move(node));
     return {};
   }
-  Lowering lowering(graph, node, opset);
-  const Rule rule = opset < kOpset   ? find_older_rule(node.op)
-                    : opset > kOpset ? find_newer_rule(node.op)
-                                     : nullptr;
+  NodeLowering lowering(graph, node, opset);
+  const LoweringRule rule = opset < kOpset   ? find_older_rule(node.op)
+                            : opset > kOpset ? find_newer_rule(node.op)
+                                             : nullptr;
   const std::size_t first = graph.nodes.size();
   if (rule != nullptr) {
     if (node.outputs.empty() || node.outputs[0] == kNoValue || node.inputs.empty() ||

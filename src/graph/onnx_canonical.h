@@ -30,9 +30,9 @@ inline constexpr int kNewestOpset = 24;
 [[nodiscard]] Status check_definition(const Graph& graph, const Node& node, int opset);
 
 /// One lowering in progress: the node, and short ways to build what replaces it.
-class Lowering {
+class NodeLowering {
  public:
-  Lowering(Graph& graph, Node& node, int opset) : graph(graph), node(node), opset(opset) {}
+  NodeLowering(Graph& graph, Node& node, int opset) : graph(graph), node(node), opset(opset) {}
 
   Graph& graph;
   Node& node;
@@ -64,10 +64,10 @@ class Lowering {
 
 /// What became of a node: `Done` where it was replaced, `Append` where it is to be appended as it now stands.
 enum class Lowered { Append, Done };
-using Rule = Result<Lowered> (*)(Lowering&);
+using LoweringRule = Result<Lowered> (*)(NodeLowering&);
 
 /// The rule for an operator of an opset below, and above, 17; nullptr where its form is the same.
-[[nodiscard]] Rule find_older_rule(std::string_view op);
-[[nodiscard]] Rule find_newer_rule(std::string_view op);
+[[nodiscard]] LoweringRule find_older_rule(std::string_view op);
+[[nodiscard]] LoweringRule find_newer_rule(std::string_view op);
 
 }  // namespace disco

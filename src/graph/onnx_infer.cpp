@@ -100,6 +100,30 @@ Status check_attributes(const Node& node) {
   return {};
 }
 
+/// onnx's functions do not compare a convolution's channels with its weight's.
+Status check_channels(const Graph& graph, const Node& node, std::size_t weight) {
+  const ValueId w = node.input(weight);
+  if (weight == 0 || w == kNoValue || !graph.value(w).dims) return {};
+  const Dimension channels = (*graph.value(node.inputs[0]).dims)[1];
+  const bool transposed = node.op == "ConvTranspose";
+  const Dimension per_group = (*graph.value(w).dims)[transposed ? 0 : 1];
+  const Dimension outputs = (*graph.value(w).dims)[transposed ? 1 : 0];
+  const std::int64_t group = node.int_or("group", 1);
+  if (group < 1 || group > kMaxExtent) return error(ErrorCode::InvalidModel, "group is {}", group);
+  if (channels.known() && per_group.known()) {
+    const std::int64_t wanted = transposed ? per_group.extent : per_group.extent * group;
+    if (channels.extent != wanted) {
+      return error(ErrorCode::InvalidModel, "its input has {} channels, its weight is for {}",
+                   channels.extent, wanted);
+    }
+    if (channels.extent % group != 0)
+      return error(ErrorCode::InvalidModel, "{} channels in {} groups", channels.extent, group);
+  }
+  if (!transposed && outputs.known() && outputs.extent % group != 0)
+    return error(ErrorCode::InvalidModel, "{} output channels in {} groups", outputs.extent, group);
+  return {};
+}
+
 /// onnx's function for windows reads as many extents as its attributes name, and not as many as there are.
 Status check_window(const Graph& graph, const Node& node) {
   static const std::map<std::string_view, std::size_t> weights = {
@@ -118,6 +142,7 @@ Status check_window(const Graph& graph, const Node& node) {
       return error(ErrorCode::InvalidModel, "its input has {} axes and its weight {}", rank, weight_rank);
     }
   }
+  DISCO_CHECK(check_channels(graph, node, found->second));
   for (const char* key : {"strides", "dilations", "kernel_shape", "output_padding", "pads"}) {
     const std::size_t wanted = (rank - 2) * (std::string_view(key) == "pads" ? 2 : 1);
     if (node.has(key) && node.ints_or(key, {}).size() != wanted) {
@@ -129,7 +154,13 @@ Status check_window(const Graph& graph, const Node& node) {
 }
 
 Status infer_by_onnx(const Graph& graph, const Node& node, std::vector<Inferred>& results) {
-  const auto* schema = onnx::OpSchemaRegistry::Schema(node.op, kOpset, node.domain);
+  // onnx defines these by functions, and infers nothing; the others' results are of the same type and
+  // extents.
+  static const std::map<std::string_view, std::string> alike = {{"GreaterOrEqual", "Greater"},
+                                                                {"LessOrEqual", "Less"}};
+  const auto other = alike.find(node.op);
+  const auto* schema =
+      onnx::OpSchemaRegistry::Schema(other == alike.end() ? node.op : other->second, kOpset, node.domain);
   if (schema == nullptr) return error(ErrorCode::Unsupported, "no operator of opset 17");
   if (!schema->has_type_and_shape_inference_function()) return {};
   // onnx's functions follow null pointers where an input that must be is not there, or its type is not known.

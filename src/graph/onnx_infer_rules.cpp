@@ -64,7 +64,30 @@ Status infer_statistics(const Graph& graph, const Node& node, std::vector<Inferr
   return {};
 }
 
-// ---- Einsum: onnx 1.12 finds the rank only
+// ---- what onnx 1.12 leaves open
+
+/// The new axis has as many elements as the constant `depth` says.
+Status infer_one_hot(const Graph& graph, const Node& node, std::vector<Inferred>& results) {
+  const Value* indices = input_value(graph, node, 0);
+  const Value* values = input_value(graph, node, 2);
+  if (indices == nullptr || values == nullptr || results.size() != 1)
+    return error(ErrorCode::InvalidModel, "an input or output is missing");
+  results[0].type = values->type;
+  if (!indices->dims) return {};
+  DISCO_TRY(const std::size_t axis, axis_of(node, indices->dims->size() + 1));
+  Dimension added;
+  const Tensor* depth = graph.constant(node.input(1));
+  const bool is_integer =
+      depth != nullptr && (depth->type() == DataType::Int64 || depth->type() == DataType::Int32);
+  if (is_integer && depth->elements() == 1) {
+    added.extent = to_int64s(*depth)[0];
+    if (added.extent < 1 || added.extent > kMaxExtent)
+      return error(ErrorCode::InvalidModel, "a depth of {}", added.extent);
+  }
+  results[0].dims = indices->dims;
+  results[0].dims->insert(results[0].dims->begin() + static_cast<std::ptrdiff_t>(axis), added);
+  return {};
+}
 
 /// "bij,bjk->bik", with ellipses; unknown where an ellipsis meets extents that are not known.
 Status infer_einsum(const Graph& graph, const Node& node, std::vector<Inferred>& results) {
@@ -268,9 +291,9 @@ InferenceRule find_own_rule(const Node& node) {
       {"SoftmaxStatistics", infer_statistics},
   };
   static const std::map<std::string_view, InferenceRule> onnx_rules = {
-      {"Einsum", infer_einsum},
-      {"If", infer_if},
-      {"Loop", infer_loop},
+      {"Einsum", infer_einsum},  {"If", infer_if},
+      {"Loop", infer_loop},      {"MeanVarianceNormalization", infer_same_as_first},
+      {"OneHot", infer_one_hot},
   };
   const auto& rules = node.domain == kDiscoDomain ? disco_rules : onnx_rules;
   const auto found = rules.find(node.op);

@@ -17,7 +17,7 @@ using Ints = std::vector<std::int64_t>;
 constexpr std::int64_t kMaxGroups = 1 << 20;
 
 /// Removes an attribute that newer opsets added, where it has the value that means what opset 17 does anyway.
-Status drop_default(Lowering& lowering, std::string_view attribute, std::int64_t value) {
+Status drop_default(NodeLowering& lowering, std::string_view attribute, std::int64_t value) {
   if (lowering.node.int_or(attribute, value) != value) {
     return lowering.unsupported(
         fmt::format("{}={} is not supported", attribute, lowering.node.int_or(attribute, value)));
@@ -27,7 +27,7 @@ Status drop_default(Lowering& lowering, std::string_view attribute, std::int64_t
 }
 
 /// Axes counted from the front; InvalidModel where one is out of range or twice there.
-Result<Ints> normalised(const Lowering& lowering, Ints axes, std::int64_t rank) {
+Result<Ints> normalised(const NodeLowering& lowering, Ints axes, std::int64_t rank) {
   std::vector<bool> seen(static_cast<std::size_t>(rank), false);
   for (std::int64_t& axis : axes) {
     if (axis < -rank || axis >= rank)
@@ -41,7 +41,7 @@ Result<Ints> normalised(const Lowering& lowering, Ints axes, std::int64_t rank) 
 }
 
 /// Opset 18 moved the axes of every reduction to an input, as opset 13 had done for ReduceSum.
-Result<Lowered> lower_reduction(Lowering& lowering) {
+Result<Lowered> lower_reduction(NodeLowering& lowering) {
   Node& node = lowering.node;
   DISCO_TRY(const auto axes, lowering.int_input(1));
   const bool keep_all = node.int_or("noop_with_empty_axes", 0) != 0;
@@ -61,7 +61,7 @@ Result<Lowered> lower_reduction(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_split(Lowering& lowering) {
+Result<Lowered> lower_split(NodeLowering& lowering) {
   Node& node = lowering.node;
   if (!node.has("num_outputs")) return Lowered::Append;
   const std::int64_t parts = node.int_or("num_outputs", 0);
@@ -84,7 +84,7 @@ Result<Lowered> lower_split(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_pad(Lowering& lowering) {
+Result<Lowered> lower_pad(NodeLowering& lowering) {
   Node& node = lowering.node;
   if (node.string_or("mode", "constant") == "wrap") return lowering.unsupported("mode=wrap is not supported");
   DISCO_TRY(const auto axes, lowering.int_input(3));
@@ -103,7 +103,7 @@ Result<Lowered> lower_pad(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_resize(Lowering& lowering) {
+Result<Lowered> lower_resize(NodeLowering& lowering) {
   Node& node = lowering.node;
   DISCO_CHECK(drop_default(lowering, "antialias", 0));
   if (node.string_or("keep_aspect_ratio_policy", "stretch") != "stretch") {
@@ -134,7 +134,7 @@ Result<Lowered> lower_resize(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_pooling(Lowering& lowering) {
+Result<Lowered> lower_pooling(NodeLowering& lowering) {
   const Ints dilations = lowering.node.ints_or("dilations", {});
   if (std::ranges::any_of(dilations, [](std::int64_t d) { return d != 1; })) {
     return lowering.unsupported("dilations are not supported");
@@ -143,7 +143,7 @@ Result<Lowered> lower_pooling(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_scatter(Lowering& lowering) {
+Result<Lowered> lower_scatter(NodeLowering& lowering) {
   const std::string reduction = lowering.node.string_or("reduction", "none");
   if (reduction == "max" || reduction == "min") {
     return lowering.unsupported(fmt::format("reduction={} is not supported", reduction));
@@ -151,13 +151,13 @@ Result<Lowered> lower_scatter(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_cast(Lowering& lowering) {
+Result<Lowered> lower_cast(NodeLowering& lowering) {
   lowering.drop("saturate");    // of 8-bit floats only, which the reader refuses
   lowering.drop("round_mode");  // likewise
   return Lowered::Append;
 }
 
-Result<Lowered> lower_quantisation(Lowering& lowering) {
+Result<Lowered> lower_quantisation(NodeLowering& lowering) {
   lowering.drop("saturate");
   DISCO_CHECK(drop_default(lowering, "block_size", 0));
   DISCO_CHECK(drop_default(lowering, "output_dtype", 0));
@@ -165,14 +165,14 @@ Result<Lowered> lower_quantisation(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_grid_sample(Lowering& lowering) {
+Result<Lowered> lower_grid_sample(NodeLowering& lowering) {
   if (lowering.opset < 20) return Lowered::Append;
   const std::string mode = lowering.node.string_or("mode", "linear");
   lowering.node.attributes["mode"] = mode == "linear" ? "bilinear" : mode == "cubic" ? "bicubic" : mode;
   return Lowered::Append;
 }
 
-Result<Lowered> lower_gelu(Lowering& lowering) {
+Result<Lowered> lower_gelu(NodeLowering& lowering) {
   const Node& node = lowering.node;
   const ValueId x = node.inputs[0];
   const std::string approximate = node.string_or("approximate", "none");
@@ -198,14 +198,14 @@ Result<Lowered> lower_gelu(Lowering& lowering) {
   return Lowered::Done;
 }
 
-Result<Lowered> lower_mish(Lowering& lowering) {
+Result<Lowered> lower_mish(NodeLowering& lowering) {
   const ValueId x = lowering.node.inputs[0];
   const ValueId inner = lowering.emit("Tanh", {lowering.emit("Softplus", {x})});
   lowering.emit_result("Mul", {x, inner});
   return Lowered::Done;
 }
 
-Result<Lowered> lower_swish(Lowering& lowering) {
+Result<Lowered> lower_swish(NodeLowering& lowering) {
   const ValueId x = lowering.node.inputs[0];
   const float alpha = lowering.node.float_or("alpha", 1.0F);
   const ValueId scaled =
@@ -217,13 +217,13 @@ Result<Lowered> lower_swish(Lowering& lowering) {
 
 /// The form that PyTorch's exporter writes for opset 17: a normalisation of instances whose channels are the
 /// groups.
-Result<Lowered> lower_group_normalisation(Lowering& lowering) {
+Result<Lowered> lower_group_normalisation(NodeLowering& lowering) {
   const Node& node = lowering.node;
   if (node.inputs.size() != 3) return lowering.invalid("three inputs are wanted");
   const ValueId x = node.inputs[0];
   const std::int64_t groups = node.int_or("num_groups", 0);
   if (groups < 1 || groups > kMaxGroups) return lowering.invalid(fmt::format("num_groups={}", groups));
-  const Lowering::Attributes epsilon = {{"epsilon", node.float_or("epsilon", 1e-5F)}};
+  const NodeLowering::Attributes epsilon = {{"epsilon", node.float_or("epsilon", 1e-5F)}};
   const ValueId grouped = lowering.emit("Reshape", {x, lowering.int64s("grouped", {0, groups, -1})});
   const ValueId shape = lowering.emit("Shape", {x});
   if (lowering.opset < 21) {  // scale and bias were per group
@@ -250,7 +250,7 @@ Result<Lowered> lower_group_normalisation(Lowering& lowering) {
   return Lowered::Done;
 }
 
-Result<Lowered> lower_rms_normalisation(Lowering& lowering) {
+Result<Lowered> lower_rms_normalisation(NodeLowering& lowering) {
   const Node& node = lowering.node;
   const ValueId x = node.inputs[0];
   if (node.input(1) == kNoValue) return lowering.invalid("no scale");
@@ -272,8 +272,8 @@ Result<Lowered> lower_rms_normalisation(Lowering& lowering) {
 
 }  // namespace
 
-Rule find_newer_rule(std::string_view op) {
-  static const std::map<std::string_view, Rule> rules = {
+LoweringRule find_newer_rule(std::string_view op) {
+  static const std::map<std::string_view, LoweringRule> rules = {
       {"AveragePool", lower_pooling},
       {"Cast", lower_cast},
       {"CastLike", lower_cast},

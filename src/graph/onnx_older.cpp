@@ -10,7 +10,7 @@ namespace disco {
 namespace {
 
 /// B's axes are A's from `axis` on; axes of extent 1 behind them let opset 7's broadcasting say the same.
-Status align_from(Lowering& lowering, std::int64_t axis) {
+Status align_from(NodeLowering& lowering, std::int64_t axis) {
   DISCO_TRY(const std::int64_t rank, lowering.rank(0));
   DISCO_TRY(const std::int64_t small, lowering.rank(1));
   if (axis < 0) axis += rank;
@@ -24,7 +24,7 @@ Status align_from(Lowering& lowering, std::int64_t axis) {
 }
 
 /// Opset 6 broadcast only when told, and along the axis it was told.
-Result<Lowered> lower_binary(Lowering& lowering) {
+Result<Lowered> lower_binary(NodeLowering& lowering) {
   if (lowering.opset >= 7) return Lowered::Append;
   if (lowering.node.int_or("broadcast", 0) != 0 && lowering.node.has("axis")) {
     DISCO_CHECK(align_from(lowering, lowering.node.int_or("axis", 0)));
@@ -34,13 +34,13 @@ Result<Lowered> lower_binary(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_gemm(Lowering& lowering) {
+Result<Lowered> lower_gemm(NodeLowering& lowering) {
   if (lowering.opset < 7) lowering.drop("broadcast");
   return Lowered::Append;
 }
 
 /// Opset 6 knew one slope, or one a channel.
-Result<Lowered> lower_prelu(Lowering& lowering) {
+Result<Lowered> lower_prelu(NodeLowering& lowering) {
   if (lowering.opset >= 7) return Lowered::Append;
   DISCO_TRY(const std::int64_t small, lowering.rank(1));
   const auto& dims = lowering.graph.value(lowering.node.inputs[1]).dims;
@@ -48,18 +48,18 @@ Result<Lowered> lower_prelu(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> axes_to_input(Lowering& lowering) {
+Result<Lowered> axes_to_input(NodeLowering& lowering) {
   if (lowering.opset < 13) lowering.ints_to_input("axes", 1);
   return Lowered::Append;
 }
 
-Result<Lowered> lower_split(Lowering& lowering) {
+Result<Lowered> lower_split(NodeLowering& lowering) {
   if (lowering.opset < 13) lowering.ints_to_input("split", 1);
   return Lowered::Append;
 }
 
 /// Before opset 13, Softmax, LogSoftmax and Hardmax saw a matrix: everything from `axis` on was one row.
-Result<Lowered> lower_softmax(Lowering& lowering) {
+Result<Lowered> lower_softmax(NodeLowering& lowering) {
   if (lowering.opset >= 13) return Lowered::Append;
   Node& node = lowering.node;
   const std::int64_t axis = node.int_or("axis", 1);
@@ -81,7 +81,7 @@ Result<Lowered> lower_softmax(Lowering& lowering) {
 }
 
 /// The outputs beyond Y served training; none is of use here.
-Result<Lowered> lower_batch_normalisation(Lowering& lowering) {
+Result<Lowered> lower_batch_normalisation(NodeLowering& lowering) {
   if (lowering.opset >= 14) return Lowered::Append;
   Node& node = lowering.node;
   if (node.int_or("spatial", 1) == 0) return lowering.unsupported("spatial=0 is not supported");
@@ -93,20 +93,20 @@ Result<Lowered> lower_batch_normalisation(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_dropout(Lowering& lowering) {
+Result<Lowered> lower_dropout(NodeLowering& lowering) {
   if (lowering.opset < 12) lowering.drop("ratio");  // matters to training only
   lowering.drop("is_test");
   return Lowered::Append;
 }
 
-Result<Lowered> lower_roi_align(Lowering& lowering) {
+Result<Lowered> lower_roi_align(NodeLowering& lowering) {
   if (lowering.opset < 16) {
     lowering.node.attributes["coordinate_transformation_mode"] = std::string("output_half_pixel");
   }
   return Lowered::Append;
 }
 
-Result<Lowered> lower_clip(Lowering& lowering) {
+Result<Lowered> lower_clip(NodeLowering& lowering) {
   if (lowering.opset >= 11) return Lowered::Append;
   const Node& node = lowering.node;
   const ValueId x = node.inputs[0];
@@ -117,7 +117,7 @@ Result<Lowered> lower_clip(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_pad(Lowering& lowering) {
+Result<Lowered> lower_pad(NodeLowering& lowering) {
   if (lowering.opset >= 11) return Lowered::Append;
   lowering.ints_to_input("pads", 1);
   if (lowering.node.has("value")) {
@@ -128,7 +128,7 @@ Result<Lowered> lower_pad(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_slice(Lowering& lowering) {
+Result<Lowered> lower_slice(NodeLowering& lowering) {
   if (lowering.opset >= 10) return Lowered::Append;
   lowering.ints_to_input("starts", 1);
   lowering.ints_to_input("ends", 2);
@@ -136,19 +136,19 @@ Result<Lowered> lower_slice(Lowering& lowering) {
   return Lowered::Append;
 }
 
-Result<Lowered> lower_top_k(Lowering& lowering) {
+Result<Lowered> lower_top_k(NodeLowering& lowering) {
   if (lowering.opset >= 10) return Lowered::Append;
   lowering.set_input(1, lowering.int64s("k", {lowering.node.int_or("k", 0)}));
   lowering.drop("k");
   return Lowered::Append;
 }
 
-Result<Lowered> lower_scatter(Lowering& lowering) {
+Result<Lowered> lower_scatter(NodeLowering& lowering) {
   lowering.node.op = "ScatterElements";
   return Lowered::Append;
 }
 
-void make_resize(Lowering& lowering, ValueId scales) {
+void make_resize(NodeLowering& lowering, ValueId scales) {
   Node& node = lowering.node;
   node.op = "Resize";
   node.inputs = {node.inputs[0], kNoValue, scales};
@@ -158,18 +158,25 @@ void make_resize(Lowering& lowering, ValueId scales) {
   if (node.string_or("mode", "nearest") == "bilinear") node.attributes["mode"] = std::string("linear");
 }
 
-Result<Lowered> lower_resize(Lowering& lowering) {
+Result<Lowered> lower_resize(NodeLowering& lowering) {
   if (lowering.opset >= 11) return Lowered::Append;
   make_resize(lowering, lowering.node.input(1));
   return Lowered::Append;
 }
 
-Result<Lowered> lower_upsample(Lowering& lowering) {
+Result<Lowered> lower_upsample(NodeLowering& lowering) {
   ValueId scales = lowering.node.input(1);
   if (lowering.opset < 9) {
-    const auto found = lowering.node.attributes.find("scales");
+    Node& node = lowering.node;
+    if (lowering.opset < 7 && node.has("height_scale") && node.has("width_scale")) {
+      node.attributes["scales"] = std::vector<float>{1.0F, 1.0F, node.float_or("height_scale", 1.0F),
+                                                     node.float_or("width_scale", 1.0F)};
+      lowering.drop("height_scale");
+      lowering.drop("width_scale");
+    }
+    const auto found = node.attributes.find("scales");
     const auto* floats =
-        found == lowering.node.attributes.end() ? nullptr : std::get_if<std::vector<float>>(&found->second);
+        found == node.attributes.end() ? nullptr : std::get_if<std::vector<float>>(&found->second);
     if (floats == nullptr) return lowering.invalid("no attribute 'scales'");
     scales =
         lowering.constant("scales", Tensor::of<float>({static_cast<std::int64_t>(floats->size())}, *floats));
@@ -181,8 +188,8 @@ Result<Lowered> lower_upsample(Lowering& lowering) {
 
 }  // namespace
 
-Rule find_older_rule(std::string_view op) {
-  static const std::map<std::string_view, Rule> rules = {
+LoweringRule find_older_rule(std::string_view op) {
+  static const std::map<std::string_view, LoweringRule> rules = {
       {"Add", lower_binary},
       {"And", lower_binary},
       {"BatchNormalization", lower_batch_normalisation},

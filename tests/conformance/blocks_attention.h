@@ -1,6 +1,6 @@
 #pragma once
-// Blocks of transformers, as the exporters of torchvision, timm and others write them. Ten heads of two features, so that one to
-// five nodes divide them well.
+// Blocks of transformers, as the exporters of torchvision, timm and others write them. Ten heads of two
+// features, so that one to five nodes divide them well.
 
 #include "block.h"
 
@@ -8,7 +8,8 @@ namespace disco::testing {
 
 inline std::vector<Block> attention_blocks() {
   return {
-      // timm below opset 17, open batch: shapes computed at run time, a class token, layer norm and GELU written out, one product for
+      // timm below opset 17, open batch: shapes computed at run time, a class token, layer norm and GELU
+      // written out, one product for
       // q, k and v, which are gathered from its axis of three.
       {"vit_timm_gathered_qkv", 13, R"(
 vit (float[N,3,12,12] x, float[20,3,4,4] w0, float[20] b0, float[1,1,20] w_cls, float[1,10,20] w_pos, float[20] s1, float[20] b1,
@@ -91,7 +92,8 @@ vit (float[N,3,12,12] x, float[20,3,4,4] w0, float[20] b0, float[1,1,20] w_cls, 
   first = Gather <axis = 1> (t6, i0)
   y = Gemm <alpha = 1.0, beta = 1.0, transB = 1> (first, w7, b7)
 })"},
-      // timm at opset 17 with fused attention: q and k are each scaled by a root read off their shape; q, k and v are split and
+      // timm at opset 17 with fused attention: q and k are each scaled by a root read off their shape; q, k
+      // and v are split and
       // squeezed.
       {"vit_scaled_dot_product_attention", 17, R"(
 vit (float[2,9,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] b2, float[20,20] w3, float[20] b3) => (float[] y)
@@ -124,7 +126,8 @@ vit (float[2,9,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] b2,
   o3 = Add (b3, p3)
   y = Add (x, o3)
 })"},
-      // torchvision's VisionTransformer: nn.MultiheadAttention over (length, batch, features), heads folded into the batch.
+      // torchvision's VisionTransformer: nn.MultiheadAttention over (length, batch, features), heads folded
+      // into the batch.
       {"torchvision_multihead_attention", 14, R"(
 vit (float[2,9,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] b2, float[20,20] w3, float[20] b3) => (float[] y)
 <float two = {2.0}, float epsilon = {0.000001}, int64[4] unflat = {9, 2, 3, 20}, int64[1] zero = {0}, int64[1] near_last = {-2},
@@ -171,7 +174,8 @@ vit (float[2,9,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] b2,
   o2 = Transpose <perm = [1, 0, 2]> (o1)
   y = Add (x, o2)
 })"},
-      // PyTorch before 1.12, and DETR: q, k and v of their own, (batch · heads, length, size), a mask, cross attention to a memory.
+      // PyTorch before 1.12, and DETR: q, k and v of their own, (batch · heads, length, size), a mask, cross
+      // attention to a memory.
       {"detr_cross_attention", 12, R"(
 detr (float[7,2,20] x, float[9,2,20] xm, float[20,20] w1, float[20] b1, float[20,20] w2, float[20] b2, float[20,20] w3, float[20] b3,
       float[20,20] w4, float[20] b4, float[20] s5, float[20] b5, float[20,40] w6, float[40] b6, float[40,20] w7, float[20] b7) => (float[] y) {
@@ -219,7 +223,8 @@ detr (float[7,2,20] x, float[9,2,20] xm, float[20,20] w1, float[20] b1, float[20
   a7 = Add (p7, b7)
   y = Add (ln, a7)
 })"},
-      // DeiT of Hugging Face: three products, a distillation token, two classifiers whose answers are averaged.
+      // DeiT of Hugging Face: three products, a distillation token, two classifiers whose answers are
+      // averaged.
       {"deit_separate_qkv_distilled", 11, R"(
 deit (float[2,3,12,12] x, float[20,3,4,4] w0, float[20] b0, float[2,1,20] w_cls, float[2,1,20] w_dist, float[1,11,20] w_pos,
       float[20,20] w1, float[20] b1, float[20,20] w2, float[20] b2, float[20,20] w3, float[20] b3, float[20,20] w4, float[20] b4,
@@ -264,7 +269,8 @@ deit (float[2,3,12,12] x, float[20,3,4,4] w0, float[20] b0, float[2,1,20] w_cls,
   two = Constant <value = float {2.0}> ()
   y = Div (sum, two)
 })"},
-      // Swin: a padded map is rolled, cut into windows, masked, biased by relative positions and put back; then patches merge.
+      // Swin: a padded map is rolled, cut into windows, masked, biased by relative positions and put back;
+      // then patches merge.
       {"swin_shifted_windows", 13, R"(
 swin (float[2,7,7,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] b2, float[49,10] w_table, float[20,20] w3, float[20] b3,
       float[80] s5, float[80] b5, float[80,40] w5) => (float[] y)
@@ -358,7 +364,8 @@ swin (float[2,7,7,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] 
   ln5 = Add (m5, b5)
   y = MatMul (ln5, w5)
 })"},
-      // Swin V2: cosine attention, whose norms are over each head's features, and a learned temperature a head.
+      // Swin V2: cosine attention, whose norms are over each head's features, and a learned temperature a
+      // head.
       {"swin_v2_cosine_attention", 16, R"(
 swin (float[4,9,20] x, float[20,60] w2, float[60] b2, float[10,1,1] s_logit, float[10,9,9] w_bias, float[20,20] w3, float[20] b3,
       float[20] s4, float[20] b4) => (float[] y)
@@ -538,7 +545,8 @@ xcit (float[2,9,20] x, float[20,60] w2, float[60] b2, float[10,1,1] s_t, float[2
   o3 = Add (p3, b3)
   y = Add (x, o3)
 })"},
-      // The non-local block and self-attention GAN: attention over positions of a map, contracted over its channels.
+      // The non-local block and self-attention GAN: attention over positions of a map, contracted over its
+      // channels.
       {"non_local_block", 11, R"(
 nonlocal (float[2,3,6,6] x, float[20,3,3,3] w0, float[10,20,1,1] w1, float[10] b1, float[10,20,1,1] w2, float[10] b2, float[10,20,1,1] w3,
           float[10] b3, float[20,10,1,1] w4) => (float[] y) {
@@ -561,7 +569,8 @@ nonlocal (float[2,3,6,6] x, float[20,3,3,3] w0, float[10,20,1,1] w1, float[10] b
   c4 = Conv <kernel_shape = [1, 1]> (a2, w4)
   y = Add (c4, c0)
 })"},
-      // The newer exporter: functions are inlined, every axis list is an input, GELU by its tanh form, attention with a mask of booleans.
+      // The newer exporter: functions are inlined, every axis list is an input, GELU by its tanh form,
+      // attention with a mask of booleans.
       {"dynamo_block_opset18", 18, R"(
 vit (float[N,9,20] x, float[20] s1, float[20] b1, float[20,60] w2, float[60] b2, float[20,20] w3, float[20] b3, float[20,80] w5, float[80] b5,
      float[80,20] w6, float[20] b6, float[20] s7, float[20] b7) => (float[] y)

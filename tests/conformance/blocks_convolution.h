@@ -27,7 +27,8 @@ resnet (float[N,3,24,24] x, float[20,3,7,7] w1, float[20] s1, float[20] b1, floa
   g = GlobalAveragePool (r4)
   f = Flatten <axis = 1> (g)
   y = Gemm <alpha = 1.0, beta = 1.0, transB = 1> (f, w6, b6)
-})", 0.13},
+})",
+       0.13},
       // MobileNetV2 before opset 12: the mean over space, bounds of ReLU6 as constants.
       {"mobilenet_v2_inverted_residual", 11, R"(
 mobilenet (float[N,24,12,12] x, float[40,24,1,1] w1, float[40] b1, float[40,1,3,3] w2, float[40] b2, float[24,40,1,1] w3,
@@ -192,7 +193,8 @@ squeezenet (float[N,3,15,15] x, float[30,3,3,3] w1, float[30] b1, float[20,30,1,
   r5 = Relu (c5)
   g = GlobalAveragePool (r5)
   y = Flatten <axis = 1> (g)
-})", 0.1},
+})",
+       0.1},
       // ShuffleNetV2 with an open batch: the shuffle's shapes are computed at run time.
       {"shufflenet_v2_dynamic_shuffle", 11, R"(
 shufflenet (float[N,40,10,10] x, float[20,20,1,1] w1, float[20] b1, float[20,1,3,3] w2, float[20] b2, float[20,20,1,1] w3, float[20] b3,
@@ -292,7 +294,8 @@ alexnet (float[2,3,12,12] x, float[40,3,3,3] w0, float[40,20,3,3] w1, float[40] 
   c1 = Conv <group = 2, kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (n0, w1, b1)
   r1 = Relu (c1)
   y = Conv <kernel_shape = [1, 1]> (r1, w2)
-})", 0.25},
+})",
+       0.25},
       // Inception: the input's channels are normalised one by one; branches of many kernels.
       {"inception_branches", 11, R"(
 inception (float[N,3,12,12] x, float[20,3,1,1] w0, float[20,20,1,1] w1, float[20] b1, float[20,20,1,7] w2, float[20] b2,
@@ -373,7 +376,8 @@ unet (float[1,3,14,14] x, float[20,3,3,3] w1, float[40,20,3,3] w2, float[40] b2,
   r4 = Relu (c4)
   y = Conv <kernel_shape = [1, 1]> (r4, w5)
 })"},
-      // DeepLabV3: dilated branches, pooling that is resized back to a size read off the map, and to the input's.
+      // DeepLabV3: dilated branches, pooling that is resized back to a size read off the map, and to the
+      // input's.
       {"deeplab_aspp", 11, R"(
 deeplab (float[N,3,20,18] x, float[20,3,3,3] w0, float[20,20,1,1] w1, float[20] b1, float[20,20,3,3] w2, float[20] b2,
          float[20,20,3,3] w3, float[20] b3, float[20,20,1,1] w4, float[20] b4, float[20,80,1,1] w5, float[20] b5, float[6,20,1,1] w6,
@@ -432,7 +436,8 @@ esrgan (float[1,3,9,7] x, float[20,3,3,3] w0, float[20] b0, float[10,20,3,3] w1,
   c4 = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (up, w4, b4)
   r4 = LeakyRelu <alpha = 0.2> (c4)
   y = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (r4, w5, b5)
-})", 0.12},
+})",
+       0.12},
       // Pixel shuffle as an operator, as three, and its inverse.
       {"pixel_shuffle_operator", 13, R"(
 espcn (float[1,3,8,7] x, float[20,3,3,3] w0, float[80,20,3,3] w1, float[80] b1, float[20,20,3,3] w2) => (float[] y) {
@@ -611,7 +616,8 @@ cbam (float[N,3,10,10] x, float[20,3,3,3] w0, float[1,2,7,7] w1, float[1] b1, fl
   g = Sigmoid (c1)
   m = Mul (c0, g)
   y = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (m, w2)
-})", 0.12},
+})",
+       0.12},
       // ECA: a 1-D convolution along the channels themselves.
       {"efficient_channel_attention", 12, R"(
 eca (float[2,3,10,10] x, float[20,3,3,3] w0, float[1,1,3] w1, float[20,20,3,3] w2) => (float[] y) {

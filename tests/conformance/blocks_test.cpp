@@ -1,5 +1,5 @@
-// The building blocks of vision networks as exporters write them: split over nodes they give the answer of the unsplit model, and
-// no node computes more than its share of it.
+// The building blocks of vision networks as exporters write them: split over nodes they give the answer of
+// the unsplit model, and no node computes more than its share of it.
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,9 @@ double relative_error(const NamedTensors& want, const NamedTensors& got) {
   double worst = 0.0;
   for (const auto& [name, tensor] : want) {
     const auto found = got.find(name);
-    if (found == got.end() || found->second.shape() != tensor.shape() || found->second.type() != tensor.type()) return INFINITY;
+    if (found == got.end() || found->second.shape() != tensor.shape() ||
+        found->second.type() != tensor.type())
+      return INFINITY;
     if (tensor.type() != DataType::Float32) {
       if (!difference(tensor, found->second, {}).empty()) return INFINITY;
       continue;
@@ -66,7 +68,8 @@ std::vector<Block> all_blocks() {
 }
 
 class ExportedBlock : public ::testing::TestWithParam<Block> {};
-INSTANTIATE_TEST_SUITE_P(, ExportedBlock, ::testing::ValuesIn(all_blocks()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(, ExportedBlock, ::testing::ValuesIn(all_blocks()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(ExportedBlock, SplitEqualsUnsplitAndNobodyDoesMoreThanItsShare) {
   const Block& block = GetParam();
@@ -81,9 +84,11 @@ TEST_P(ExportedBlock, SplitEqualsUnsplitAndNobodyDoesMoreThanItsShare) {
   const auto want = reference::run(*graph, inputs);
   ASSERT_TRUE(want) << want.error().message;
 
-  for (const Setting setting : {Setting{1, false}, {2, false}, {3, false}, {5, false}, {2, true}, {3, true}, {5, true}}) {
+  for (const Setting setting :
+       {Setting{1, false}, {2, false}, {3, false}, {5, false}, {2, true}, {3, true}, {5, true}}) {
     const std::vector<double> shares = shares_of(setting);
-    const std::string where = fmt::format("{} nodes={} shares={}", block.name, setting.nodes, fmt::join(shares, ":"));
+    const std::string where =
+        fmt::format("{} nodes={} shares={}", block.name, setting.nodes, fmt::join(shares, ":"));
     const auto partition = partition_channels(*graph, {setting.nodes, shares});
     ASSERT_TRUE(partition) << where << ": " << partition.error().message;
     const auto plan = plan_split(*graph, *partition);
