@@ -107,6 +107,7 @@ void add_bench(CLI::App& app, Action& action) {
       DISCO_TRY(const Graph loaded, load_onnx(flags->split.model));
       flags->cluster.take_shares(loaded, remote, flags->split);
       DISCO_TRY(SplitModel model, split(loaded, flags->split));
+      DISCO_CHECK(flags->cluster.check_number(remote, model.shards.size()));
       const NamedTensors inputs = random_inputs(model.graph, 1);
       // One node, where rank 0 is: on the first machine of the cluster, or beside the local nodes.
       ClusterOptions options;

@@ -39,16 +39,19 @@ void ClusterFlags::take_shares(const Graph& model, const std::vector<NodeConfig>
     split.shares += fmt::format("{}{}", split.shares.empty() ? "" : ",", node.share);
 }
 
+Status ClusterFlags::check_number(const std::vector<NodeConfig>& remote, std::size_t shards) const {
+  if (remote.empty() || remote.size() == shards) return {};
+  return error(ErrorCode::InvalidArgument,
+               "{}: it names {}, but the model is split over {}; leave --nodes out", cluster_file,
+               remote.size() == 1 ? "1 node" : fmt::format("{} nodes", remote.size()), shards);
+}
+
 Result<std::unique_ptr<Cluster>> ClusterFlags::start(std::vector<Graph> shards) const {
   ClusterOptions options;
   options.threads = threads;
   DISCO_TRY(const std::vector<NodeConfig> remote, remote_nodes());
   if (!remote.empty()) {
-    if (remote.size() != shards.size()) {
-      return error(ErrorCode::InvalidArgument,
-                   "{}: names {} nodes, but the model is split over {}; leave --nodes out", cluster_file,
-                   remote.size(), shards.size());
-    }
+    DISCO_CHECK(check_number(remote, shards.size()));
     return Cluster::connect(remote, std::move(shards), options);
   }
   if (transport == "threads") return Cluster::start_inproc(std::move(shards), options);

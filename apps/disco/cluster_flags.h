@@ -21,6 +21,8 @@ struct ClusterFlags {
   [[nodiscard]] Result<std::vector<NodeConfig>> remote_nodes() const;
   /// Splits over the nodes of the cluster file by their shares, where neither flags nor the model say how.
   static void take_shares(const Graph& model, const std::vector<NodeConfig>& remote, SplitFlags& split);
+  /// InvalidArgument where the cluster file names another number of nodes.
+  [[nodiscard]] Status check_number(const std::vector<NodeConfig>& remote, std::size_t shards) const;
   [[nodiscard]] Result<std::unique_ptr<Cluster>> start(std::vector<Graph> shards) const;
   [[nodiscard]] RunOptions run_options(bool trace) const;
 };

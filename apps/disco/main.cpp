@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <iostream>
+#include <system_error>
 
 #include "command.h"
 #include "help.h"
@@ -74,7 +76,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::Success& wish) {
-    return app.exit(wish);  // --help and --version
+    app.exit(wish);  // --help and --version
+    std::cout.flush();
+    if (std::cout) return EXIT_SUCCESS;
+    return complain(fmt::format("cannot write to standard output: {}", std::strerror(errno)), 1);
   } catch (const CLI::ParseError& problem) {
     return complain(disco::cli::explain(app, problem), 2);
   }
@@ -85,6 +90,8 @@ int main(int argc, char** argv) {
       return complain(status.error().message,
                       status.error().code == disco::ErrorCode::InvalidArgument ? 2 : 1);
     }
+  } catch (const std::system_error& problem) {  // fmt::print's
+    return complain(fmt::format("cannot write to standard output: {}", problem.code().message()), 1);
   } catch (const std::bad_alloc&) {
     return complain("out of memory", 1);
   } catch (const std::exception& problem) {

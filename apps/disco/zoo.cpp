@@ -29,6 +29,7 @@ void add_zoo(CLI::App& app, Action& action) {
   command->add_option("name", flags->name, fmt::format("{}", fmt::join(zoo_names(), ", ")))->required();
   command->add_option("-o,--output", flags->output, "where to write it")->required()->type_name("FILE");
   command->add_option("--seed", flags->seed, "what the random weights follow from")
+      ->check(CLI::NonNegativeNumber)
       ->type_name("S")
       ->capture_default_str();
   command->callback([flags, &action] {

@@ -66,6 +66,10 @@ Status type_from_onnx(const onnx::TypeProto& type, Value& value) {
     }
     value.dims->push_back(std::move(out));
   }
+  if (value.has_shape() && !is_sane(value.shape())) {
+    return error(ErrorCode::InvalidModel, "value '{}': impossible shape {}", value.name,
+                 to_string(value.shape()));
+  }
   return {};
 }
 

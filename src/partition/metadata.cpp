@@ -79,6 +79,9 @@ Result<Partition> read(const json& document) {
     return error(ErrorCode::InvalidModel, "partition over {} nodes", partition.nodes);
   }
   partition.shares = document.at("shares").get<std::vector<double>>();
+  if (partition.shares.size() != static_cast<std::size_t>(partition.nodes)) {
+    return error(ErrorCode::InvalidModel, "{} shares for {} nodes", partition.shares.size(), partition.nodes);
+  }
   partition.method = document.at("method").get<std::string>();
   for (const auto& [name, runs] : document.at("owners").items()) {
     std::vector<std::int32_t> owners;
@@ -124,11 +127,13 @@ std::string to_json(const Partition& partition) {
 }
 
 Result<Partition> partition_from_json(std::string_view text) {
+  constexpr std::string_view kWhere = "the partition in the file's metadata cannot be read";
   try {
-    return read(json::parse(text));
+    auto partition = read(json::parse(text));
+    if (!partition) return in_context(kWhere, partition.error());
+    return partition;
   } catch (const json::exception& problem) {
-    return error(ErrorCode::InvalidModel, "the partition in the file's metadata cannot be read: {}",
-                 problem.what());
+    return error(ErrorCode::InvalidModel, "{}: {}", kWhere, problem.what());
   }
 }
 

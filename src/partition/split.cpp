@@ -8,6 +8,11 @@
 namespace disco {
 
 Result<SplitModel> split_model(const Graph& model, const SplitOptions& options) {
+  if (model.metadata.contains("disco.shard")) {
+    return error(
+        ErrorCode::InvalidModel,
+        "it is one node's part of a split model, with Send and Recv; give the model that it was made from");
+  }
   SplitModel result;
   DISCO_TRY(result.graph, specialise(model, {options.shapes, options.batch}));
 

@@ -15,10 +15,18 @@ namespace {
 // A folded constant may take as many bytes as the constants that it replaces, or this many.
 constexpr std::size_t kMaxFoldedBytes = std::size_t{64} << 20;
 
+// No machine holds an input of more.
+constexpr double kMostElements = 1e12;
+
 Status bind_one(Value& value, const Shape& shape, std::map<std::string, std::int64_t>& symbols) {
   if (value.dims && value.dims->size() != shape.size()) {
     return error(ErrorCode::ShapeMismatch, "input '{}' has {} axes, {} were given: {}", value.name,
                  value.dims->size(), shape.size(), to_string(shape));
+  }
+  double elements = 1;
+  for (const std::int64_t extent : shape) elements *= static_cast<double>(extent);
+  if (elements > kMostElements) {
+    return error(ErrorCode::ShapeMismatch, "input '{}': {} is too large", value.name, to_string(shape));
   }
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] < 0) {

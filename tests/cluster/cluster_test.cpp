@@ -237,6 +237,7 @@ TEST(LocalCluster, KilledNodeIsNamedAndNobodyHangs) {
     Cluster& cluster = **started.cluster;
     ASSERT_TRUE(cluster.run(all_reduce_input(1000)).ok());
     const NodeInfo info = cluster.nodes()[static_cast<std::size_t>(victim)];
+    ASSERT_GT(info.process, 1);  // kill(-1, …) is for everybody
     // Stopped first, so that the others are certain to be in the middle of the run when it dies.
     kill(info.process, SIGSTOP);
     Clock::time_point killed;
@@ -272,6 +273,7 @@ TEST(LocalCluster, StoppedNodeTimesOutAndServesAgainOnceItRuns) {
   ASSERT_TRUE(started.cluster.ok()) << started.cluster.error().message;
   Cluster& cluster = **started.cluster;
   const NodeInfo info = cluster.nodes()[1];
+  ASSERT_GT(info.process, 1);
   kill(info.process, SIGSTOP);
   const auto before = Clock::now();
   const auto result = cluster.run(all_reduce_input(1000), {.deadline = 1s});
@@ -292,6 +294,7 @@ TEST(LocalCluster, NodesEndWithAParentThatIsKilled) {
   int ends[2] = {};
   ASSERT_EQ(pipe(ends), 0);
   const pid_t parent = fork();
+  ASSERT_GE(parent, 0);
   if (parent == 0) {
     setenv("DISCO_TEST_PARENT_PIPE", std::to_string(ends[1]).c_str(), 1);
     execl("/proc/self/exe", "test_cluster", "--gtest_filter=LocalClusterParent.Waits", nullptr);

@@ -302,10 +302,12 @@ class Child {
     address = buffer;
   }
   ~Child() {
-    kill(pid_, SIGKILL);
+    signal(SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
-  void signal(int number) const { kill(pid_, number); }
+  void signal(int number) const {
+    if (pid_ > 1) kill(pid_, number);  // kill(-1, …) is for everybody
+  }
   std::string address;
 
  private:
