@@ -14,29 +14,22 @@ bool is_generated(const std::string& implementation) { return implementation.sta
 }  // namespace
 
 bool Lowering::lower_pool(const Node& node) {
-  const bool global = node.is("GlobalAveragePool") || node.is("GlobalMaxPool");
-  bool spatial_mean = false;
-  if (node.is("ReduceMean") && is_float(node.inputs[0]) && node.int_or("keepdims", 1) == 1 &&
-      value(node.inputs[0]).shape().size() == 4) {
-    auto axes = node.ints_or("axes", {});
-    for (auto& axis : axes) axis = axis < 0 ? axis + 4 : axis;
-    spatial_mean = axes == std::vector<std::int64_t>{2, 3};
-  }
-  if (!global && !spatial_mean && !node.is("MaxPool") && !node.is("AveragePool")) return false;
+  const bool global = node.is("GlobalMaxPool");
+  if (!global && !node.is("MaxPool") && !node.is("AveragePool")) return false;
   if (node.outputs.size() != 1 || !all_float(node)) return false;
   const Shape in = value(node.inputs[0]).shape();
   const Shape out = value(node.outputs[0]).shape();
   if (in.size() < 3 || in.size() > 5) return false;
   const Shape spatial(in.begin() + 2, in.end());
-  const Shape kernel = global || spatial_mean ? spatial : node.ints_or("kernel_shape", spatial);
+  const Shape kernel = global ? spatial : node.ints_or("kernel_shape", spatial);
   Node window_node = node;
-  if (global || spatial_mean) window_node.attributes.clear();
+  if (global) window_node.attributes.clear();
   for (const std::int64_t dilation : window_node.ints_or("dilations", {})) {
     if (dilation != 1) return false;
   }
   auto window = window_shape(window_node, in, out, kernel, false);
-  const bool average = node.is("AveragePool") || node.is("GlobalAveragePool") || spatial_mean;
-  const bool count_padding = node.is("AveragePool") && node.int_or("count_include_pad", 0) != 0;
+  const bool average = node.is("AveragePool");
+  const bool count_padding = average && node.int_or("count_include_pad", 0) != 0;
   for (std::size_t d = 0; d < kernel.size(); ++d) {
     // A last window that starts in the padding, or that ceil_mode lets hang over, is counted otherwise by
     // oneDNN.

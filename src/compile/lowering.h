@@ -86,8 +86,9 @@ class Lowering {
   bool lower_convolution(const Node& node, const std::vector<const Node*>& chain);
   bool lower_constant_product(const Node& node, const std::vector<const Node*>& chain);
   bool lower_product(const Node& node);
-  bool lower_pool(const Node& node);   // lower_pool.cpp
-  bool lower_unary(const Node& node);  // lower_elementwise.cpp
+  bool lower_pool(const Node& node);    // lower_pool.cpp
+  bool lower_reduce(const Node& node);  // lower_reduce.cpp
+  bool lower_unary(const Node& node);   // lower_elementwise.cpp
   bool lower_binary(const Node& node);
   bool lower_per_channel(const Node& node, const std::vector<const Node*>& chain);  // lower_channels.cpp
   bool lower_norm(const Node& node);                                                // lower_norm.cpp
