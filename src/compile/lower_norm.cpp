@@ -1,8 +1,10 @@
 // Softmax, layer normalisation, and the two halves of both whose statistics are exchanged.
 
-#include <cmath>
+#include <tuple>
 
 #include "compile/lowering.h"
+#include "kernels/layer_norm.h"
+#include "kernels/simd.h"
 
 namespace disco {
 
@@ -17,35 +19,6 @@ Rows rows_from(const Shape& shape, std::int64_t axis) {
   for (std::size_t d = 0; d < shape.size(); ++d)
     (static_cast<std::int64_t>(d) < axis ? result.rows : result.features) *= shape[d];
   return result;
-}
-
-/// Mean and sum of squared deviations, in two passes.
-std::pair<double, double> moments(const float* x, std::int64_t n) {
-  float sum = 0.0F;
-  for (std::int64_t i = 0; i < n; ++i) sum += x[i];
-  const double mean = static_cast<double>(sum) / static_cast<double>(n);
-  const auto centre = static_cast<float>(mean);
-  float squares = 0.0F;
-  float rest = 0.0F;  // what rounding left in the mean
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float d = x[i] - centre;
-    squares += d * d;
-    rest += d;
-  }
-  const double correction = static_cast<double>(rest) / static_cast<double>(n);
-  return {static_cast<double>(centre) + correction,
-          static_cast<double>(squares) - correction * static_cast<double>(rest)};
-}
-
-void normalise(const float* x, float* y, std::int64_t n, double mean, double variance, float epsilon,
-               const float* scale, const float* bias) {
-  const auto factor = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(epsilon)));
-  const auto centre = static_cast<float>(mean);
-  if (bias != nullptr) {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = (x[i] - centre) * factor * scale[i] + bias[i];
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) y[i] = (x[i] - centre) * factor * scale[i];
-  }
 }
 
 }  // namespace
@@ -81,11 +54,13 @@ bool Lowering::lower_norm(const Node& node) {
     add_function(node, "moments", {src.buffer, dst.buffer}, [=](Workspace::Impl& workspace) -> Status {
       const float* x = workspace.as<float>(src.buffer);
       float* out = workspace.as<float>(dst.buffer);
-      for (std::int64_t r = 0; r < rows.rows; ++r) {
-        const auto [mean, squares] = moments(x + r * rows.features, rows.features);
-        out[2 * r] = static_cast<float>(mean);
-        out[2 * r + 1] = static_cast<float>(squares);
-      }
+      kernels::parallel_runs(rows.rows, rows.features, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t r = first; r < last; ++r) {
+          const auto [mean, squares] = kernels::moments(x + r * rows.features, rows.features);
+          out[2 * r] = static_cast<float>(mean);
+          out[2 * r + 1] = static_cast<float>(squares);
+        }
+      });
       return {};
     });
     return true;
@@ -115,27 +90,30 @@ bool Lowering::lower_norm(const Node& node) {
     float* y = workspace.as<float>(dst.buffer);
     const float* s = workspace.as<float>(scale.buffer);
     const float* b = has_bias ? workspace.as<float>(bias.buffer) : nullptr;
-    for (std::int64_t r = 0; r < rows.rows; ++r) {
-      double mean = 0.0;
-      double squares = 0.0;
-      double count = 0.0;
-      if (apply) {
-        // Chan, Golub and LeVeque: combine (count, mean, M2) of the parts, always in the order of the ranks.
-        for (std::size_t p = 0; p < parts.size(); ++p) {
-          const float* part = workspace.as<float>(parts[p].buffer) + 2 * r;
-          const auto n = static_cast<double>(counts[p]);
-          const double delta = static_cast<double>(part[0]) - mean;
-          squares += static_cast<double>(part[1]) + delta * delta * count * n / (count + n);
-          mean += delta * n / (count + n);
-          count += n;
+    kernels::parallel_runs(rows.rows, 2 * rows.features, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t r = first; r < last; ++r) {
+        double mean = 0.0;
+        double squares = 0.0;
+        double count = 0.0;
+        if (apply) {
+          // Chan, Golub and LeVeque: combine (count, mean, M2) of the parts, always in the order of the
+          // ranks.
+          for (std::size_t p = 0; p < parts.size(); ++p) {
+            const float* part = workspace.as<float>(parts[p].buffer) + 2 * r;
+            const auto n = static_cast<double>(counts[p]);
+            const double delta = static_cast<double>(part[0]) - mean;
+            squares += static_cast<double>(part[1]) + delta * delta * count * n / (count + n);
+            mean += delta * n / (count + n);
+            count += n;
+          }
+        } else {
+          std::tie(mean, squares) = kernels::moments(x + r * rows.features, rows.features);
+          count = static_cast<double>(rows.features);
         }
-      } else {
-        std::tie(mean, squares) = moments(x + r * rows.features, rows.features);
-        count = static_cast<double>(rows.features);
+        kernels::normalise(x + r * rows.features, y + r * rows.features, rows.features, mean, squares / count,
+                           epsilon, s, b);
       }
-      normalise(x + r * rows.features, y + r * rows.features, rows.features, mean, squares / count, epsilon,
-                s, b);
-    }
+    });
     return {};
   });
   return true;

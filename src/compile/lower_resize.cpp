@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "compile/lowering.h"
+#include "kernels/simd.h"
 
 namespace disco {
 
@@ -89,28 +90,31 @@ bool Lowering::lower_resize(const Node& node) {
   const bool nearest = mode == "nearest";
   add_function(node, "separable", {src.buffer, dst.buffer}, [=](Workspace::Impl& workspace) -> Status {
     const float* from = workspace.as<float>(src.buffer);
-    float* to = workspace.as<float>(dst.buffer);
-    std::vector<float> row(static_cast<std::size_t>(in[3]));
-    for (std::int64_t plane = 0; plane < in[0] * in[1]; ++plane) {
-      const float* image = from + plane * in[2] * in[3];
-      for (std::int64_t oy = 0; oy < out[2]; ++oy, to += out[3]) {
-        const auto i = static_cast<std::size_t>(oy);
-        const float* a = image + y->low[i] * in[3];
-        if (nearest) {
-          for (std::int64_t ox = 0; ox < out[3]; ++ox) to[ox] = a[x->low[static_cast<std::size_t>(ox)]];
-          continue;
-        }
-        const float* b = image + y->high[i] * in[3];
-        const float w = y->weight[i];
-        for (std::int64_t ix = 0; ix < in[3]; ++ix)
-          row[static_cast<std::size_t>(ix)] = a[ix] + (b[ix] - a[ix]) * w;
-        for (std::int64_t ox = 0; ox < out[3]; ++ox) {
-          const auto j = static_cast<std::size_t>(ox);
-          const float left = row[static_cast<std::size_t>(x->low[j])];
-          to[ox] = left + (row[static_cast<std::size_t>(x->high[j])] - left) * x->weight[j];
+    float* planes = workspace.as<float>(dst.buffer);
+    kernels::parallel_runs(in[0] * in[1], out[2] * out[3], [&](std::int64_t first, std::int64_t last) {
+      std::vector<float> row(static_cast<std::size_t>(in[3]));
+      for (std::int64_t plane = first; plane < last; ++plane) {
+        const float* image = from + plane * in[2] * in[3];
+        float* to = planes + plane * out[2] * out[3];
+        for (std::int64_t oy = 0; oy < out[2]; ++oy, to += out[3]) {
+          const auto i = static_cast<std::size_t>(oy);
+          const float* a = image + y->low[i] * in[3];
+          if (nearest) {
+            for (std::int64_t ox = 0; ox < out[3]; ++ox) to[ox] = a[x->low[static_cast<std::size_t>(ox)]];
+            continue;
+          }
+          const float* b = image + y->high[i] * in[3];
+          const float w = y->weight[i];
+          for (std::int64_t ix = 0; ix < in[3]; ++ix)
+            row[static_cast<std::size_t>(ix)] = a[ix] + (b[ix] - a[ix]) * w;
+          for (std::int64_t ox = 0; ox < out[3]; ++ox) {
+            const auto j = static_cast<std::size_t>(ox);
+            const float left = row[static_cast<std::size_t>(x->low[j])];
+            to[ox] = left + (row[static_cast<std::size_t>(x->high[j])] - left) * x->weight[j];
+          }
         }
       }
-    }
+    });
     return {};
   });
   return true;
