@@ -10,6 +10,7 @@
 #include <iostream>
 #include <system_error>
 
+#include "cluster/process.h"
 #include "command.h"
 #include "help.h"
 
@@ -48,6 +49,9 @@ disco::Status flush_results() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  for (const std::string_view computes : {"node", "run", "bench"}) {
+    if (argc > 1 && argv[1] == computes) disco::restart_with_short_waits(argv);
+  }
   CLI::App app{kAbout, "disco"};
   app.formatter(std::make_shared<disco::cli::HelpFormatter>());
   app.footer(kExamples);

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -20,6 +21,12 @@ extern char** environ;
 
 namespace disco {
 namespace {
+
+/// How long OpenMP's waiting threads spin: over the gap between two kernels, about 0.1 ms, so that a kernel
+/// does not begin by waking a thread, and no longer, since they would take the core from the thread that
+/// moves the messages.
+const std::vector<std::pair<std::string, std::string>> kShortWaits = {{"OMP_WAIT_POLICY", "passive"},
+                                                                      {"GOMP_SPINCOUNT", "10000"}};
 
 /// The environment, with the variables that are missing.
 std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>>& defaults) {
@@ -54,6 +61,17 @@ void close_fd(int& fd) {
 
 }  // namespace
 
+void restart_with_short_waits(char** arguments) {
+  for (const auto& [name, value] : kShortWaits) {
+    if (std::getenv(name.c_str()) != nullptr) return;  // the user's choice, or ours
+  }
+  std::error_code failure;
+  const std::filesystem::path executable = std::filesystem::read_symlink("/proc/self/exe", failure);
+  if (failure) return;
+  std::vector<std::string> variables = environment_with(kShortWaits);
+  execve(executable.c_str(), arguments, pointers(variables).data());
+}
+
 Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
                                        const std::vector<std::string>& arguments) {
   constexpr int kChildFd = 3;
@@ -68,8 +86,7 @@ Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
   std::vector<std::string> words = {executable.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   words.insert(words.end(), {"--listen", "127.0.0.1:0", "--parent-fd", std::to_string(kChildFd)});
-  std::vector<std::string> variables =
-      environment_with({{"OMP_WAIT_POLICY", "passive"}, {"GOMP_SPINCOUNT", "0"}});
+  std::vector<std::string> variables = environment_with(kShortWaits);
 
   // All else that this process has open closes on exec; what does not is the user's own, and inherited as
   // usual.

@@ -13,12 +13,17 @@
 
 namespace disco {
 
+/// OpenMP's runtime reads how long its threads spin before main() runs, and by default they spin for
+/// milliseconds. Unless the environment says how, this replaces the process by itself with short waits; it
+/// returns where nothing is to do, or nothing can be done. Call it first in main(), with main's arguments.
+void restart_with_short_waits(char** arguments);
+
 /// A child that runs a node server. It ends when this object does, and when this process does, even by
 /// SIGKILL: the child watches its end of a socket pair whose other end only this process holds.
 class NodeProcess {
  public:
-  /// Starts `executable arguments… --listen 127.0.0.1:0 --parent-fd N`. OpenMP's wait policy is set to
-  /// passive in its environment where the user did not set it. Its standard error goes to memory, for
+  /// Starts `executable arguments… --listen 127.0.0.1:0 --parent-fd N`. OpenMP's waits are made short by its
+  /// environment where the user did not set them. Its standard error goes to memory, for
   /// messages.
   [[nodiscard]] static Result<NodeProcess> start(const std::filesystem::path& executable,
                                                  const std::vector<std::string>& arguments);

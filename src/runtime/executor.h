@@ -15,9 +15,8 @@
 namespace disco {
 
 struct ExecutorOptions {
-  /// OpenMP threads of every kernel; 0 leaves OpenMP's own choice. Processes that run an executor should be
-  /// started with OMP_WAIT_POLICY=passive and GOMP_SPINCOUNT=0: OpenMP's waiting threads spin otherwise, and
-  /// take the core from the thread that moves the messages. libgomp reads both before main() only.
+  /// OpenMP threads of every kernel; 0 leaves OpenMP's own choice. OpenMP's waiting threads spin, and take
+  /// the core from the thread that moves the messages: see restart_with_short_waits().
   int threads = 0;
 };
 
