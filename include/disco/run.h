@@ -29,7 +29,7 @@ struct RunStatistics {
   std::uint64_t messages_sent = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t messages_received = 0;
-  std::uint64_t peak_rss_bytes = 0;  ///< of the process, since it began
+  std::uint64_t peak_rss_bytes = 0;  ///< of the process, since it was given its shard
 };
 
 enum class TracePhase : std::uint8_t { Compute, Pack, Wait, Unpack };

@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "base/memory.h"
 #include "cluster/control.h"
 #include "cluster/shard_message.h"
 #include "cluster/worker.h"
@@ -76,6 +77,7 @@ class Session {
  private:
   Result<Message> load(Message& request, std::uint64_t id) {
     unload();
+    forget_peak_memory();  // what an earlier shard took
     DISCO_TRY(const std::uint64_t optimise, control::number(request, "optimise", 1));
     DISCO_TRY(const std::uint64_t threads, control::number(request, "threads", 1024));
     std::shared_ptr<const Program> program;

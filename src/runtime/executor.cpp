@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <utility>
+
+#include "base/memory.h"
 
 namespace disco {
 namespace {
@@ -22,22 +23,9 @@ double milliseconds(Clock::duration duration) {
 std::string grouped(std::size_t number) {
   std::string digits = std::to_string(number);
   for (std::size_t place = digits.size(); place > 3; place -= 3) {
-    digits.insert(place - 3, ",");
+    digits.insert(place - 3, 1, ',');
   }
   return digits;
-}
-
-/// The most memory that this process has held. Not getrusage's: that is inherited from the process that
-/// started this one, and counts the coordinator's.
-std::uint64_t peak_rss_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    std::uint64_t kib = 0;
-    if (word == "VmHWM:" && status >> kib) {
-      return kib * 1024;
-    }
-  }
-  return 0;
 }
 
 Error in_step(const Step& step, const Error& inner) {
@@ -138,7 +126,7 @@ Result<ExecutorResult> Executor::run(const NamedTensors& inputs, const RunReques
   }
   result.statistics = recorder.statistics;
   result.statistics.total_ms = milliseconds(Clock::now() - start);
-  result.statistics.peak_rss_bytes = peak_rss_bytes();
+  result.statistics.peak_rss_bytes = peak_memory();
   return result;
 }
 

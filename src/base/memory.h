@@ -1,0 +1,15 @@
+#pragma once
+// How much memory this process holds.
+
+#include <cstdint>
+
+namespace disco {
+
+/// The most resident memory since the process began, or since forget_peak_memory(), in bytes; 0 where the
+/// system does not say. Not getrusage's figure: that is inherited from the process that started this one.
+[[nodiscard]] std::uint64_t peak_memory();
+
+/// Gives freed memory back to the system, and counts peak_memory() anew, where the system can.
+void forget_peak_memory();
+
+}  // namespace disco
