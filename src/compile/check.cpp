@@ -5,6 +5,7 @@
 
 #include "compile/lowering.h"
 #include "graph/onnx.h"
+#include "graph/wire_format.h"
 #include "reference/evaluate.h"
 
 namespace disco {
@@ -13,12 +14,14 @@ namespace {
 
 constexpr std::int64_t kMostRanks = 1000;
 
+/// What Send and Recv share: where to, and how it is written.
 Status check_peer(const Node& node) {
   const std::int64_t peer = node.int_or("peer", -1);
   const std::int64_t tag = node.int_or("tag", 0);
   if (peer < 0 || peer >= kMostRanks) return error(ErrorCode::InvalidModel, "peer={}", peer);
   if (tag < 0 || tag > std::numeric_limits<std::uint32_t>::max())
     return error(ErrorCode::InvalidModel, "tag={}", tag);
+  if (!WireFormat::of(node).valid()) return error(ErrorCode::InvalidModel, "its wire format cannot be");
   return {};
 }
 

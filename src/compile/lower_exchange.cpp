@@ -37,6 +37,8 @@ bool Lowering::lower_send(const Node& node) {
       everything || shape.empty()
           ? bytes
           : bytes / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]) * channels.size();
+  const WireFormat format = WireFormat::of(node);
+  if (is_float(id)) step.wire_bytes = step.wire_bytes / sizeof(float) * size_of(format.type);
   const auto [known, is_new] = sent_.try_emplace({id, axis, channels}, kNoBuffer);
   if (!is_new) {
     step.kernel =
@@ -95,7 +97,7 @@ bool Lowering::lower_send(const Node& node) {
   const kernels::ChannelCopy copy(from, list, into, run_of(0, static_cast<std::int64_t>(list.size())));
   step.kernel = std::make_unique<FunctionKernel>(
       [=](Workspace::Impl& workspace) -> Status {
-        copy.run(workspace.as<float>(src.buffer), workspace.as<float>(wire));
+        copy.pack(workspace.as<float>(src.buffer), workspace.at(wire), format);
         return {};
       },
       "pack");
@@ -155,6 +157,8 @@ bool Lowering::lower_receive(const Node& node) {
   step.tag = static_cast<std::uint32_t>(node.int_or("tag", 0));
   const Shape shape = value(id).shape();
   step.wire_bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
+  const WireFormat format = WireFormat::of(node);
+  if (is_float(id)) step.wire_bytes = step.wire_bytes / sizeof(float) * size_of(format.type);
   const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
   const auto cut = static_cast<int>(node.int_or("axis", 0));
   const auto& readers = readers_[static_cast<std::size_t>(id)];
@@ -175,7 +179,7 @@ bool Lowering::lower_receive(const Node& node) {
     const kernels::ChannelCopy copy(from, run_of(0, from.channels), into, run_of(offset, from.channels));
     step.kernel = std::make_unique<FunctionKernel>(
         [=](Workspace::Impl& workspace) -> Status {
-          copy.run(workspace.as<float>(wire), workspace.as<float>(whole.buffer));
+          copy.unpack(workspace.at(wire), workspace.as<float>(whole.buffer), format);
           return {};
         },
         "unpack");
@@ -189,6 +193,18 @@ bool Lowering::lower_receive(const Node& node) {
   // It lies as it came.
   const bool channels_last = is_float(id) && kernels::is_channels_last_on_wire(shape, cut);
   const Placed dst = channels_last ? place(id, kernels::channels_last_desc(shape)) : place_plain(id);
+  if (is_float(id) && format.type != DataType::Float32) {
+    const ChannelView all = kernels::plain_view({element_count(shape)}, 0);
+    const kernels::ChannelCopy copy(all, run_of(0, all.channels), all, run_of(0, all.channels));
+    step.kernel = std::make_unique<FunctionKernel>(
+        [=](Workspace::Impl& workspace) -> Status {
+          copy.unpack(workspace.at(wire), workspace.as<float>(dst.buffer), format);
+          return {};
+        },
+        "unpack");
+    add_step(std::move(step), {dst.buffer}, wire);
+    return true;
+  }
   step.kernel = std::make_unique<FunctionKernel>(
       [=, bytes = step.wire_bytes](Workspace::Impl& workspace) -> Status {
         std::memcpy(workspace.at(dst.buffer), workspace.at(wire), bytes);

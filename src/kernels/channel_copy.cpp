@@ -1,7 +1,9 @@
 #include "kernels/channel_copy.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/simd.h"
 
@@ -69,25 +71,61 @@ std::int64_t step_of(const ChannelView& view) { return view.block > 1 ? 1 : view
 
 constexpr std::int64_t kTile = 16;
 
-/// src[s * ss + c * sc] to dst[s * ds + c * dc], through tiles that fit the first-level cache.
-void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, std::int64_t ds,
-                std::int64_t dc, std::int64_t inner, std::int64_t channels) {
-  if (ss == 1 && ds == 1) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      std::memcpy(dst + c * dc, src + c * sc, static_cast<std::size_t>(inner) * sizeof(float));
+/// IEEE half, rounded to nearest even; what is too large becomes infinite.
+std::uint16_t to_half(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t sign = bits >> 16U & 0x8000U;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude >= 0x7F800000U)
+    return static_cast<std::uint16_t>(sign | (magnitude > 0x7F800000U ? 0x7E00U : 0x7C00U));
+  if (magnitude >= 0x477FF000U) return static_cast<std::uint16_t>(sign | 0x7C00U);
+  if (magnitude < 0x38800000U) {
+    // Subnormal: adding 0.5 lines the fraction up with the last bits of the sum, rounded by the addition.
+    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
+  }
+  const std::uint32_t odd = magnitude >> 13U & 1U;
+  return static_cast<std::uint16_t>(sign | (magnitude - 0x38000000U + 0xFFFU + odd) >> 13U);
+}
+
+float from_half(std::uint16_t h) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16U;
+  const std::uint32_t exponent = h >> 10U & 0x1FU;
+  const std::uint32_t fraction = h & 0x3FFU;
+  if (exponent == 0) {
+    const float value = static_cast<float>(fraction) * 0x1.0p-24F;
+    return sign != 0 ? -value : value;
+  }
+  const std::uint32_t wide = exponent == 31 ? 0xFFU : exponent + 112U;
+  return std::bit_cast<float>(sign | wide << 23U | fraction << 13U);
+}
+
+struct Same {
+  float operator()(float x) const { return x; }
+};
+
+/// dst[s * ds + c * dc] = convert(src[s * ss + c * sc]), through tiles that fit the first-level cache.
+template <typename From, typename To, typename Convert>
+void copy_plane(const From* src, std::int64_t ss, std::int64_t sc, To* dst, std::int64_t ds, std::int64_t dc,
+                std::int64_t inner, std::int64_t channels, Convert convert) {
+  const auto line = [&](const From* from, To* to, std::int64_t count) {
+    if constexpr (std::is_same_v<Convert, Same>) {
+      std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+    } else {
+      for (std::int64_t i = 0; i < count; ++i) to[i] = convert(from[i]);
     }
+  };
+  if (ss == 1 && ds == 1) {
+    for (std::int64_t c = 0; c < channels; ++c) line(src + c * sc, dst + c * dc, inner);
     return;
   }
   if (sc == 1 && dc == 1) {
     parallel_runs(inner, channels, [&](std::int64_t first, std::int64_t last) {
       if (ss == channels && ds == channels) {
-        std::memcpy(dst + first * ds, src + first * ss,
-                    static_cast<std::size_t>((last - first) * channels) * sizeof(float));
+        line(src + first * ss, dst + first * ds, (last - first) * channels);
         return;
       }
-      for (std::int64_t s = first; s < last; ++s) {
-        std::memcpy(dst + s * ds, src + s * ss, static_cast<std::size_t>(channels) * sizeof(float));
-      }
+      for (std::int64_t s = first; s < last; ++s) line(src + s * ss, dst + s * ds, channels);
     });
     return;
   }
@@ -97,11 +135,11 @@ void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, 
       const std::int64_t c1 = std::min(channels, c0 + kTile);
       if (ds == 1) {
         for (std::int64_t c = c0; c < c1; ++c) {
-          for (std::int64_t s = s0; s < s1; ++s) dst[s + c * dc] = src[s * ss + c * sc];
+          for (std::int64_t s = s0; s < s1; ++s) dst[s + c * dc] = convert(src[s * ss + c * sc]);
         }
       } else {
         for (std::int64_t s = s0; s < s1; ++s) {
-          for (std::int64_t c = c0; c < c1; ++c) dst[s * ds + c * dc] = src[s * ss + c * sc];
+          for (std::int64_t c = c0; c < c1; ++c) dst[s * ds + c * dc] = convert(src[s * ss + c * sc]);
         }
       }
     }
@@ -125,14 +163,48 @@ ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from,
   }
 }
 
-void ChannelCopy::run(const float* src, float* dst) const {
+template <typename From, typename To, typename Convert>
+void ChannelCopy::run_as(const From* src, To* dst, Convert convert) const {
   for (std::int64_t n = 0; n < src_.outer; ++n) {
-    const float* src_n = src + n * src_.outer_stride;
-    float* dst_n = dst + n * dst_.outer_stride;
+    const From* src_n = src + n * src_.outer_stride;
+    To* dst_n = dst + n * dst_.outer_stride;
     for (const Stretch& stretch : stretches_) {
       copy_plane(src_n + stretch.src, src_.inner_stride, step_of(src_), dst_n + stretch.dst,
-                 dst_.inner_stride, step_of(dst_), src_.inner, stretch.count);
+                 dst_.inner_stride, step_of(dst_), src_.inner, stretch.count, convert);
     }
+  }
+}
+
+void ChannelCopy::run(const float* src, float* dst) const { run_as(src, dst, Same{}); }
+
+void ChannelCopy::pack(const float* src, std::byte* dst, const WireFormat& format) const {
+  switch (format.type) {
+    case DataType::Float16: run_as(src, reinterpret_cast<std::uint16_t*>(dst), to_half); break;
+    case DataType::UInt8: {
+      const float inverse = 1.0F / format.scale;
+      const auto zero = static_cast<float>(format.zero_point);
+      run_as(src, reinterpret_cast<std::uint8_t*>(dst), [=](float x) {
+        // NaN compares false and becomes the lowest code.
+        const float q = x * inverse + zero + 0.5F;
+        return static_cast<std::uint8_t>(q > 0.0F ? (q < 255.0F ? q : 255.0F) : 0.0F);
+      });
+      break;
+    }
+    default: run(src, reinterpret_cast<float*>(dst)); break;
+  }
+}
+
+void ChannelCopy::unpack(const std::byte* src, float* dst, const WireFormat& format) const {
+  switch (format.type) {
+    case DataType::Float16: run_as(reinterpret_cast<const std::uint16_t*>(src), dst, from_half); break;
+    case DataType::UInt8: {
+      const float scale = format.scale;
+      const std::int32_t zero = format.zero_point;
+      run_as(reinterpret_cast<const std::uint8_t*>(src), dst,
+             [=](std::uint8_t q) { return static_cast<float>(q - zero) * scale; });
+      break;
+    }
+    default: run(reinterpret_cast<const float*>(src), dst); break;
   }
 }
 

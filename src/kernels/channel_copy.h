@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "graph/wire_format.h"
 #include "kernels/dnnl_shim.h"
 
 namespace disco::kernels {
@@ -34,12 +35,19 @@ class ChannelCopy {
   ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from, const ChannelView& dst,
               std::vector<std::int32_t> to);
   void run(const float* src, float* dst) const;
+  /// The same with the destination in a wire format: packing and quantising are one pass.
+  void pack(const float* src, std::byte* dst, const WireFormat& format) const;
+  /// The same with the source in a wire format.
+  void unpack(const std::byte* src, float* dst, const WireFormat& format) const;
 
  private:
   /// A stretch of channels that advance by one on both sides without leaving a block.
   struct Stretch {
     std::int64_t src, dst, count;  // element offsets of the first channel
   };
+  template <typename From, typename To, typename Convert>
+  void run_as(const From* src, To* dst, Convert convert) const;
+
   ChannelView src_, dst_;
   std::vector<Stretch> stretches_;
 };

@@ -14,6 +14,13 @@ std::int64_t bytes_of(const Graph& graph, ValueId id) {
   return element_count(value.shape()) * static_cast<std::int64_t>(size_of(value.type));
 }
 
+/// What `bytes` of a value come to in the wire format of its Send or Recv.
+std::int64_t wire_bytes(const Node& node, std::int64_t bytes) {
+  const WireFormat format = WireFormat::of(node);
+  return format.type == DataType::Float32 ? bytes
+                                          : bytes / 4 * static_cast<std::int64_t>(size_of(format.type));
+}
+
 bool is_weight(const Graph& graph, ValueId id) {
   const Tensor* constant = id == kNoValue ? nullptr : graph.constant(id);
   if (constant == nullptr) return false;
@@ -67,12 +74,12 @@ void add_node_cost(const Graph& graph, const Node& node, std::set<ValueId>& seen
       bytes = bytes / shape[static_cast<std::size_t>(node.int_or("axis", 0))] *
               static_cast<std::int64_t>(channels.size());
     }
-    cost.bytes_sent += bytes;
+    cost.bytes_sent += wire_bytes(node, bytes);
     ++cost.messages_sent;
     return;
   }
   if (node.is_disco("Recv")) {
-    cost.bytes_received += bytes_of(graph, node.outputs[0]);
+    cost.bytes_received += wire_bytes(node, bytes_of(graph, node.outputs[0]));
     return;
   }
   cost.macs += macs_of(graph, node);

@@ -12,7 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;  // 2: wire formats
+constexpr int kVersionWithoutWire = 1;
 constexpr std::int64_t kMostChannels = 1 << 24;
 
 std::string ranges(const ChannelSet& channels) {
@@ -105,14 +106,28 @@ Result<Partition> read(const json& document) {
       DISCO_TRY(keep[link], parse_ranges(set.at("channels").get<std::string>()));
     }
   }
+  if (document.contains("wire")) {
+    for (const auto& [name, entry] : document.at("wire").items()) {
+      WireFormat& format = partition.wire[name];
+      format.type = wire_type_from(entry.at("type").get<std::string>());
+      format.scale = entry.value("scale", 1.0F);
+      format.zero_point = entry.value("zero_point", 0);
+      if (!format.valid()) return error(ErrorCode::InvalidModel, "the wire format of '{}' cannot be", name);
+    }
+  }
   return partition;
 }
 
 }  // namespace
 
 std::string to_json(const Partition& partition) {
-  json document = {{"version", kVersion},        {"nodes", partition.nodes}, {"shares", partition.shares},
-                   {"method", partition.method}, {"axes", json::object()},   {"owners", json::object()},
+  // A reader that knows no wire formats would read the wrong bytes, so it must refuse.
+  json document = {{"version", partition.wire.empty() ? kVersionWithoutWire : kVersion},
+                   {"nodes", partition.nodes},
+                   {"shares", partition.shares},
+                   {"method", partition.method},
+                   {"axes", json::object()},
+                   {"owners", json::object()},
                    {"keep", json::object()}};
   for (const auto& [name, axis] : partition.reshape_axes) document["axes"][name] = axis;
   for (const auto& [name, owners] : partition.owners) document["owners"][name] = owner_runs(owners);
@@ -122,6 +137,13 @@ std::string to_json(const Partition& partition) {
       list.push_back({{"from", link.first}, {"to", link.second}, {"channels", ranges(channels)}});
     }
     document["keep"][name] = std::move(list);
+  }
+  for (const auto& [name, format] : partition.wire) {
+    json& entry = document["wire"][name];
+    entry["type"] = wire_type_name(format.type);
+    if (format.type != DataType::UInt8) continue;
+    entry["scale"] = format.scale;
+    entry["zero_point"] = format.zero_point;
   }
   return document.dump();
 }

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "graph/graph.h"
+#include "graph/wire_format.h"
 #include "partition/index_map.h"
 #include "partition/rule.h"
 
@@ -30,6 +31,8 @@ struct Partition {
   /// keep[value][{from, to}]: the channels of `from` that the linear maps of `to` read. An absent value sends
   /// everything.
   std::map<std::string, std::map<std::pair<int, int>, ChannelSet>> keep;
+  /// How the features of a value are written on the wire; an absent value travels as it is.
+  std::map<std::string, WireFormat> wire;
 };
 
 struct PartitionOptions {

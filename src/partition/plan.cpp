@@ -250,6 +250,10 @@ Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
     ValuePlan& value = plan.value_plans[v];
     value.axis = layouts.axes[v];
     value.tag = tag++;
+    if (const auto wire = partition.wire.find(graph.values[v].name);
+        wire != partition.wire.end() && graph.values[v].type == DataType::Float32) {
+      value.wire = wire->second;
+    }
     value.whole.assign(ranks, false);
     value.needed.resize(ranks);
     value.owned.resize(ranks);

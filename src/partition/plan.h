@@ -17,6 +17,7 @@ struct ValuePlan {
   std::vector<ChannelSet> needed{};  ///< by rank, own ones included; sharded values only
   std::vector<bool> whole{};         ///< by rank; replicated values: who needs it
   std::uint32_t tag = 0;             ///< numbers the value's exchange
+  WireFormat wire{};                 ///< of its features
   /// The channels of `from` that `to` needs; empty where nothing travels.
   [[nodiscard]] ChannelSet exchanged(int from, int to) const;
 };

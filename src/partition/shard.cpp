@@ -168,6 +168,7 @@ const Held& ShardBuilder::assembled(ValueId id) {
     shape[static_cast<std::size_t>(value.axis)] = static_cast<std::int64_t>(channels.size());
     parts.push_back(add_receive(from, value.tag, name, shape, whole_.value(id).type));
     shard_.nodes.back().attributes["axis"] = static_cast<std::int64_t>(value.axis);
+    value.wire.write_to(shard_.nodes.back());
     result.channels.insert(result.channels.end(), channels.begin(), channels.end());
   }
   if (parts.size() == 1) {
@@ -189,6 +190,7 @@ void ShardBuilder::publish(ValueId id, ValueId local) {
     add_send(local, to, value.tag, whole_.value(id).name);
     Node& send = shard_.nodes.back();
     send.attributes["axis"] = static_cast<std::int64_t>(value.axis);
+    value.wire.write_to(send);
     if (channels != owned(id)) send.attributes["channels"] = positions(owned(id), channels);
   }
 }

@@ -81,6 +81,12 @@ TEST(CheckedGraph, DefectsAreNamed) {
       {"a huge peer", attribute(1, "peer", kMost)},
       {"a huge tag", attribute(1, "tag", kMost)},
       {"a negative tag", attribute(2, "tag", std::int64_t{-1})},
+      {"an unknown wire format", attribute(1, "wire", std::int64_t{7})},
+      {"a wire format without a scale",
+       [](Graph& g) {
+         g.nodes[2].attributes["wire"] = static_cast<std::int64_t>(DataType::UInt8);
+         g.nodes[2].attributes["wire_scale"] = 0.0F;
+       }},
       {"received is another shape", attribute(2, "shape", Ints{1, 4, 3, 2})},
       {"received is of no type", attribute(2, "dtype", std::int64_t{99})},
       {"received is too large", attribute(2, "shape", Ints{1LL << 30, 1LL << 30, 1LL << 30})},
