@@ -1,0 +1,41 @@
+#pragma once
+// The budget: which features travel, so that what is left out hurts least for the bytes that it saves.
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "sparsify/traffic.h"
+
+namespace disco {
+
+/// scores[value][rank][channel]: how much the output suffers when a channel of Traffic::values does not reach
+/// a rank, on any scale that is comparable across values. Entries of channels that the rank owns are not
+/// read.
+using Scores = std::vector<std::vector<std::vector<double>>>;
+
+struct Budget {
+  /// Bytes per inference, as a share of the dense exchange's; in (0, 1].
+  double communication = 0.2;
+  /// What one message costs beyond its bytes, as the bytes that the link would carry in that time (latency
+  /// times bandwidth). Exchanges that do not earn it are left out whole. 0: bytes alone count.
+  std::int64_t message_bytes = 0;
+};
+
+struct Allocation {
+  KeptChannels kept;
+  double threshold = 0;    ///< score per byte at which the budget was used up
+  std::int64_t bytes = 0;  ///< per inference, all nodes
+};
+
+/// Keeps the features of highest score per byte until the budget is used. A channel that several linear maps
+/// of a rank read is sent once, so its score is the sum of theirs.
+///
+/// @return the choice, or InvalidArgument where what must travel anyway (Traffic::fixed_bytes) exceeds the
+/// budget;
+///   the message says the smallest share that can be met
+/// O(u log u) in the number of (value, rank, channel). Source: DISCO (Qin et al. 2024) prunes by norm; the
+/// global budget by output sensitivity is this project's.
+[[nodiscard]] Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const Budget& budget);
+
+}  // namespace disco

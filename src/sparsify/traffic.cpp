@@ -1,0 +1,160 @@
+#include "sparsify/traffic.h"
+
+#include <map>
+
+#include "partition/cost.h"
+
+namespace disco {
+
+namespace {
+
+std::vector<std::int32_t> owners_of(const ValuePlan& plan, std::int64_t channels) {
+  std::vector<std::int32_t> owner(static_cast<std::size_t>(channels), -1);
+  for (std::size_t rank = 0; rank < plan.owned.size(); ++rank) {
+    for (const std::int32_t c : plan.owned[rank]) {
+      owner[static_cast<std::size_t>(c)] = static_cast<std::int32_t>(rank);
+    }
+  }
+  return owner;
+}
+
+/// Bytes that a plan's values exchange, without summands and statistics.
+std::int64_t exchanged_bytes(const Graph& graph, const SplitPlan& plan) {
+  std::int64_t total = 0;
+  for (std::size_t v = 0; v < plan.value_plans.size(); ++v) {
+    const ValuePlan& value = plan.value_plans[v];
+    if (value.axis == kReplicate || graph.values[v].is_constant()) continue;
+    const Shape shape = graph.values[v].shape();
+    const std::int64_t channel_bytes = element_count(shape) / shape[static_cast<std::size_t>(value.axis)] *
+                                       static_cast<std::int64_t>(size_of(graph.values[v].type));
+    for (int from = 0; from < plan.nodes; ++from) {
+      for (int to = 0; to < plan.nodes; ++to) {
+        total += channel_bytes * static_cast<std::int64_t>(value.exchanged(from, to).size());
+      }
+    }
+  }
+  return total;
+}
+
+}  // namespace
+
+std::int64_t Traffic::bytes(const KeptChannels& kept) const {
+  std::int64_t total = fixed_bytes;
+  for (std::size_t v = 0; v < values.size(); ++v) {
+    const Exchangeable& value = values[v];
+    for (std::size_t rank = 0; rank < kept[v].size(); ++rank) {
+      for (std::size_t c = 0; c < value.owner.size(); ++c) {
+        const bool remote = value.owner[c] != static_cast<std::int32_t>(rank);
+        if (remote && kept[v][rank][c] && !value.forced[rank][c]) total += value.channel_bytes;
+      }
+    }
+  }
+  return total;
+}
+
+Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
+  Partition dense = partition;
+  dense.keep.clear();
+  DISCO_TRY(const SplitPlan plan, plan_split(graph, dense));
+  Traffic traffic;
+  traffic.nodes = partition.nodes;
+
+  std::map<ValueId, std::size_t> index;
+  Partition independent = dense;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    const Rule& rule = plan.node_plans[n].rule;
+    if (rule.form != Form::Linear || rule.inputs[0].kind != UseKind::Contracted) continue;
+    const ValueId in = node.inputs[0];
+    const ValuePlan& value = plan.value_plans[static_cast<std::size_t>(in)];
+    if (graph.value(in).is_constant() || value.axis != rule.inputs[0].axis) continue;
+    const auto [found, is_new] = index.emplace(in, traffic.values.size());
+    if (is_new) {
+      Exchangeable entry;
+      entry.value = in;
+      const Shape shape = graph.value(in).shape();
+      entry.channels = shape[static_cast<std::size_t>(value.axis)];
+      entry.channel_bytes =
+          element_count(shape) / entry.channels * static_cast<std::int64_t>(size_of(graph.value(in).type));
+      entry.owner = owners_of(value, entry.channels);
+      traffic.values.push_back(std::move(entry));
+      independent.keep[graph.value(in).name] = {};
+    }
+    const ValueId out = node.outputs[0];
+    const ValuePlan& result = plan.value_plans[static_cast<std::size_t>(out)];
+    traffic.values[found->second].readers.push_back(traffic.maps.size());
+    traffic.maps.push_back(
+        {n, found->second,
+         owners_of(result, graph.value(out).shape()[static_cast<std::size_t>(result.axis)])});
+  }
+
+  // What other operators need travels even when the linear maps keep nothing.
+  DISCO_TRY(const SplitPlan least, plan_split(graph, independent));
+  for (Exchangeable& value : traffic.values) {
+    const ValuePlan& needs = least.value_plans[static_cast<std::size_t>(value.value)];
+    for (int rank = 0; rank < traffic.nodes; ++rank) {
+      std::vector<bool> forced(static_cast<std::size_t>(value.channels), false);
+      for (const std::int32_t c : needs.needed[static_cast<std::size_t>(rank)]) {
+        forced[static_cast<std::size_t>(c)] = value.owner[static_cast<std::size_t>(c)] != rank;
+      }
+      value.forced.push_back(std::move(forced));
+    }
+  }
+  std::int64_t sent = 0;
+  for (int rank = 0; rank < traffic.nodes; ++rank) {
+    DISCO_TRY(const Graph shard, make_shard(graph, plan, rank));
+    sent += total_cost(shard).bytes_sent;
+  }
+  const std::int64_t optional = exchanged_bytes(graph, plan) - exchanged_bytes(graph, least);
+  traffic.dense_bytes = sent;
+  traffic.fixed_bytes = sent - optional;
+  return traffic;
+}
+
+KeptChannels keep_forced(const Traffic& traffic) {
+  KeptChannels kept;
+  for (const Exchangeable& value : traffic.values) kept.push_back(value.forced);
+  return kept;
+}
+
+KeptChannels keep_all(const Traffic& traffic) {
+  KeptChannels kept;
+  for (const Exchangeable& value : traffic.values) {
+    kept.emplace_back(static_cast<std::size_t>(traffic.nodes), std::vector<bool>(value.owner.size(), true));
+  }
+  return kept;
+}
+
+void set_keep(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, Partition& partition) {
+  partition.keep.clear();
+  for (std::size_t v = 0; v < traffic.values.size(); ++v) {
+    const Exchangeable& value = traffic.values[v];
+    auto& links = partition.keep[graph.value(value.value).name];
+    for (int to = 0; to < traffic.nodes; ++to) {
+      for (std::size_t c = 0; c < value.owner.size(); ++c) {
+        const int from = value.owner[c];
+        if (from == to || !kept[v][static_cast<std::size_t>(to)][c]) continue;
+        links[{from, to}].push_back(static_cast<std::int32_t>(c));
+      }
+    }
+  }
+}
+
+KeptChannels kept_of(const Graph& graph, const Traffic& traffic, const Partition& partition) {
+  KeptChannels kept = keep_all(traffic);
+  for (std::size_t v = 0; v < traffic.values.size(); ++v) {
+    const Exchangeable& value = traffic.values[v];
+    const auto found = partition.keep.find(graph.value(value.value).name);
+    if (found == partition.keep.end()) continue;
+    kept[v] = value.forced;
+    for (const auto& [link, channels] : found->second) {
+      for (const std::int32_t c : channels) {
+        if (c < value.channels)
+          kept[v][static_cast<std::size_t>(link.second)][static_cast<std::size_t>(c)] = true;
+      }
+    }
+  }
+  return kept;
+}
+
+}  // namespace disco
