@@ -1,0 +1,34 @@
+#pragma once
+// Distillation on the calibration samples: the sparsified model learns to answer as the dense one does. No
+// labels.
+
+#include <functional>
+
+#include "sparsify/traffic.h"
+#include "train/network.h"
+#include "train/sensitivity.h"
+
+namespace disco::train {
+
+struct DistilOptions {
+  std::int64_t epochs = 20;
+  std::int64_t batch = 64;
+  double learning_rate = 3e-4;  ///< Adam's, falling to zero along a cosine
+  double temperature =
+      4.0;  ///< of the softened logits, for outputs of rank 2; others are compared by squares
+  double hint_weight = 10.0;  ///< of the squared differences at the exchanged values
+  bool augment = true;  ///< image inputs: mirrored and shifted by up to an eighth; the dense model answers
+                        ///< for what is shown
+  std::uint64_t seed = 1;
+  std::function<void(std::int64_t epoch, double loss)> on_epoch{};
+};
+
+/// Trains `weights` (those of `sparse`) with the masks held. Batch norms keep their statistics.
+///
+/// @param dense, sparse  the same graph at the batch size `options.batch`
+/// @param samples        one tensor a graph input, first axis = samples; incomplete batches are left out
+[[nodiscard]] Status distil(const Network& dense, const Network& sparse, Weights& weights,
+                            const Traffic& traffic, const KeptChannels& kept,
+                            const std::vector<at::Tensor>& samples, const DistilOptions& options);
+
+}  // namespace disco::train

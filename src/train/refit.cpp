@@ -1,0 +1,278 @@
+#include "train/refit.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+#include "train/rows.h"
+
+namespace disco::train {
+
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+/// Where the intercepts of a linear map go.
+struct Intercept {
+  std::string name;  // of the tensor; empty: nowhere
+  double sign = 1.0;
+};
+
+Intercept intercept_of(const Graph& graph, const Node& node, const Weights& weights,
+                       const std::vector<std::vector<std::int32_t>>& consumers) {
+  const bool has_bias =
+      (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm")) && node.input(2) != kNoValue;
+  const std::int64_t outputs = [&] {
+    const Shape shape = graph.value(node.outputs[0]).shape();
+    return node.is("MatMul") || node.is("Gemm") ? shape.back() : shape.at(1);
+  }();
+  const auto fits = [&](ValueId id) {
+    const Tensor* constant = id == kNoValue ? nullptr : graph.constant(id);
+    return constant != nullptr && constant->elements() == outputs && constant->type() == DataType::Float32 &&
+           !constant->shape().empty() && constant->shape().back() == outputs;
+  };
+  if (has_bias) {
+    if (fits(node.input(2)) && node.float_or("beta", 1.0F) == 1.0F)
+      return {graph.value(node.input(2)).name, 1.0};
+    return {};
+  }
+  const auto& readers = consumers[static_cast<std::size_t>(node.outputs[0])];
+  if (readers.size() != 1) return {};
+  const Node& next = graph.nodes[static_cast<std::size_t>(readers[0])];
+  if (next.is("BatchNormalization") && weights.buffers.contains(graph.value(next.input(3)).name)) {
+    return {graph.value(next.input(3)).name, -1.0};
+  }
+  if (next.is("Add") && node.is("MatMul")) {
+    const ValueId other = next.inputs[0] == node.outputs[0] ? next.inputs[1] : next.inputs[0];
+    if (fits(other)) return {graph.value(other).name, 1.0};
+  }
+  return {};
+}
+
+bool can_refit(const Graph& graph, const Node& node, const Weights& weights) {
+  if (node.is("Conv")) {
+    if (node.int_or("group", 1) != 1 || graph.value(node.inputs[0]).shape().size() != 4) return false;
+  } else if (node.is("Gemm")) {
+    if (node.int_or("transA", 0) != 0 || node.float_or("alpha", 1.0F) != 1.0F) return false;
+  } else if (!node.is("MatMul")) {
+    return false;
+  }
+  const Value& weight = graph.value(node.inputs[1]);
+  if (!weights.parameters.contains(weight.name)) return false;
+  return !node.is("MatMul") || weight.shape().size() == 2;
+}
+
+/// Sums over all rows: X'X and X'Y with a column of ones, in double.
+struct Normal {
+  at::Tensor gram, cross;
+  std::int64_t rows = 0;
+};
+
+Normal accumulate(const Rows& rows, const std::vector<std::pair<at::Tensor, at::Tensor>>& pairs,
+                  const RefitOptions& options, std::mt19937_64& generator) {
+  Normal sums;
+  for (const auto& [input, output] : pairs) {
+    auto [x, y] = rows.sample(input, output, options.positions, generator);
+    x = at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1);
+    const at::Tensor gram = at::matmul(x.t(), x).to(at::kDouble);
+    const at::Tensor cross = at::matmul(x.t(), y).to(at::kDouble);
+    sums.gram = sums.gram.defined() ? sums.gram.add_(gram) : gram;
+    sums.cross = sums.cross.defined() ? sums.cross.add_(cross) : cross;
+    sums.rows += x.size(0);
+  }
+  return sums;
+}
+
+/// One rank's rows: solves for the change of the kept columns, toward the original weights.
+/// @param weight  [columns + 1, outputs] with the intercept last
+at::Tensor solve(const Normal& sums, const at::Tensor& weight, const at::Tensor& columns,
+                 const at::Tensor& outputs, bool intercept, double ridge) {
+  at::Tensor kept = columns;
+  if (intercept) kept = at::cat({columns, at::full({1}, weight.size(0) - 1, columns.options())});
+  const at::Tensor start = weight.index_select(1, outputs).index_select(0, kept);
+  at::Tensor gram = sums.gram.index_select(0, kept).index_select(1, kept);
+  const at::Tensor rest = sums.cross.index_select(1, outputs).index_select(0, kept) - at::matmul(gram, start);
+  const double diagonal = gram.diagonal().mean().item<double>();
+  at::Tensor penalty = at::full({kept.size(0)}, ridge * diagonal, gram.options());
+  if (intercept) penalty[kept.size(0) - 1] = 1e-9 * static_cast<double>(sums.rows);
+  // A column that is always zero leaves the matrix singular without this.
+  penalty += 1e-12 * diagonal + 1e-30;
+  gram = gram + at::diag(penalty);
+  const at::Tensor factor = at::linalg_cholesky(gram);
+  return start + at::cholesky_solve(rest, factor);
+}
+
+/// What the layers share.
+struct Task {
+  const Graph& graph;
+  Weights& weights;
+  const Traffic& traffic;
+  const KeptChannels& kept;
+  const RefitOptions& options;
+  std::vector<std::vector<std::int32_t>> consumers;
+  std::map<std::size_t, std::size_t> map_of;  // node: index into Traffic::maps
+};
+
+/// The output channels of a rank, and the columns (input channel, tap) that it has; one group of all where
+/// nothing is split.
+struct Block {
+  Ints outputs, columns;
+};
+
+std::vector<Block> blocks_of(const Task& task, std::size_t n, std::int64_t outputs, std::int64_t inputs,
+                             std::int64_t taps) {
+  const auto add_channel = [&](Block& block, std::int64_t c) {
+    for (std::int64_t t = 0; t < taps; ++t) block.columns.push_back(c * taps + t);
+  };
+  const auto found = task.map_of.find(n);
+  if (found == task.map_of.end()) {
+    Block all;
+    all.outputs.resize(static_cast<std::size_t>(outputs));
+    std::iota(all.outputs.begin(), all.outputs.end(), 0);
+    for (std::int64_t c = 0; c < inputs; ++c) add_channel(all, c);
+    return {all};
+  }
+  const LinearMap& map = task.traffic.maps[found->second];
+  const Exchangeable& value = task.traffic.values[map.input];
+  std::vector<Block> blocks(static_cast<std::size_t>(task.traffic.nodes));
+  for (std::size_t o = 0; o < map.owner.size(); ++o) {
+    blocks[static_cast<std::size_t>(map.owner[o])].outputs.push_back(static_cast<std::int64_t>(o));
+  }
+  for (std::size_t rank = 0; rank < blocks.size(); ++rank) {
+    for (std::size_t c = 0; c < value.owner.size(); ++c) {
+      const bool own = value.owner[c] == static_cast<std::int32_t>(rank);
+      if (own || task.kept[map.input][rank][c]) add_channel(blocks[rank], static_cast<std::int64_t>(c));
+    }
+  }
+  return blocks;
+}
+
+/// Solves one linear map anew. `pairs`: the sparsified model's inputs of it, and the dense model's outputs,
+/// by batch.
+Status refit_layer(const Task& task, std::size_t n,
+                   const std::vector<std::pair<at::Tensor, at::Tensor>>& pairs, std::mt19937_64& generator) {
+  const Node& node = task.graph.nodes[n];
+  const Intercept intercept = intercept_of(task.graph, node, task.weights, task.consumers);
+  const bool has_bias = !node.is("MatMul") && node.input(2) != kNoValue;
+  if (has_bias && intercept.name.empty()) return {};  // a bias of a form that is left alone
+  DISCO_TRY(const Rows rows, Rows::of(task.graph, node));
+  const Normal sums = accumulate(rows, pairs, task.options, generator);
+  const MapWeight place = weight_of(task.graph, node);
+  at::Tensor weight = task.weights.parameters.at(place.name);
+  const at::Tensor columns = to_columns(weight, place).to(at::kDouble);
+  // A bias that the map has takes part in its output; other intercepts come behind it and start at zero.
+  at::Tensor shift = at::zeros({columns.size(1)}, columns.options());
+  if (has_bias) shift = task.weights.parameters.at(intercept.name).detach().reshape({-1}).to(at::kDouble);
+  const at::Tensor start = at::cat({columns, shift.unsqueeze(0)}, 0);
+  const std::int64_t inputs = weight.size(place.in_axis);
+  at::Tensor fitted = at::zeros_like(start);
+  for (const Block& block : blocks_of(task, n, columns.size(1), inputs, columns.size(0) / inputs)) {
+    if (block.outputs.empty()) continue;
+    const at::Tensor out = at::tensor(block.outputs, at::kLong).to(weight.device());
+    at::Tensor in = at::tensor(block.columns, at::kLong).to(weight.device());
+    const at::Tensor solution = solve(sums, start, in, out, !intercept.name.empty(), task.options.ridge);
+    if (!intercept.name.empty()) in = at::cat({in, at::full({1}, fitted.size(0) - 1, in.options())});
+    at::Tensor part = at::zeros({fitted.size(0), out.size(0)}, fitted.options());
+    part.index_copy_(0, in, solution);
+    fitted.index_copy_(1, out, part);
+  }
+  weight.copy_(from_columns(fitted.narrow(0, 0, columns.size(0)), weight, place));
+  if (intercept.name.empty()) return {};
+  const at::Tensor change = fitted[fitted.size(0) - 1] - shift;
+  const auto found = task.weights.parameters.find(intercept.name);
+  at::Tensor target =
+      found != task.weights.parameters.end() ? found->second : task.weights.buffers.at(intercept.name);
+  target.add_((change * intercept.sign).reshape(target.sizes()).to(target.scalar_type()));
+  return {};
+}
+
+}  // namespace
+
+at::Tensor block_mask(const Traffic& traffic, const LinearMap& map, const KeptChannels& kept) {
+  const Exchangeable& value = traffic.values[map.input];
+  const auto outputs = static_cast<std::int64_t>(map.owner.size());
+  at::Tensor mask = at::zeros({outputs, value.channels});
+  float* at = mask.data_ptr<float>();
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    const std::int32_t rank = map.owner[static_cast<std::size_t>(o)];
+    const auto& channels = kept[map.input][static_cast<std::size_t>(rank)];
+    for (std::size_t c = 0; c < channels.size(); ++c)
+      *at++ = value.owner[c] == rank || channels[c] ? 1.0F : 0.0F;
+  }
+  return mask;
+}
+
+void apply_masks(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, Weights& weights) {
+  const at::NoGradGuard no_grad;
+  for (const LinearMap& map : traffic.maps) {
+    const MapWeight place = weight_of(graph, graph.nodes[map.node]);
+    at::Tensor weight = weights.parameters.at(place.name);
+    at::Tensor mask = block_mask(traffic, map, kept);
+    if (place.out_axis == 1) mask = mask.t();
+    while (mask.dim() < weight.dim()) mask = mask.unsqueeze(-1);
+    weight.mul_(mask.to(weight.device()));
+  }
+}
+
+void add_missing_biases(Graph& graph) {
+  const auto consumers = graph.consumers();
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    if (!node.is("Conv") || node.input(2) != kNoValue) continue;
+    const Tensor* weight = graph.constant(node.input(1));
+    if (weight == nullptr || weight->type() != DataType::Float32) continue;
+    const auto& readers = consumers[static_cast<std::size_t>(node.outputs[0])];
+    if (readers.size() == 1 && graph.nodes[static_cast<std::size_t>(readers[0])].is("BatchNormalization"))
+      continue;
+    const ValueId bias = graph.add_constant(graph.value(node.input(1)).name + "/bias",
+                                            Tensor::zeros(DataType::Float32, {weight->shape()[0]}));
+    graph.nodes[n].inputs.resize(3, kNoValue);
+    graph.nodes[n].inputs[2] = bias;
+  }
+}
+
+Status refit(const Network& dense, const Network& sparse, Weights& weights, const Traffic& traffic,
+             const KeptChannels& kept, const Batches& batches, const RefitOptions& options) {
+  const at::NoGradGuard no_grad;
+  const Graph& graph = sparse.graph();
+  Task task{graph, weights, traffic, kept, options, graph.consumers(), {}};
+  for (std::size_t m = 0; m < traffic.maps.size(); ++m) task.map_of[traffic.maps[m].node] = m;
+  std::size_t layers = 0;
+  for (const Node& node : graph.nodes) layers += can_refit(graph, node, weights) ? 1 : 0;
+  std::mt19937_64 generator(options.seed);
+
+  std::vector<Values> theirs;  // the dense model's, by batch
+  std::vector<Values> ours;
+  for (const auto& batch : batches) {
+    theirs.push_back(dense.begin(batch));
+    ours.push_back(sparse.begin(batch));
+  }
+  std::size_t layer = 0;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    for (Values& values : theirs) DISCO_CHECK(dense.step(n, values, {}));
+    if (can_refit(graph, node, weights)) {
+      if (options.on_layer) options.on_layer(layer++, layers);
+      std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
+      for (std::size_t b = 0; b < batches.size(); ++b) {
+        const at::Tensor& input = ours[b][static_cast<std::size_t>(node.inputs[0])];
+        if (input.defined()) pairs.emplace_back(input, theirs[b][static_cast<std::size_t>(node.outputs[0])]);
+      }
+      try {
+        if (!pairs.empty()) DISCO_CHECK(refit_layer(task, n, pairs, generator));
+      } catch (const std::exception& problem) {
+        const std::string text = problem.what();
+        return error(ErrorCode::Internal, "{}: the refit failed: {}", describe(graph, node),
+                     text.substr(0, text.find('\n')));
+      }
+    }
+    for (Values& values : ours) DISCO_CHECK(sparse.step(n, values, {}));
+    for (std::size_t b = 0; b < batches.size(); ++b) {
+      dense.release(n, theirs[b]);
+      sparse.release(n, ours[b]);
+    }
+  }
+  return {};
+}
+
+}  // namespace disco::train

@@ -1,0 +1,255 @@
+#include "train/sparsify.h"
+
+#include <algorithm>
+
+#include "partition/cost.h"
+#include "reference/specialise.h"
+#include "sparsify/owner_search.h"
+#include "train/bridge.h"
+
+namespace disco::train {
+
+namespace {
+
+/// Sensitivities may take so many bytes; more samples than fit share a gradient.
+constexpr std::int64_t kMostSensitivityBytes = std::int64_t{2} << 30;
+
+std::shared_ptr<Weights> clone(const Weights& weights) {
+  auto copy = std::make_shared<Weights>(weights);
+  for (auto* group : {&copy->parameters, &copy->buffers}) {
+    for (auto& [name, tensor] : *group)
+      tensor = tensor.detach().clone().set_requires_grad(tensor.requires_grad());
+  }
+  return copy;
+}
+
+class Pipeline {
+ public:
+  Pipeline(const Graph& model, const SparsifyOptions& options) : model_(model), options_(options) {}
+
+  Result<Sparsified> run(const NamedTensors& samples) {
+    add_missing_biases(model_);
+    DISCO_CHECK(read_samples(samples));
+    DISCO_TRY(graph_, at_batch(fixed_batch_ > 0 ? fixed_batch_ : 1));
+    DISCO_TRY(Weights weights, read_weights(graph_, options_.device));
+    dense_ = std::make_shared<Weights>(std::move(weights));
+    DISCO_TRY(partition_, partition_channels(graph_, {options_.nodes, options_.shares}));
+    partition_.method = to_string(options_.method);
+    DISCO_TRY(traffic_, traffic_of(graph_, partition_));
+    if (traffic_.maps.empty() && options_.nodes > 1) {
+      return error(
+          ErrorCode::Unsupported,
+          "no linear map of this model reads features of other nodes: there is nothing to leave out");
+    }
+    DISCO_CHECK(choose());
+    sparse_ = clone(*dense_);
+    apply_masks(graph_, traffic_, choice_.kept, *sparse_);
+    const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : std::min(options_.batch, count_);
+    DISCO_TRY(const Graph batched, at_batch(batch));
+    if (options_.method != Method::Dense) DISCO_CHECK(recover(batched, batch));
+    if (options_.wire != DataType::Float32) DISCO_CHECK(calibrate_wire(batched, batch));
+    return result();
+  }
+
+ private:
+  void report(const std::string& stage, std::size_t done, std::size_t total) const {
+    if (options_.progress) options_.progress(stage, done, total);
+  }
+
+  [[nodiscard]] Result<Graph> at_batch(std::int64_t batch) const {
+    InputShapes shapes = shapes_;
+    for (auto& [name, shape] : shapes.shapes) {
+      if (!shape.empty()) shape[0] = batch;
+    }
+    shapes.default_batch = batch;
+    return specialise(model_, shapes);
+  }
+
+  Status read_samples(const NamedTensors& samples) {
+    for (const ValueId id : model_.inputs) {
+      const Value& value = model_.value(id);
+      const auto found = samples.find(value.name);
+      if (found == samples.end()) {
+        return error(ErrorCode::InvalidArgument, "the samples hold no array '{}', which the model reads",
+                     value.name);
+      }
+      const Tensor& array = found->second;
+      if (array.type() != value.type) {
+        return error(ErrorCode::InvalidArgument, "the samples of '{}' are {}, the model reads {}", value.name,
+                     to_string(array.type()), to_string(value.type));
+      }
+      if (array.rank() < 1 || array.shape()[0] < 1)
+        return error(ErrorCode::InvalidArgument, "there are no samples of '{}'", value.name);
+      if (count_ != 0 && array.shape()[0] != count_) {
+        return error(ErrorCode::InvalidArgument, "{} samples of '{}', but {} of another input",
+                     array.shape()[0], value.name, count_);
+      }
+      count_ = array.shape()[0];
+      if (value.dims && !value.dims->empty() && (*value.dims)[0].known())
+        fixed_batch_ = (*value.dims)[0].extent;
+      DISCO_TRY(at::Tensor tensor, to_torch(array));
+      if (at::isFloatingType(tensor.scalar_type()) && !tensor.isfinite().all().item<bool>()) {
+        return error(ErrorCode::InvalidArgument, "the samples of '{}' hold values that are not finite",
+                     value.name);
+      }
+      shapes_.shapes[value.name] = array.shape();
+      samples_.push_back(std::move(tensor));
+    }
+    for (const auto& [name, array] : samples) {
+      if (!shapes_.shapes.contains(name))
+        return error(ErrorCode::InvalidArgument, "the model has no input '{}'", name);
+    }
+    if (fixed_batch_ > count_) {
+      return error(ErrorCode::InvalidArgument, "the model takes {} samples at a time, only {} were given",
+                   fixed_batch_, count_);
+    }
+    return {};
+  }
+
+  /// Whole batches of so many samples; what is left over at the end is not used.
+  [[nodiscard]] Batches batches(std::int64_t batch) const {
+    Batches result;
+    for (std::int64_t first = 0; first + batch <= count_; first += batch) {
+      std::vector<at::Tensor> inputs;
+      for (const at::Tensor& all : samples_)
+        inputs.push_back(all.narrow(0, first, batch).to(options_.device));
+      result.push_back(std::move(inputs));
+    }
+    return result;
+  }
+
+  Status choose() {
+    if (options_.method != Method::Disco) {
+      DISCO_TRY(choice_, keep_by_layer(traffic_, options_.method, options_.budget, options_.layer));
+      return {};
+    }
+    std::int64_t row = 0;
+    for (const LinearMap& map : traffic_.maps) {
+      row += static_cast<std::int64_t>(map.owner.size()) * traffic_.values[map.input].channels *
+             static_cast<std::int64_t>(sizeof(float));
+    }
+    const std::int64_t most =
+        std::max<std::int64_t>(8, kMostSensitivityBytes / std::max<std::int64_t>(1, row));
+    const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : (count_ + most - 1) / most;
+    DISCO_TRY(const Graph graph, at_batch(batch));
+    DISCO_TRY(const Network network, Network::create(graph, dense_));
+    Batches all = batches(batch);
+    if (static_cast<std::int64_t>(all.size()) > most) all.resize(static_cast<std::size_t>(most));
+    DISCO_TRY(const std::vector<Sensitivity> sensitivities,
+              sample_sensitivity(network, *dense_, traffic_, all, options_.seed,
+                                 [&](std::size_t done) { report("score", done, all.size()); }));
+    OwnerSearchOptions search;
+    search.on_sweep = [&](int sweep, double) {
+      report("owners", static_cast<std::size_t>(sweep) + 1, static_cast<std::size_t>(search.sweeps));
+    };
+    DISCO_TRY(partition_, search_owners(graph_, partition_, sensitivities, options_.budget, search));
+    DISCO_TRY(traffic_, traffic_of(graph_, partition_));
+    DISCO_TRY(choice_, allocate(traffic_, score(traffic_, sensitivities), options_.budget));
+    return {};
+  }
+
+  Status recover(const Graph& batched, std::int64_t batch) {
+    DISCO_TRY(const Network theirs, Network::create(batched, dense_));
+    DISCO_TRY(const Network ours, Network::create(batched, sparse_));
+    if (options_.refit) {
+      RefitOptions refit_options;
+      refit_options.seed = options_.seed;
+      refit_options.on_layer = [&](std::size_t layer, std::size_t layers) {
+        report("refit", layer + 1, layers);
+      };
+      DISCO_CHECK(refit(theirs, ours, *sparse_, traffic_, choice_.kept, batches(batch), refit_options));
+    }
+    if (options_.distil_epochs > 0) {
+      DistilOptions distil_options;
+      distil_options.epochs = options_.distil_epochs;
+      distil_options.batch = batch;
+      distil_options.seed = options_.seed;
+      distil_options.on_epoch = [&](std::int64_t epoch, double) {
+        report("distil", static_cast<std::size_t>(epoch) + 1,
+               static_cast<std::size_t>(options_.distil_epochs));
+      };
+      DISCO_CHECK(distil(theirs, ours, *sparse_, traffic_, choice_.kept, samples_, distil_options));
+    }
+    return {};
+  }
+
+  /// Ranges of the exchanged values over the samples, as the sparsified model gives them.
+  Status calibrate_wire(const Graph& batched, std::int64_t batch) {
+    const at::NoGradGuard no_grad;
+    DISCO_TRY(const Network network, Network::create(batched, sparse_));
+    std::map<std::string, std::pair<double, double>> ranges;
+    const Batches all = batches(batch);
+    for (std::size_t b = 0; b < all.size(); ++b) {
+      report("wire", b + 1, all.size());
+      Values values = network.begin(all[b]);
+      for (std::size_t n = 0; n < batched.nodes.size(); ++n) {
+        DISCO_CHECK(network.step(n, values, {}));
+        for (const ValueId id : batched.nodes[n].outputs) {
+          if (id == kNoValue) continue;
+          const at::Tensor& value = values[static_cast<std::size_t>(id)];
+          if (!value.defined() || value.scalar_type() != at::kFloat || value.numel() == 0) continue;
+          auto& [low, high] = ranges[batched.value(id).name];  // zero is always inside: padding stays exact
+          low = std::min(low, value.min().item<double>());
+          high = std::max(high, value.max().item<double>());
+        }
+        network.release(n, values);
+      }
+    }
+    for (const Exchangeable& value : traffic_.values) {
+      const auto found = ranges.find(graph_.value(value.value).name);
+      if (found == ranges.end()) continue;
+      WireFormat format;
+      format.type = options_.wire;
+      if (options_.wire == DataType::UInt8) {
+        const auto [low, high] = found->second;
+        format.scale = std::max(static_cast<float>((high - low) / 255.0), 1e-12F);
+        format.zero_point = static_cast<std::int32_t>(
+            std::clamp(std::lround(-low / static_cast<double>(format.scale)), 0L, 255L));
+      }
+      partition_.wire[found->first] = format;
+    }
+    return {};
+  }
+
+  Result<Sparsified> result() {
+    set_keep(graph_, traffic_, choice_.kept, partition_);
+    Sparsified made;
+    made.model = model_;
+    write_weights(*sparse_, made.model);
+    made.model.metadata[std::string(kPartitionKey)] = to_json(partition_);
+    made.dense_bytes = traffic_.dense_bytes;
+    DISCO_TRY(const std::vector<Graph> shards, make_shards(graph_, partition_));
+    for (const Graph& shard : shards) made.bytes += total_cost(shard).bytes_sent;
+    if (fixed_batch_ > 1) {
+      made.bytes /= fixed_batch_;
+      made.dense_bytes /= fixed_batch_;
+    }
+    made.partition = std::move(partition_);
+    return made;
+  }
+
+  Graph model_;
+  const SparsifyOptions& options_;
+  InputShapes shapes_;
+  std::vector<at::Tensor> samples_;
+  std::int64_t count_ = 0;
+  std::int64_t fixed_batch_ = 0;  // 0: open
+  Graph graph_;
+  Partition partition_;
+  Traffic traffic_;
+  Allocation choice_;
+  std::shared_ptr<Weights> dense_, sparse_;
+};
+
+}  // namespace
+
+Result<Sparsified> sparsify(const Graph& model, const NamedTensors& samples, const SparsifyOptions& options) {
+  try {
+    return Pipeline(model, options).run(samples);
+  } catch (const std::exception& problem) {
+    const std::string text = problem.what();
+    return error(ErrorCode::Internal, "sparsify: {}", text.substr(0, text.find('\n')));
+  }
+}
+
+}  // namespace disco::train

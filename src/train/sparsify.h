@@ -1,0 +1,51 @@
+#pragma once
+// From a model, samples and a budget to an artifact that sends only that.
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "sparsify/methods.h"
+#include "train/distil.h"
+#include "train/refit.h"
+
+namespace disco::train {
+
+struct SparsifyOptions {
+  int nodes = 2;
+  std::vector<double> shares{};  ///< empty: equal
+  Method method = Method::Disco;
+  Budget budget{};
+  std::optional<std::int64_t>
+      layer{};  ///< k of dense-then-split and split-then-aggregate, instead of the budget
+  bool refit = true;
+  std::int64_t distil_epochs = 0;     ///< over the samples, after the refit
+  DataType wire = DataType::Float32;  ///< or Float16, UInt8 with scales from the samples' ranges
+  std::int64_t batch = 16;            ///< samples at a time, where the model leaves it open
+  std::uint64_t seed = 1;
+  at::Device device = at::kCPU;
+  /// What is being done, and how far it is.
+  std::function<void(const std::string& stage, std::size_t done, std::size_t total)> progress{};
+};
+
+struct Sparsified {
+  Graph model;  ///< the given one with its weights changed, and the partition in its metadata
+  Partition partition;
+  std::int64_t bytes = 0;        ///< per inference of one sample, all nodes, on the wire
+  std::int64_t dense_bytes = 0;  ///< of the dense exchange in fp32
+};
+
+/// Scores, searches owners, spends the budget, refits and distils; no labels.
+///
+/// @param model    as read
+/// @param samples  one array a model input, by name; first axis: samples
+/// @return the artifact, or
+///   - InvalidArgument  samples that are missing, of another name, shape or type, not finite, or fewer than
+///   the model's
+///                      batch; a budget that cannot be met
+///   - InvalidModel     weights that are not finite
+///   - Unsupported      no operator can be split, or none has a gradient
+[[nodiscard]] Result<Sparsified> sparsify(const Graph& model, const NamedTensors& samples,
+                                          const SparsifyOptions& options);
+
+}  // namespace disco::train

@@ -1,0 +1,190 @@
+// From samples to an artifact: bytes as asked for, zeros where nothing travels, least squares that helps, bad
+// samples in one line.
+
+#include "train/sparsify.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "partition/cost.h"
+#include "reference/evaluate.h"
+#include "reference/specialise.h"
+#include "train/bridge.h"
+#include "train/rows.h"
+#include "zoo/builder.h"
+
+namespace disco::train {
+namespace {
+
+/// Convolutions with and without batch norm, a residual sum, a product of tokens, an open batch.
+Graph model() {
+  GraphBuilder b("net", 21);
+  ValueId x = b.input("x", {{-1, "N"}, {3, ""}, {8, ""}, {8, ""}});
+  ValueId trunk = b.relu("r0", b.batch_norm("bn0", b.conv("c0", x, 3, 16, {.kernel = 3, .padding = 1}), 16));
+  ValueId y = b.relu("r1", b.batch_norm("bn1", b.conv("c1", trunk, 16, 16, {.kernel = 3, .padding = 1}), 16));
+  y = b.conv("c2", y, 16, 16, {.kernel = 3, .padding = 1});
+  trunk = b.relu("r2", b.add("a", y, trunk));
+  y = b.relu("r3", b.conv("c3", trunk, 16, 24, {.kernel = 3, .stride = 2, .padding = 1, .bias = true}));
+  y = b.op("pool", "GlobalAveragePool", {y});
+  y = b.op("flat", "Flatten", {y});
+  y = b.relu("r4", b.linear("l1", y, 24, 32, 0.3));
+  return b.finish(b.gemm("fc", y, 32, 10, 0.3), "y", {{-1, "N"}, {10, ""}});
+}
+
+Tensor samples(std::int64_t count, unsigned seed) {
+  // Smooth images: neighbouring features say much about each other, as in photographs.
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  Tensor tensor(DataType::Float32, {count, 3, 8, 8});
+  for (std::int64_t i = 0; i < count * 3; ++i) {
+    const float a = normal(generator), bx = normal(generator), by = normal(generator), f = normal(generator);
+    for (int p = 0; p < 64; ++p) {
+      tensor.data<float>()[i * 64 + p] = a + 0.3F * bx * static_cast<float>(p % 8 - 4) +
+                                         0.3F * by * static_cast<float>(p / 8 - 4) +
+                                         std::sin(f * static_cast<float>(p));
+    }
+  }
+  return tensor;
+}
+
+/// Root of the mean squared difference of the outputs on samples that the choice never saw.
+double error_of(const Graph& artifact, const Graph& dense) {
+  const Tensor unseen = samples(64, 77);
+  const auto answer = [&](const Graph& graph) {
+    return reference::run(specialise(graph, {{{"x", unseen.shape()}}}).value(), {{"x", unseen}})
+        .value()
+        .at("y");
+  };
+  const Tensor a = answer(artifact);
+  const Tensor b = answer(dense);
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < a.elements(); ++i)
+    sum += std::pow(double{a.data<float>()[i]} - double{b.data<float>()[i]}, 2);
+  return std::sqrt(sum / static_cast<double>(a.elements()));
+}
+
+class Artifacts : public ::testing::TestWithParam<std::tuple<int, double, Method>> {};
+
+TEST_P(Artifacts, SendWhatWasAskedFor) {
+  const auto [nodes, communication, method] = GetParam();
+  SparsifyOptions options;
+  options.nodes = nodes;
+  options.budget.communication = communication;
+  options.method = method;
+  const Graph dense = model();
+  const auto made = sparsify(dense, {{"x", samples(96, 1)}}, options);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  const std::string where = std::to_string(nodes) + " nodes, " + std::to_string(communication) + ", " +
+                            std::string(to_string(method));
+  EXPECT_LE(static_cast<double>(made->bytes), communication * static_cast<double>(made->dense_bytes))
+      << where;
+  EXPECT_GE(static_cast<double>(made->bytes), communication * static_cast<double>(made->dense_bytes) - 300.0)
+      << where;
+
+  // The artifact alone says the same: partition in the metadata, zeros where nothing travels.
+  const auto partition = partition_from_json(made->model.metadata.at(std::string(kPartitionKey)));
+  ASSERT_TRUE(partition.ok()) << partition.error().message;
+  EXPECT_EQ(partition->method, to_string(method));
+  const Graph fixed = specialise(made->model, {}).value();
+  const std::vector<Graph> shards = make_shards(fixed, *partition).value();
+  std::int64_t sent = 0;
+  for (const Graph& shard : shards) sent += total_cost(shard).bytes_sent;
+  EXPECT_EQ(sent, made->bytes) << where;
+  const Traffic traffic = traffic_of(fixed, *partition).value();
+  const KeptChannels kept = kept_of(fixed, traffic, *partition);
+  const Weights weights = read_weights(fixed, at::kCPU).value();
+  for (const LinearMap& map : traffic.maps) {
+    const MapWeight place = weight_of(fixed, fixed.nodes[map.node]);
+    at::Tensor weight = weights.parameters.at(place.name).detach().abs();
+    if (weight.dim() > 2) weight = weight.flatten(2).sum(2);
+    if (place.out_axis == 1) weight = weight.t();
+    EXPECT_EQ((weight * (1 - block_mask(traffic, map, kept))).sum().item<float>(), 0.0F)
+        << where << ' ' << place.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Budgets, Artifacts,
+                         ::testing::Combine(::testing::Values(2, 3), ::testing::Values(0.2, 0.5),
+                                            ::testing::Values(Method::Disco, Method::DenseThenSplit,
+                                                              Method::SplitThenAggregate)));
+
+TEST(Refit, MakesUpForMostOfWhatTheMaskCosts) {
+  SparsifyOptions options;
+  options.budget.communication = 0.3;
+  const Graph dense = model();
+  options.refit = false;
+  const auto masked = sparsify(dense, {{"x", samples(256, 1)}}, options);
+  options.refit = true;
+  const auto refitted = sparsify(dense, {{"x", samples(256, 1)}}, options);
+  options.distil_epochs = 20;
+  const auto distilled = sparsify(dense, {{"x", samples(256, 1)}}, options);
+  ASSERT_TRUE(masked.ok() && refitted.ok() && distilled.ok());
+  const double before = error_of(masked->model, dense);
+  const double after = error_of(refitted->model, dense);
+  EXPECT_GT(before, 0.0);
+  EXPECT_LT(after, 0.5 * before);
+  EXPECT_LT(error_of(distilled->model, dense), after);
+}
+
+TEST(Refit, ChangesNothingWhereEverythingIsSent) {
+  SparsifyOptions options;
+  options.budget.communication = 1.0;
+  const Graph dense = model();
+  const auto made = sparsify(dense, {{"x", samples(256, 1)}}, options);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_LE(error_of(made->model, dense), 1e-4);
+}
+
+TEST(Refit, IsTheSameForTheSameSeed) {
+  SparsifyOptions options;
+  options.distil_epochs = 1;
+  const auto one = sparsify(model(), {{"x", samples(64, 1)}}, options);
+  const auto two = sparsify(model(), {{"x", samples(64, 1)}}, options);
+  ASSERT_TRUE(one.ok() && two.ok());
+  EXPECT_EQ(one->model.metadata, two->model.metadata);
+  EXPECT_EQ(error_of(one->model, two->model), 0.0);
+}
+
+TEST(Wire, ScalesCoverTheSamples) {
+  SparsifyOptions options;
+  options.wire = DataType::UInt8;
+  const auto made = sparsify(model(), {{"x", samples(96, 1)}}, options);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_LE(static_cast<double>(made->bytes), 0.2 * static_cast<double>(made->dense_bytes) / 4.0 + 64.0);
+  ASSERT_FALSE(made->partition.wire.empty());
+  for (const auto& [name, format] : made->partition.wire) {
+    EXPECT_EQ(format.type, DataType::UInt8) << name;
+    EXPECT_EQ(format.zero_point, 0) << name << " is behind a Relu";
+    EXPECT_GT(format.scale, 1e-4F) << name;
+  }
+}
+
+TEST(Samples, ThatCannotBeAreOneLine) {
+  Tensor nan = samples(32, 1);
+  nan.data<float>()[5] = NAN;
+  const std::vector<std::pair<NamedTensors, std::string>> bad = {
+      {{}, "no array 'x'"},
+      {{{"z", samples(32, 1)}, {"x", samples(32, 1)}}, "no input 'z'"},
+      {{{"x", Tensor::zeros(DataType::Int64, {32, 3, 8, 8})}}, "int64"},
+      {{{"x", Tensor::zeros(DataType::Float32, {32, 4, 8, 8})}}, "'x'"},
+      {{{"x", Tensor::zeros(DataType::Float32, {0, 3, 8, 8})}}, "no samples"},
+      {{{"x", nan}}, "not finite"}};
+  for (const auto& [arrays, words] : bad) {
+    const auto made = sparsify(model(), arrays, {});
+    ASSERT_FALSE(made.ok()) << words;
+    EXPECT_NE(made.error().message.find(words), std::string::npos) << made.error().message;
+    EXPECT_EQ(made.error().message.find('\n'), std::string::npos) << made.error().message;
+  }
+  Graph broken = model();
+  for (Value& value : broken.values) {
+    if (value.name == "c1.weight") value.constant->data<float>()[0] = INFINITY;
+  }
+  const auto made = sparsify(broken, {{"x", samples(32, 1)}}, {});
+  ASSERT_FALSE(made.ok());
+  EXPECT_NE(made.error().message.find("c1.weight"), std::string::npos) << made.error().message;
+}
+
+}  // namespace
+}  // namespace disco::train
