@@ -20,6 +20,7 @@ using Action = std::function<Status()>;
 void add_run(CLI::App& app, Action& action);
 void add_partition(CLI::App& app, Action& action);
 void add_shard(CLI::App& app, Action& action);
+void add_sparsify(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_zoo(CLI::App& app, Action& action);

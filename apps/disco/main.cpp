@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   disco::cli::add_run(app, action);
   disco::cli::add_partition(app, action);
   disco::cli::add_shard(app, action);
+  disco::cli::add_sparsify(app, action);
   disco::cli::add_inspect(app, action);
   disco::cli::add_bench(app, action);
   disco::cli::add_zoo(app, action);

@@ -1,0 +1,256 @@
+// disco sparsify: gathers the samples, and hands over to disco-train, which has LibTorch.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <sstream>
+
+#include "base/file.h"
+#include "command.h"
+#include "data/npz.h"
+#include "feed.h"
+#include "graph/onnx.h"
+#include "preset_flags.h"
+
+namespace disco::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  disco sparsify resnet50.onnx -n 2 --communication 0.2 --calibrate photos/ --preset imagenet -o "
+    "sparse.onnx\n"
+    "  disco sparsify model.onnx -n 4 --communication 0.1 --calibrate samples.npz --wire u8 -o sparse.onnx\n"
+    "  disco sparsify model.onnx -n 2 --method split-then-aggregate --calibrate samples.npz -o "
+    "baseline.onnx\n"
+    "  disco inspect sparse.onnx                               what it sends, computes and holds\n";
+
+struct Flags {
+  SplitFlags split;
+  PresetFlags preset;
+  std::vector<std::string> samples;
+  std::string output, method = "disco", wire = "fp32", device = "cpu";
+  double communication = 0.2;
+  std::int64_t message_bytes = 0, layer = -1, distil = 0, most = 512;
+  std::uint64_t seed = 1;
+  bool no_refit = false;
+  bool as_json = false;
+};
+
+bool is_program(const fs::path& path) {
+  std::error_code failure;
+  return fs::is_regular_file(path, failure) && access(path.c_str(), X_OK) == 0;
+}
+
+/// Beside this program, as installed and as built; DISCO_TRAIN and PATH come first and last.
+Result<fs::path> find_trainer() {
+  if (const char* named = std::getenv("DISCO_TRAIN"); named != nullptr && *named != '\0') {
+    if (is_program(named)) return fs::path(named);
+    return error(ErrorCode::NotFound, "{}: no program; DISCO_TRAIN should name the `disco-train` program",
+                 named);
+  }
+  std::error_code failure;
+  const fs::path here = fs::read_symlink("/proc/self/exe", failure).parent_path();
+  for (const fs::path& path : {here / "disco-train", here / ".." / "train" / "disco-train"}) {
+    if (is_program(path)) return path;
+  }
+  const char* const path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (!folder.empty() && is_program(fs::path(folder) / "disco-train"))
+      return fs::path(folder) / "disco-train";
+  }
+  return error(
+      ErrorCode::NotFound,
+      "there is no `disco-train` program beside this one or in PATH; it is built where LibTorch is installed "
+      "(libtorch-dev), or name it in DISCO_TRAIN");
+}
+
+/// All samples in one array an input.
+Result<NamedTensors> gather(const Flags& flags, const Graph& model) {
+  DISCO_TRY(const Preset preset, flags.preset.preset());
+  DISCO_TRY(const InputShapes shapes, flags.split.parsed_shapes());
+  DISCO_TRY(Feed feed, Feed::open(input_slots(model, shapes.shapes), {flags.samples, 0, preset}));
+  if (!feed.has_one_shape()) {
+    return error(ErrorCode::InvalidArgument,
+                 "the images have several sizes; bring them to one with --preset, --resize or --crop");
+  }
+  std::map<std::string, std::vector<Tensor>> parts;
+  std::int64_t count = 0;
+  Progress progress("samples", feed.rounds());
+  for (std::size_t r = 0; r < feed.rounds() && count < flags.most; ++r) {
+    DISCO_TRY(const Round round, feed.round(r));
+    const std::int64_t wanted =
+        std::min<std::int64_t>(std::max<std::int64_t>(round.samples, 1), flags.most - count);
+    for (const auto& [name, tensor] : round.inputs) {
+      Shape shape = tensor.shape();
+      if (shape.empty()) return error(ErrorCode::InvalidArgument, "input '{}' has no axis of samples", name);
+      shape[0] = std::min(shape[0], wanted);
+      Tensor part(tensor.type(), shape);
+      std::memcpy(part.raw(), tensor.raw(), part.bytes());
+      parts[name].push_back(std::move(part));
+    }
+    count += wanted;
+    progress.step(r + 1);
+  }
+  NamedTensors samples;
+  for (const auto& [name, list] : parts) {
+    Shape shape = list.front().shape();
+    shape[0] = 0;
+    for (const Tensor& part : list) shape[0] += part.shape()[0];
+    Tensor all(list.front().type(), shape);
+    std::byte* at = all.raw();
+    for (const Tensor& part : list) {
+      std::memcpy(at, part.raw(), part.bytes());
+      at += part.bytes();
+    }
+    samples[name] = std::move(all);
+  }
+  return samples;
+}
+
+/// Becomes the trainer. The samples go along as an open file without a name, which no end of either program
+/// leaves behind.
+Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors& samples) {
+  std::error_code failure;
+  const fs::path folder = fs::temp_directory_path(failure);
+  const fs::path file = (failure ? fs::path("/tmp") : folder) / fmt::format("disco-samples-{}.npz", getpid());
+  DISCO_CHECK(write_npz(file, samples));
+  const int descriptor = open(file.c_str(), O_RDONLY);
+  unlink(file.c_str());
+  if (descriptor < 0)
+    return error(ErrorCode::Io, "{}: cannot be opened again: {}", file.string(), std::strerror(errno));
+  std::vector<std::string> words = {trainer.string(),
+                                    "sparsify",
+                                    flags.split.model,
+                                    "--samples",
+                                    fmt::format("/proc/self/fd/{}", descriptor),
+                                    "--output",
+                                    flags.output,
+                                    "--method",
+                                    flags.method,
+                                    "--communication",
+                                    fmt::format("{}", flags.communication),
+                                    "--message-bytes",
+                                    fmt::format("{}", flags.message_bytes),
+                                    "--distil",
+                                    fmt::format("{}", flags.distil),
+                                    "--wire",
+                                    flags.wire,
+                                    "--device",
+                                    flags.device,
+                                    "--seed",
+                                    fmt::format("{}", flags.seed)};
+  const auto add = [&](const char* name, const std::string& value) {
+    words.emplace_back(name);
+    words.push_back(value);
+  };
+  DISCO_TRY(const std::vector<double> shares, flags.split.parsed_shares());
+  if (!shares.empty()) add("--shares", flags.split.shares);
+  add("--nodes",
+      fmt::format("{}", flags.split.nodes != 0 ? flags.split.nodes : static_cast<int>(shares.size())));
+  if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
+  if (flags.no_refit) words.emplace_back("--no-refit");
+  if (flags.as_json) words.emplace_back("--json");
+  if (isatty(STDERR_FILENO) == 1) words.emplace_back("--progress");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::fflush(stdout);
+  execv(trainer.c_str(), arguments.data());
+  return error(ErrorCode::Io, "{}: cannot be started: {}", trainer.string(), std::strerror(errno));
+}
+
+Status sparsify(const Flags& flags) {
+  DISCO_CHECK(check_writable(flags.output));
+  DISCO_TRY(const fs::path trainer, find_trainer());
+  if (flags.split.nodes == 0 && flags.split.shares.empty()) {
+    return error(ErrorCode::InvalidArgument,
+                 "sparsify: say over how many nodes, with --nodes N or --shares 3,1");
+  }
+  if (flags.samples.empty()) {
+    return error(ErrorCode::InvalidArgument,
+                 "sparsify: give samples of what the model will see, with --calibrate FOLDER or FILE.npz");
+  }
+  DISCO_TRY(const Graph model, load_onnx(flags.split.model));
+  DISCO_TRY(const NamedTensors samples, gather(flags, model));
+  return hand_over(flags, trainer, samples);
+}
+
+}  // namespace
+
+void add_sparsify(CLI::App& app, Action& action) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("sparsify",
+                                         "Chooses which features nodes send each other, within a budget, and "
+                                         "fits the weights to that; needs samples, no labels");
+  command->footer(kExamples);
+  flags->split.add_to(*command);
+  command
+      ->add_option("-c,--communication", flags->communication,
+                   "the share of the dense exchange's bytes that may travel, such as 0.2 for a fifth")
+      ->type_name("SHARE")
+      ->capture_default_str();
+  command
+      ->add_option("--calibrate", flags->samples,
+                   "what the model will see: a folder of images, or .npz with an array for each input, first "
+                   "axis = samples; "
+                   "NAME=FILE for a model of several inputs, once for each")
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  command->add_option("--samples", flags->most, "use at most so many")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("-o,--output", flags->output, "where to write the artifact, which is an ONNX file too")
+      ->required()
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--method", flags->method,
+          "disco, or what it is compared with: dense, independent, dense-then-split, split-then-aggregate")
+      ->check(CLI::IsMember({"disco", "dense", "independent", "dense-then-split", "split-then-aggregate"}))
+      ->type_name("METHOD")
+      ->capture_default_str();
+  command
+      ->add_option("--layer", flags->layer,
+                   "of dense-then-split and split-then-aggregate: the layer at which they change, in place "
+                   "of the budget")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("K");
+  command
+      ->add_option("--message-bytes", flags->message_bytes,
+                   "what a message costs beside its bytes: latency times bandwidth of the link; messages "
+                   "that do not earn it are left out")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("BYTES")
+      ->capture_default_str();
+  command
+      ->add_option("--wire", flags->wire,
+                   "how features are written on the wire: fp32, fp16, or u8 with calibrated scales")
+      ->check(CLI::IsMember({"fp32", "fp16", "u8"}))
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  command
+      ->add_option("--distil", flags->distil,
+                   "epochs over the samples in which the weights learn to answer as the dense model does")
+      ->check(CLI::Range(0, 100000))
+      ->type_name("EPOCHS")
+      ->capture_default_str();
+  command->add_flag("--no-refit", flags->no_refit, "leave the weights that remain as they are");
+  command->add_option("--device", flags->device, "cpu or cuda")->type_name("DEVICE")->capture_default_str();
+  command->add_option("--seed", flags->seed, "of all that is drawn")
+      ->type_name("SEED")
+      ->capture_default_str();
+  command->add_flag("--json", flags->as_json, "figures, for programs");
+  flags->preset.add_to(*command);
+  command->callback([flags, &action] { action = [flags] { return sparsify(*flags); }; });
+}
+
+}  // namespace disco::cli
