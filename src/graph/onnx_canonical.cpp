@@ -147,7 +147,11 @@ Status check_definition(const Graph& graph, const Node& node, int opset) {
   try {
     schema->Verify(node_to_onnx(graph, node));
   } catch (const std::exception& failure) {
-    return located(ErrorCode::InvalidModel, graph, node, opset, one_line(failure.what()));
+    // Later opsets add inputs and outputs, as they do attributes.
+    const bool added = static_cast<int>(node.inputs.size()) > schema->max_input() ||
+                       static_cast<int>(node.outputs.size()) > schema->max_output();
+    return located(opset > kOpset && added ? ErrorCode::Unsupported : ErrorCode::InvalidModel, graph, node,
+                   opset, one_line(failure.what()));
   }
   return {};
 }

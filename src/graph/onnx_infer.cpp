@@ -153,6 +153,25 @@ Status check_window(const Graph& graph, const Node& node) {
   return {};
 }
 
+/// With ceil_mode the last window must still start inside the input or the padding before it, as PyTorch does
+/// and opset 22 says; the functions of opset 17 count one that starts beyond.
+void drop_late_windows(const Graph& graph, const Node& node, Inferred& pooled) {
+  if (node.int_or("ceil_mode", 0) == 0 || node.string_or("auto_pad", "NOTSET").starts_with("SAME")) return;
+  const auto& in = graph.value(node.inputs[0]).dims;
+  if (!in || !pooled.dims || in->size() != pooled.dims->size()) return;
+  const std::size_t axes = in->size() - 2;
+  const std::vector<std::int64_t> strides = node.ints_or("strides", std::vector<std::int64_t>(axes, 1));
+  const std::vector<std::int64_t> pads = node.ints_or("pads", std::vector<std::int64_t>(2 * axes, 0));
+  for (std::size_t i = 0; i < axes; ++i) {
+    std::int64_t& out = (*pooled.dims)[i + 2].extent;
+    std::int64_t start = 0;
+    if ((*in)[i + 2].known() && out > 1 &&
+        (__builtin_mul_overflow(out - 1, strides[i], &start) || start >= (*in)[i + 2].extent + pads[i])) {
+      --out;
+    }
+  }
+}
+
 Status infer_by_onnx(const Graph& graph, const Node& node, std::vector<Inferred>& results) {
   // onnx defines these by functions, and infers nothing; the others' results are of the same type and
   // extents.
@@ -200,6 +219,7 @@ Status infer_by_onnx(const Graph& graph, const Node& node, std::vector<Inferred>
       }
       results[i].dims->push_back(std::move(out));
     }
+    if (node.is("MaxPool") || node.is("AveragePool")) drop_late_windows(graph, node, results[i]);
   }
   return {};
 }

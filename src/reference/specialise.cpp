@@ -118,6 +118,7 @@ class Specialiser {
   bool inline_if(const Node& node);
   bool drop(const Node& node);
   bool fold_shape(const Node& node);
+  void name_type(Node& node) const;
   [[nodiscard]] bool is_foldable(const Node& node) const;
   Status fold(const Node& node);
   void set_constant(ValueId id, Tensor tensor);
@@ -204,6 +205,16 @@ bool Specialiser::drop(const Node& node) {
   return true;
 }
 
+/// CastLike becomes the Cast that it is here: its second input lends a type, and should neither travel nor
+/// keep the first from folding.
+void Specialiser::name_type(Node& node) const {
+  const ValueId like = node.is("CastLike") ? node.input(1) : kNoValue;
+  if (like == kNoValue || graph_.value(like).type == DataType::Undefined) return;
+  node.op = "Cast";
+  node.attributes["to"] = static_cast<std::int64_t>(graph_.value(like).type);
+  node.inputs.resize(1);
+}
+
 bool Specialiser::fold_shape(const Node& node) {
   if ((!node.is("Shape") && !node.is("Size")) || node.input(0) == kNoValue) return false;
   const Value& x = graph_.value(node.inputs[0]);
@@ -279,6 +290,7 @@ Status Specialiser::visit(Node node) {
   }
   if (inline_if(node)) return {};
   if (drop(node) || fold_shape(node)) return {};
+  name_type(node);
   DISCO_CHECK(check_supported(graph_, node));
   DISCO_CHECK(infer_node(graph_, node));
   if (is_foldable(node)) return fold(node);

@@ -29,17 +29,24 @@ std::string fixed_name(std::string text) {
 /// A case whose published inputs are not those of its model: nobody can run it.
 constexpr const char* kBrokenData = "published with data of another rank than its model's";
 
+/// A case of a later opset that is refused as what it is; Debian 12's data end at opset 17.
+constexpr const char* kNewerForm = "a form newer than opset 17";
+
 /// The first thing that goes wrong with a case on one node, or an empty string.
 std::string run_whole(const OnnxCase& onnx_case) {
+  const auto refused = [&](const char* step, const Error& refusal) {
+    const bool newer = onnx_case.opset > kOpset && refusal.code == ErrorCode::Unsupported;
+    return newer ? kNewerForm : fmt::format("{}: {}", step, refusal.message);
+  };
   const auto graph = load_onnx(onnx_case.folder / "model.onnx");
-  if (!graph) return "load: " + graph.error().message;
+  if (!graph) return refused("load", graph.error());
   const auto sets = data_sets(onnx_case, *graph);
   if (!sets) return sets.error().code == ErrorCode::InvalidArgument ? kBrokenData : sets.error().message;
   for (const DataSet& set : *sets) {
     const auto fixed = specialise(*graph, shapes_of(set.inputs));
-    if (!fixed) return "specialise: " + fixed.error().message;
+    if (!fixed) return refused("specialise", fixed.error());
     const auto evaluated = reference::run(*fixed, set.inputs);
-    if (!evaluated) return "evaluator: " + evaluated.error().message;
+    if (!evaluated) return refused("evaluator", evaluated.error());
     if (std::string text = difference(set.outputs, *evaluated, kOnnxRunner); !text.empty())
       return "evaluator: " + text;
     const auto computed = run_shards({*fixed}, set.inputs);
@@ -86,9 +93,13 @@ TEST_P(OnnxBackend, CasesGiveThePublishedOutputs) {
   int passed = 0;
   std::map<std::string, int> not_claimed;
   for (const OnnxCase& onnx_case : cases_of(suite, page)) {
+    if (!onnx_case.unusable.empty()) {
+      ++not_claimed[onnx_case.unusable];
+      continue;
+    }
     const bool claimed = onnx_case.not_claimed.empty();
     const std::string wrong = claimed ? run_whole(onnx_case) : run_unclaimed(onnx_case);
-    if (wrong == kBrokenData) {
+    if (wrong == kBrokenData || wrong == kNewerForm) {
       ++not_claimed[wrong];
       continue;
     }
@@ -129,7 +140,8 @@ TEST_P(OnnxBackendSplit, CasesGiveThePublishedOutputs) {
   SplitCount total;
   int cases_run = 0;
   for (const OnnxCase& onnx_case : cases_of(suite.name, page)) {
-    if (!onnx_case.not_claimed.empty()) continue;
+    if (!onnx_case.not_claimed.empty() || !onnx_case.unusable.empty()) continue;
+    if (onnx_case.opset > kOpset && run_whole(onnx_case) == kNewerForm) continue;
     const auto graph = load_onnx(onnx_case.folder / "model.onnx");
     const auto sets = graph ? data_sets(onnx_case, *graph) : Result<std::vector<DataSet>>(graph.error());
     if (!sets && sets.error().code == ErrorCode::InvalidArgument) continue;

@@ -29,6 +29,8 @@ struct OnnxCase {
   fs::path folder;
   std::string not_claimed;  ///< why docs/operators.md leaves it out; empty where it must pass
   std::set<std::string> unclaimed_operators;  ///< those to blame, where there are any
+  std::int64_t opset = 0;
+  std::string unusable;  ///< why it says nothing of its operator; it is not run at all
 };
 
 /// The folder of the cases: DISCO_ONNX_TESTDATA, or where Debian's libonnx-testdata puts them.
@@ -81,12 +83,26 @@ inline std::string unclaimed_form(const onnx::ModelProto& model, const fs::path&
   return "";
 }
 
+/// Why a case of onnx 1.17 says nothing of its operator, or an empty string.
+inline std::string unusable_data(const std::string& name) {
+  if (name.starts_with("test_qlinearmatmul_") && name.find("_int8_") != std::string::npos)
+    return "published data wrap around where the operator saturates";
+  if (name.starts_with("test_affine_grid_") && name.ends_with("_expanded"))
+    return "the branch that is not taken contradicts its shapes";
+  if (name.starts_with("test_optional_has_element_empty")) return "opset 17 has no form without the input";
+  return "";
+}
+
 inline constexpr std::int64_t kOldestClaimedOpset = 6;
 
 inline OnnxCase classify(const fs::path& folder, const onnx::ModelProto& model, const OperatorsPage& page) {
   OnnxCase made;
   made.name = folder.parent_path().filename().string() + "/" + folder.filename().string();
   made.folder = folder;
+  for (const auto& import : model.opset_import()) {
+    if (import.domain().empty() || import.domain() == "ai.onnx") made.opset = import.version();
+  }
+  if (made.opset > kOpset) made.unusable = unusable_data(folder.filename().string());
   std::set<std::string> operators;
   collect_operators(model.graph(), operators);
   for (const std::string& op : operators) {
@@ -97,11 +113,7 @@ inline OnnxCase classify(const fs::path& folder, const onnx::ModelProto& model, 
     if (refused != page.refused.end()) made.not_claimed = op + ": " + refused->second;
   }
   if (!made.not_claimed.empty()) return made;
-  std::int64_t opset = 0;
-  for (const auto& import : model.opset_import()) {
-    if (import.domain().empty() || import.domain() == "ai.onnx") opset = import.version();
-  }
-  if (opset < kOldestClaimedOpset) made.not_claimed = "opsets below 6";
+  if (made.opset < kOldestClaimedOpset) made.not_claimed = "opsets below 6";
   for (const auto& list : {model.graph().input(), model.graph().output()}) {
     for (const auto& info : list) {
       if (const std::string reason = unclaimed_type(info.type()); !reason.empty()) made.not_claimed = reason;

@@ -320,6 +320,58 @@ TEST(Specialise, ContradictionsAndUnclaimedOperatorsNameTheNode) {
   EXPECT_TRUE(specialise(odd.graph, {}));
 }
 
+TEST(Specialise, CastLikeIsTheCastThatItMeans) {
+  Graph graph;
+  const ValueId x = graph.add_value("x", DataType::Float32);
+  graph.value(x).set_shape({2, 3});
+  graph.inputs = {x};
+  const ValueId one = graph.add_constant("one", Tensor::scalar<std::int64_t>(1));
+  const ValueId cast = graph.add_value("cast");
+  const ValueId y = graph.add_value("y");
+  graph.nodes = {{.op = "CastLike", .inputs = {one, x}, .outputs = {cast}},
+                 {.op = "Sub", .inputs = {x, cast}, .outputs = {y}}};
+  graph.outputs = {y};
+  const auto fixed = specialise(graph, {});
+  ASSERT_TRUE(fixed) << fixed.error().message;
+  ASSERT_EQ(fixed->nodes.size(), 1U) << "the constant folds";
+  EXPECT_EQ(fixed->constant(fixed->nodes[0].inputs[1])->type(), DataType::Float32);
+}
+
+/// A window that would start in the padding behind the input is dropped, by inference as by evaluation.
+TEST(Specialise, InfersPoolsAsTheyAreEvaluated) {
+  for (const std::string op : {"MaxPool", "AveragePool"}) {
+    for (std::int64_t in = 2; in <= 7; ++in) {
+      for (const std::int64_t kernel : {1, 2, 3}) {
+        for (const std::int64_t stride : {1, 2, 3}) {
+          for (std::int64_t pad = 0; pad <= std::min<std::int64_t>(kernel - 1, 1); ++pad) {
+            Graph graph;
+            const ValueId x = graph.add_value("x", DataType::Float32);
+            graph.value(x).set_shape({1, 1, in, 5});
+            graph.inputs = {x};
+            Node node;
+            node.op = op;
+            node.inputs = {x};
+            node.outputs = {graph.add_value("y")};
+            node.attributes = {{"ceil_mode", std::int64_t{1}},
+                               {"kernel_shape", std::vector<std::int64_t>{kernel, 2}},
+                               {"strides", std::vector<std::int64_t>{stride, 1}},
+                               {"pads", std::vector<std::int64_t>{pad, 0, pad, 0}}};
+            graph.nodes = {node};
+            graph.outputs = node.outputs;
+            const std::string what =
+                fmt::format("{} of {}, kernel {}, stride {}, padding {}", op, in, kernel, stride, pad);
+            const auto fixed = specialise(graph, {});
+            ASSERT_TRUE(fixed) << what << ": " << fixed.error().message;
+            const auto got = reference::run(*fixed, {{"x", Tensor::zeros(DataType::Float32, {1, 1, in, 5})}});
+            if (!got) continue;  // a kernel larger than its input
+            EXPECT_EQ(fixed->value(fixed->outputs[0]).shape(), got->at("y").shape()) << what;
+          }
+        }
+      }
+    }
+  }
+}
+
 /// ONNX's own test data, every opset from 6 to 17: the specialised graph computes what is expected, and so
 /// does the one whose inputs are constants, where everything folds.
 TEST(Specialise, BackendDataComesOutAsExpectedSpecialisedAndFolded) {
@@ -330,11 +382,14 @@ TEST(Specialise, BackendDataComesOutAsExpectedSpecialisedAndFolded) {
   for (const std::string set : {"node", "pytorch-converted", "pytorch-operator", "simple"}) {
     for (const auto& entry : std::filesystem::directory_iterator(data / set)) {
       const std::string name = entry.path().filename().string();
-      // Random by definition; and the bfloat16 files hold uint16 of other shapes than their models declare.
-      if (name.find("bernoulli") != std::string::npos || name.find("training_dropout") != std::string::npos ||
-          name.find("BFLOAT16") != std::string::npos) {
+      // Random by definition; the bfloat16 files hold uint16 of other shapes than their models declare; and
+      // of onnx 1.17, int8 data that wrap around where the operator saturates, and an If whose other branch
+      // is wrong.
+      const char* const unusable[] = {"bernoulli", "training_dropout", "BFLOAT16", "D_int8_float",
+                                      "affine_grid"};
+      if (std::ranges::any_of(unusable,
+                              [&](const char* part) { return name.find(part) != std::string::npos; }))
         continue;
-      }
       Result<Graph> graph = load_onnx(entry.path() / "model.onnx");
       if (!graph) continue;  // its own test says why
       NamedTensors inputs;
