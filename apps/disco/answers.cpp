@@ -142,11 +142,12 @@ Status Answers::keep(const Feed& feed, const Round& round, const NamedTensors& o
     }
     const bool batched = has_batch(tensor, round.batch);
     if (stack.parts.empty()) stack.has_batch = batched;
-    if (!batched && round.batch > 1) {
-      return error(ErrorCode::ShapeMismatch,
-                   "output '{}' is {}, which has no batch of {}: it cannot be told apart by sample; try "
-                   "--batch 1, or leave --output out",
-                   name, to_string(tensor.shape()), round.batch);
+    if (!batched && round.samples < round.batch) {
+      return error(
+          ErrorCode::ShapeMismatch,
+          "output '{}' is {}, one for all of a batch, and the last batch is not full: choose a --batch "
+          "that divides the number of samples, or leave --output out",
+          name, to_string(tensor.shape()));
     }
     Tensor part = tensor;
     if (batched && round.samples < round.batch) {

@@ -29,7 +29,8 @@ class Answers {
   ///         labels do not suit; ShapeMismatch where outputs that are kept cannot be put together
   Status add(const Feed& feed, const Round& round, const NamedTensors& outputs);
 
-  /// One array an output: rounds along axis 0. Those without batch, of several rounds, get a new axis 0.
+  /// One array an output: rounds along axis 0. Those without batch, of several rounds, get a new axis 0: one
+  /// a round.
   [[nodiscard]] NamedTensors outputs() const;
 
   [[nodiscard]] nlohmann::json to_json() const;
