@@ -52,9 +52,10 @@ TEST_P(OverTransport, SilenceAndLossNameWhatWasWaitedFor) {
   const auto silent = executor.run(inputs, {.request = 1, .deadline = Clock::now() + 200ms}, mesh[0].get());
   ASSERT_FALSE(silent.ok());
   EXPECT_EQ(silent.error().code, ErrorCode::Timeout);
-  EXPECT_EQ(silent.error().message,
-            mesh[0]->describe(1) +
-                " sent nothing for 0.2 s while waiting for 'sum_0_of_1' (100,352 bytes); is it running?");
+  // How long it waited is less on a busy machine, where the run came late to the wait.
+  const std::string& said = silent.error().message;
+  EXPECT_TRUE(said.starts_with(mesh[0]->describe(1) + " sent nothing for 0.")) << said;
+  EXPECT_TRUE(said.ends_with(" s while waiting for 'sum_0_of_1' (100,352 bytes); is it running?")) << said;
   mesh[1].reset();
   const auto lost = executor.run(inputs, {.request = 2, .deadline = Clock::now() + 10s}, mesh[0].get());
   ASSERT_FALSE(lost.ok());
