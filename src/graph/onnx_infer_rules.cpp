@@ -52,6 +52,9 @@ Result<std::size_t> axis_of(const Node& node, std::size_t rank) {
 
 Status infer_statistics(const Graph& graph, const Node& node, std::vector<Inferred>& results) {
   DISCO_CHECK(infer_same_as_first(graph, node, results));
+  // Half precision is for results.
+  if (results[0].type != DataType::Undefined && results[0].type != DataType::Float64)
+    results[0].type = DataType::Float32;
   auto& dims = results[0].dims;
   if (!dims) return {};
   DISCO_TRY(const std::size_t axis, axis_of(node, dims->size()));

@@ -23,7 +23,7 @@ namespace {
 
 using Names = std::unordered_set<std::string_view>;
 
-const Names kLinear = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
+const Names kLinear = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum"};
 
 // clang-format off
 const Names kElementwise = {
@@ -76,6 +76,31 @@ const Names kReduction = {"ReduceSum",
                           "CumSum",
                           "TopK",
                           "LpNormalization"};
+
+/// Rows of a constant table of weights, by indices that the network computes.
+bool is_embedding(const RuleContext& context) {
+  if (!context.node.is("Gather") || !context.constant(0) || context.sharded(1)) return false;
+  const DataType type = context.graph.value(context.node.inputs[0]).type;
+  const bool is_weight = type == DataType::Float32 || type == DataType::Float16 || type == DataType::BFloat16;
+  const Shape table = context.in(0);
+  return is_weight && table.size() == 2 && table[1] > 1 &&
+         normalise_axis(context.node.int_or("axis", 0), 2) == 0;
+}
+
+/// One scale, or one an index of `axis`.
+Rule quantisation_rule(const RuleContext& context) {
+  const ShardAxis axis = context.axes[0];
+  const Shape in = context.in(0);
+  Rule rule = context.carried(axis, axis);
+  for (std::size_t k = 1; k < context.inputs(); ++k) {
+    if (!context.present(k) || context.in(k).size() != 1 ||
+        normalise_axis(context.node.int_or("axis", 1), in.size()) != axis)
+      continue;
+    if (extent(context.in(k), 0) == extent(in, axis))
+      rule.inputs[k] = RuleContext::mapped(0, IndexMap::identity(extent(in, axis)));
+  }
+  return rule;
+}
 
 Rule per_channel_rule(const RuleContext& context) {
   const Shape in = context.in(0);
@@ -173,7 +198,7 @@ Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxi
   }
   if (!node.domain.empty()) return context.replicated("operator of another domain");
   const std::string_view op = node.op;
-  if (kLinear.contains(op)) return linear_rule(context);
+  if (kLinear.contains(op) || is_embedding(context)) return linear_rule(context);
 
   const bool any_sharded = std::any_of(axes.begin(), axes.end(), [](ShardAxis a) { return a != kReplicate; });
   if (!any_sharded) return context.replicated();
@@ -181,6 +206,7 @@ Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxi
     return node.outputs.size() == 1 ? elementwise_rule(context) : context.replicated("has several outputs");
   }
   if (!context.sharded(0) && op != "Concat") return context.replicated("only a side input is sharded");
+  if (op == "QuantizeLinear" || op == "DequantizeLinear") return quantisation_rule(context);
   if (kPerChannel.contains(op)) return per_channel_rule(context);
   if (kReshape.contains(op)) return reshape_rule(context, wanted_axis);
   if (kMovement.contains(op)) return movement_rule(context);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "partition/rule.h"
@@ -69,7 +71,8 @@ struct RuleContext {
 }
 
 // The families. Each is called only where some input is sharded, or the operator is a linear map.
-[[nodiscard]] Rule linear_rule(const RuleContext& context);       // Conv, ConvTranspose, Gemm, MatMul
+[[nodiscard]] Rule linear_rule(
+    const RuleContext& context);  // Conv, ConvTranspose, Gemm, MatMul, Einsum, embeddings
 [[nodiscard]] Rule elementwise_rule(const RuleContext& context);  // numpy broadcasting
 [[nodiscard]] Rule reshape_rule(const RuleContext& context, std::optional<ShardAxis> wanted);
 [[nodiscard]] Rule movement_rule(

@@ -121,9 +121,65 @@ Rule matmul_rule(const RuleContext& context) {
   return rule;
 }
 
+/// The one place of a label in a term; nullopt where it is not there once.
+std::optional<ShardAxis> place_of(std::string_view term, char label) {
+  const std::size_t at = term.find(label);
+  if (at == std::string_view::npos || term.find(label, at + 1) != std::string_view::npos) return std::nullopt;
+  return static_cast<ShardAxis>(at);
+}
+
+/// "bhwc,hkc->bhwk": along a label of the result, each node computes its own; along one that is summed over,
+/// summands.
+Rule einsum_rule(const RuleContext& context) {
+  std::string equation = context.node.string_or("equation", "");
+  std::erase(equation, ' ');
+  const std::size_t arrow = equation.find("->");
+  if (arrow == std::string::npos || equation.find('.') != std::string::npos)
+    return context.replicated("its equation does not name every axis");
+  const std::string result = equation.substr(arrow + 2);
+  std::vector<std::string> terms;
+  for (std::size_t at = 0; at <= arrow;) {
+    const std::size_t end = std::min(equation.find(',', at), arrow);
+    terms.push_back(equation.substr(at, end - at));
+    at = end + 1;
+  }
+  std::size_t first = context.inputs();
+  for (std::size_t k = 0; k < context.inputs() && k < terms.size(); ++k) {
+    if (context.sharded(k) && (first == context.inputs() || context.in_bytes(k) > context.in_bytes(first)))
+      first = k;
+  }
+  if (first == context.inputs() || terms.size() != context.inputs()) return context.replicated();
+  const char label = terms[first].at(static_cast<std::size_t>(context.axes[first]));
+  const std::int64_t channels = extent(context.in(first), context.axes[first]);
+  const auto out = place_of(result, label);
+  const bool summed = result.find(label) == std::string::npos;
+  if (!out && (!summed || !context.sharded(0) || place_of(terms[0], label) != context.axes[0]))
+    return context.replicated("the sharded axis is summed over, and not the first factor's");
+  Rule rule = context.with_form(summed ? Form::PartialSum : Form::Local, summed ? kReplicate : *out);
+  for (std::size_t k = 0; k < terms.size(); ++k) {
+    if (terms[k].find(label) == std::string::npos) continue;
+    const auto place = place_of(terms[k], label);
+    if (!place || extent(context.in(k), *place) != channels)
+      return context.replicated("takes a diagonal of the sharded axis");
+    rule.inputs[k] = RuleContext::mapped(*place, IndexMap::identity(channels));
+  }
+  if (summed) rule.inputs[0] = {UseKind::Owned, context.axes[0], {}};
+  return rule;
+}
+
+/// Rows of a constant table: the features of each are split, as a linear map's outputs are.
+Rule embedding_rule(const RuleContext& context) {
+  const auto features = static_cast<ShardAxis>(context.out().size()) - 1;
+  Rule rule = context.with_form(Form::Local, features);
+  rule.inputs[0] = RuleContext::mapped(1, IndexMap::identity(context.in(0)[1]));
+  return rule;
+}
+
 }  // namespace
 
 Rule linear_rule(const RuleContext& context) {
+  if (context.node.is("Gather")) return embedding_rule(context);
+  if (context.node.is("Einsum")) return einsum_rule(context);
   if (context.constant(0)) return context.replicated();
   if (context.node.is("Gemm")) return gemm_rule(context);
   if (context.node.is("MatMul")) return matmul_rule(context);

@@ -279,8 +279,10 @@ void localise_partial_sum(const Local& local) {
       const auto count =
           static_cast<double>(element_count(local.whole().value(local.node.inputs[0]).shape())) /
           static_cast<double>(element_count(whole_out.shape()));
-      const ValueId divisor =
-          builder.shard().add_constant(whole_out.name + "/count", Tensor::scalar(static_cast<float>(count)));
+      const ValueId divisor = builder.shard().add_constant(whole_out.name + "/count",
+                                                           whole_out.type == DataType::Float64
+                                                               ? Tensor::scalar(count)
+                                                               : Tensor::scalar(static_cast<float>(count)));
       builder.add_node(whole_out.name, "Div", {sum, divisor}, {result});
     }
   }
@@ -316,7 +318,10 @@ void localise_statistics(const Local& local) {
 
   const std::string name = local.whole().value(out).name + "/statistics";
   const std::vector<ValueId> inputs = local.all_inputs();
-  const DataType type = local.whole().value(local.node.inputs[0]).type;
+  // As the evaluator gives them: half precision is for results.
+  const DataType type = local.whole().value(local.node.inputs[0]).type == DataType::Float64
+                            ? DataType::Float64
+                            : DataType::Float32;
   const ValueId own = builder.shard().add_value(fmt::format("{}@{}", name, builder.rank()), type);
   builder.shard().value(own).set_shape(shape);
   Node& statistics =

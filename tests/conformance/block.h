@@ -24,6 +24,8 @@ struct Block {
   /// How much more of the multiply-accumulates than its share a node may have: channels come whole, and so do
   /// heads.
   double slack = 0.08;
+  /// Of max |want - got| / max |want|.
+  double tolerance = 1e-4;
 };
 
 inline void PrintTo(const Block& block, std::ostream* out) { *out << block.name; }

@@ -9,6 +9,7 @@
 #include "blocks_attention.h"
 #include "blocks_convolution.h"
 #include "blocks_detection.h"
+#include "blocks_other.h"
 #include "compare.h"
 #include "partition/cost.h"
 
@@ -55,6 +56,12 @@ double relative_error(const NamedTensors& want, const NamedTensors& got) {
 Tensor random_input(const Value& value, unsigned seed) {
   std::mt19937 generator(seed);
   Tensor tensor(value.type, value.shape());
+  if (value.type == DataType::Int64) {
+    for (std::int64_t i = 0; i < tensor.elements(); ++i)
+      tensor.data<std::int64_t>()[i] =
+          static_cast<std::int64_t>(generator() % 8);  // tokens of a small vocabulary
+    return tensor;
+  }
   std::normal_distribution<float> normal;
   for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
   return tensor;
@@ -62,7 +69,7 @@ Tensor random_input(const Value& value, unsigned seed) {
 
 std::vector<Block> all_blocks() {
   std::vector<Block> all;
-  for (const auto& family : {convolution_blocks(), attention_blocks(), detection_blocks()})
+  for (const auto& family : {convolution_blocks(), attention_blocks(), detection_blocks(), other_blocks()})
     all.insert(all.end(), family.begin(), family.end());
   return all;
 }
@@ -84,12 +91,19 @@ TEST_P(ExportedBlock, SplitEqualsUnsplitAndNobodyDoesMoreThanItsShare) {
   const auto want = reference::run(*graph, inputs);
   ASSERT_TRUE(want) << want.error().message;
 
-  for (const Setting setting :
-       {Setting{1, false}, {2, false}, {3, false}, {5, false}, {2, true}, {3, true}, {5, true}}) {
+  for (const Setting setting : {Setting{1, false},
+                                {2, false},
+                                {3, false},
+                                {5, false},
+                                {2, true},
+                                {3, true},
+                                {5, true},
+                                {16, false}}) {
     const std::vector<double> shares = shares_of(setting);
     const std::string where =
         fmt::format("{} nodes={} shares={}", block.name, setting.nodes, fmt::join(shares, ":"));
     const auto partition = partition_channels(*graph, {setting.nodes, shares});
+    if (!partition && partition.error().code == ErrorCode::InvalidArgument && setting.nodes > 5) continue;
     ASSERT_TRUE(partition) << where << ": " << partition.error().message;
     const auto plan = plan_split(*graph, *partition);
     ASSERT_TRUE(plan) << where << ": " << plan.error().message;
@@ -97,11 +111,12 @@ TEST_P(ExportedBlock, SplitEqualsUnsplitAndNobodyDoesMoreThanItsShare) {
     ASSERT_TRUE(shards) << where << ": " << shards.error().message;
     const auto got = run_shards(*shards, inputs);
     ASSERT_TRUE(got) << where << ": " << got.error().message;
-    EXPECT_LE(relative_error(*want, *got), 1e-4) << where;
+    EXPECT_LE(relative_error(*want, *got), block.tolerance) << where;
 
     const CostTable costs = cost_table(*graph, *plan, *shards);
     const auto total = static_cast<double>(costs.unsplit.macs);
     const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+    if (setting.nodes > 5) continue;  // more nodes than these small blocks have heads
     std::string replicated;
     for (const LayerCost& layer : costs.layers) {
       if (layer.form == to_string(Form::Replicated) && layer.unsplit.macs > 0)
