@@ -237,6 +237,19 @@ poolformer (float[2,3,8,8] x, float[20,3,3,3] w0, float[20,1,1] s1, float[20,1,1
   c3 = Conv <kernel_shape = [1, 1]> (h, w3)
   y = Add (r, c3)
 })"},
+      // A branch reads a value by its name after the last operator that reads it in the open, and could
+      // compute over it.
+      {"value_read_in_a_branch_only", 13, R"(
+branch (float[2,3,8,8] x, float[20,3,3,3] w1, float[20,20,1,1] w2, float w3) => (float[] y) {
+  c1 = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w1)
+  a = Sigmoid (c1)
+  e = Exp (a)
+  c2 = Conv <kernel_shape = [1, 1]> (e, w2)
+  total = ReduceSum <keepdims = 0> (c2)
+  flag = Greater (total, w3)
+  z = If <then_branch = as_it_is () => (float[2,20,8,8] p) { p = Identity (a) }, else_branch = negative () => (float[2,20,8,8] q) { q = Neg (a) }> (flag)
+  y = Add (z, c2)
+})"},
   };
 }
 
