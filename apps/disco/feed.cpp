@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "data/image_folder.h"
 #include "data/npz.h"
 
 namespace disco::cli {
@@ -14,14 +15,6 @@ namespace disco::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string to_text(const InputSlot& slot) {
-  std::vector<std::string> extents;
-  for (const std::int64_t extent : slot.shape.value_or(Shape{}))
-    extents.push_back(extent < 0 ? "?" : std::to_string(extent));
-  return fmt::format("'{}' {}{}", slot.name, to_string(slot.type),
-                     slot.shape ? fmt::format(" [{}]", fmt::join(extents, ", ")) : " of any shape");
-}
 
 const InputSlot* find(const std::vector<InputSlot>& slots, const std::string& name) {
   const auto found =
@@ -46,31 +39,11 @@ Result<Kind> kind_of(const fs::path& path) {
                path.string());
 }
 
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
-}
-
-Result<std::vector<fs::path>> images_in(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code problem;
-  for (fs::directory_iterator at(folder, problem), end; !problem && at != end; at.increment(problem)) {
-    if (is_image_name(at->path()) && at->is_regular_file(problem)) files.push_back(at->path());
-  }
-  if (problem) return error(ErrorCode::Io, "{}: cannot be read: {}", folder.string(), problem.message());
-  if (files.empty())
-    return error(ErrorCode::NotFound, "{}: a folder without .jpg, .jpeg or .png files", folder.string());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 /// How often the model's fixed batch goes into the array's axis 0: 1 where the array fits as it is.
 Result<std::int64_t> repeats(const InputSlot& slot, const Tensor& tensor, const std::string& file) {
   const auto bad = [&](const std::string& advice) {
     return error(ErrorCode::ShapeMismatch, "{}: {} {} does not fit the model's input {}{}", file,
-                 to_string(tensor.type()), to_string(tensor.shape()), to_text(slot), advice);
+                 to_string(tensor.type()), to_string(tensor.shape()), describe(slot), advice);
   };
   if (slot.type != DataType::Undefined && tensor.type() != slot.type) {
     return bad(slot.type == DataType::BFloat16
@@ -112,35 +85,6 @@ Tensor rows(const Tensor& tensor, std::int64_t first, std::int64_t count) {
 
 }  // namespace
 
-std::vector<InputSlot> input_slots(const Graph& model, const std::map<std::string, Shape>& shapes) {
-  std::vector<InputSlot> slots;
-  for (const ValueId id : model.inputs) {
-    const Value& value = model.value(id);
-    InputSlot slot{value.name, value.type, {}};
-    const auto given = shapes.find(value.name);
-    if (value.dims) {
-      slot.shape.emplace();
-      // Old exporters wrote 0 where they meant any extent.
-      for (const Dimension& dim : *value.dims) slot.shape->push_back(dim.extent > 0 ? dim.extent : -1);
-      if (given != shapes.end() && given->second.size() == slot.shape->size()) {
-        for (std::size_t axis = 0; axis < slot.shape->size(); ++axis) {
-          if ((*slot.shape)[axis] < 0) (*slot.shape)[axis] = given->second[axis];
-        }
-      }
-    } else if (given != shapes.end()) {
-      slot.shape = given->second;
-    }
-    slots.push_back(std::move(slot));
-  }
-  return slots;
-}
-
-std::string describe(const std::vector<InputSlot>& slots) {
-  std::string text;
-  for (const InputSlot& slot : slots) text += (text.empty() ? "" : "; ") + to_text(slot);
-  return text;
-}
-
 Result<Feed> Feed::open(const std::vector<InputSlot>& slots, const FeedOptions& options) {
   if (options.inputs.empty() && !slots.empty()) {
     return error(ErrorCode::InvalidArgument,
@@ -154,7 +98,7 @@ Result<Feed> Feed::open(const std::vector<InputSlot>& slots, const FeedOptions& 
   for (const InputSlot& slot : slots) {
     if (!feed.arrays_.contains(slot.name) && feed.image_input_ != slot.name) {
       return error(ErrorCode::NotFound, "the input {} is missing; give --input {}=FILE, or an .npz with it",
-                   to_text(slot), slot.name);
+                   describe(slot), slot.name);
     }
   }
   DISCO_CHECK(feed.images_.empty() ? feed.plan_arrays(slots, options.batch)

@@ -8,24 +8,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "data/input.h"
 #include "data/preset.h"
-#include "graph/graph.h"
 
 namespace disco::cli {
-
-/// A model's input before its open extents are fixed.
-struct InputSlot {
-  std::string name;
-  DataType type = DataType::Undefined;
-  std::optional<Shape> shape;  ///< -1 where open; no value where not even the rank is known
-};
-
-/// The inputs of a model, with open extents taken from `shapes` where it names them.
-[[nodiscard]] std::vector<InputSlot> input_slots(const Graph& model,
-                                                 const std::map<std::string, Shape>& shapes);
-
-/// "'data' float32 [?, 3, 224, 224]; 'mask' …".
-[[nodiscard]] std::string describe(const std::vector<InputSlot>& slots);
 
 struct FeedOptions {
   std::vector<std::string> inputs;  ///< FILE or NAME=FILE, FILE may be a folder of images

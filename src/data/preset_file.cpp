@@ -198,6 +198,11 @@ std::optional<Preset> builtin(std::string_view name) {
     preset.pad = {114.0};
     return preset;
   }
+  if (name == "cifar10") {
+    preset.mean = {0.485, 0.456, 0.406};
+    preset.std = {0.229, 0.224, 0.225};
+    return preset;
+  }
   preset.fit = Fit::Shorter;
   preset.crop_ratio = 0.875;
   preset.default_size = PixelSize{224, 224};
@@ -236,6 +241,7 @@ const std::vector<PresetInfo>& builtin_presets() {
       {"imagenet", "torchvision's and most of timm's classifiers: shorter side 256, crop 224, mean and std"},
       {"imagenet-inception", "the same crop, x/127.5 - 1: TensorFlow's Inception and MobileNet"},
       {"imagenet-caffe", "the same crop, BGR minus the mean colour: VGG and ResNet from Caffe or Keras"},
+      {"cifar10", "resized to the model's size, mean and std as for imagenet: classifiers of small images"},
       {"unit", "resized to the model's size, x/255"},
       {"raw", "resized to the model's size, x in 0..255"},
       {"letterbox", "fitted into the model's size with grey bars, x/255: YOLO's detectors"}};

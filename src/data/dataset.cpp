@@ -1,0 +1,149 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "base/file.h"
+#include "data/dataset_sources.h"
+#include "data/random.h"
+
+namespace disco {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Some samples of a data set, in an order of their own.
+class Subset final : public DataSet {
+ public:
+  Subset(std::unique_ptr<DataSet> whole, std::vector<std::int64_t> indices)
+      : whole_(std::move(whole)), indices_(std::move(indices)) {}
+  std::string about() const override {
+    return fmt::format("{} ({} of {} samples)", whole_->about(), indices_.size(), whole_->size());
+  }
+  const Preset* preset() const override { return whole_->preset(); }
+  std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
+  std::int64_t classes() const override { return whole_->classes(); }
+  const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
+  std::int64_t label(std::int64_t index) const override { return whole_->label(at(index)); }
+  const Shape& sample_shape() const override { return whole_->sample_shape(); }
+  Status read(std::int64_t index, float* out) const override { return whole_->read(at(index), out); }
+
+ private:
+  std::int64_t at(std::int64_t index) const { return indices_[static_cast<std::size_t>(index)]; }
+  std::unique_ptr<DataSet> whole_;
+  std::vector<std::int64_t> indices_;
+};
+
+sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input) {
+  if (sources::names_shapes(options.source)) return sources::open_shapes(options, input);
+  const fs::path path = options.source;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    return sources::has_cifar(path) ? sources::open_cifar(options, input)
+                                    : sources::open_image_folder(options, input);
+  }
+  constexpr std::string_view kPossible =
+      "give a folder of images, a folder or file of CIFAR's binary batches (.bin or .bin.xz), an .npz, or "
+      "shapes[:SIZE]";
+  if (!fs::exists(path, ignored))
+    return error(ErrorCode::NotFound, "{}: there is no such data set; {}", options.source, kPossible);
+  DISCO_TRY(const std::uint64_t size, size_of_file(path));
+  std::vector<std::byte> start(std::min<std::uint64_t>(size, 2));
+  DISCO_CHECK(read_file_range(path, 0, start));
+  if (start.size() == 2 && std::memcmp(start.data(), "PK", 2) == 0)
+    return sources::open_arrays(options, input);
+  const std::string name = path.filename().string();
+  if (name.ends_with(".bin") || name.ends_with(".bin.xz")) return sources::open_cifar(options, input);
+  return error(ErrorCode::InvalidArgument, "{}: is no data set; {}", options.source, kPossible);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options, const InputSlot* input) {
+  if (options.part != "train" && options.part != "test")
+    return error(ErrorCode::InvalidArgument, "a data set has a train and a test part, not '{}'",
+                 options.part);
+  if (options.limit < 0 || options.skip < 0)
+    return error(ErrorCode::InvalidArgument, "{}: a negative number of samples", options.source);
+  DISCO_TRY(std::unique_ptr<DataSet> whole, open_whole(options, input));
+  const std::int64_t size = whole->size();
+  if (options.skip >= size) {
+    return error(ErrorCode::InvalidArgument, "{}: has {} samples; none is left behind the first {}",
+                 options.source, size, options.skip);
+  }
+  if (options.skip == 0 && (options.limit == 0 || options.limit >= size)) return whole;
+  std::vector<std::int64_t> order = shuffled(size, options.seed);
+  const std::int64_t rest = size - options.skip;
+  const std::int64_t count = options.limit == 0 ? rest : std::min(options.limit, rest);
+  const auto first = order.begin() + options.skip;
+  return std::unique_ptr<DataSet>(
+      std::make_unique<Subset>(std::move(whole), std::vector<std::int64_t>(first, first + count)));
+}
+
+Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices) {
+  Shape shape = set.sample_shape();
+  const std::int64_t row = element_count(shape);
+  shape.insert(shape.begin(), static_cast<std::int64_t>(indices.size()));
+  Tensor samples(DataType::Float32, shape);
+  float* out = samples.data<float>();
+  for (const std::int64_t index : indices) {
+    DISCO_CHECK(set.read(index, out));
+    out += row;
+  }
+  return samples;
+}
+
+std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  // Fisher-Yates by hand: the library's shuffle and distributions differ between its implementations.
+  Random random(seed);
+  for (std::size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[static_cast<std::size_t>(random.below(i))]);
+  return order;
+}
+
+namespace sources {
+
+Status ImageSet::prepare(const DataSetOptions& options, const InputSlot* input, const char* fallback) {
+  if (options.preset) {
+    preset_ = *options.preset;
+  } else {
+    DISCO_TRY(preset_, load_preset(fallback));
+  }
+  DISCO_TRY(form_, input != nullptr ? image_form(preset_, input->name, input->type, input->shape)
+                                    : image_form(preset_, "input", DataType::Float32, Shape{-1, 3, -1, -1}));
+  return {};
+}
+
+Status ImageSet::take_shape() {
+  DISCO_TRY(const Image first, image(0));
+  auto tensor = to_tensor(first, preset_, form_);
+  if (!tensor) return in_context(where(0), tensor.error());
+  shape_ = tensor->shape();
+  return {};
+}
+
+Status ImageSet::read(std::int64_t index, float* out) const {
+  DISCO_TRY(const Image pixels, image(index));
+  auto tensor = to_tensor(pixels, preset_, form_);
+  if (!tensor) return in_context(where(index), tensor.error());
+  if (tensor->shape() != shape_) {
+    return error(ErrorCode::InvalidArgument,
+                 "{}: becomes {}, the first image became {}; a data set needs one size: give a preset with "
+                 "resize or crop",
+                 where(index), to_string(tensor->shape()), to_string(shape_));
+  }
+  if (tensor->type() == DataType::UInt8) {
+    std::copy_n(tensor->data<std::uint8_t>(), tensor->elements(), out);
+  } else {
+    std::copy_n(tensor->data<float>(), tensor->elements(), out);
+  }
+  return {};
+}
+
+}  // namespace sources
+
+}  // namespace disco

@@ -1,0 +1,91 @@
+#pragma once
+// Data sets: samples by index, with a class each or without, from files or rendered. One input a model;
+// models of several inputs take arrays by name (see npz.h).
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "data/input.h"
+#include "data/preset.h"
+
+namespace disco {
+
+struct DataSetOptions {
+  std::string source;          ///< see open_data_set
+  std::string part = "train";  ///< or "test"; a source without parts gives all of it for either
+  /// How images become tensors. Absent: each source's own, see DataSet::preset().
+  std::optional<Preset> preset{};
+  /// Of the samples, `skip` are left out and the `limit` after them taken (0: all the rest), in an order
+  /// drawn with `seed`; without both, all samples in the source's order. So (limit 256) and (skip 256) do not
+  /// overlap.
+  std::int64_t limit = 0, skip = 0;
+  std::uint64_t seed = 1;
+};
+
+/// Immutable; any number of threads may read at once.
+class DataSet {
+ public:
+  virtual ~DataSet() = default;
+  DataSet() = default;
+  DataSet(const DataSet&) = delete;
+  DataSet& operator=(const DataSet&) = delete;
+
+  /// "CIFAR-10, test part", for reports.
+  [[nodiscard]] virtual std::string about() const = 0;
+  /// The preset by which images become tensors; nullptr where samples are no images.
+  [[nodiscard]] virtual const Preset* preset() const = 0;
+  /// At least 1.
+  [[nodiscard]] virtual std::int64_t size() const = 0;
+  /// 0: unlabelled.
+  [[nodiscard]] virtual std::int64_t classes() const = 0;
+  /// One a class, or none at all.
+  [[nodiscard]] virtual const std::vector<std::string>& class_names() const = 0;
+  /// In [0, classes()); -1 where the sample has none.
+  [[nodiscard]] virtual std::int64_t label(std::int64_t index) const = 0;
+  /// Of one sample, without the batch: [C, H, W] for images, [H, W, C] for models that take them so.
+  [[nodiscard]] virtual const Shape& sample_shape() const = 0;
+  /// Writes a sample as float32, preprocessed, element_count(sample_shape()) of them. For models of uint8
+  /// these are the pixels' values.
+  ///
+  /// @param index  in [0, size())
+  /// @return InvalidArgument, NotFound or Io: the sample's file is damaged or of another size than the others
+  [[nodiscard]] virtual Status read(std::int64_t index, float* out) const = 0;
+};
+
+/// Opens a data set. Sources, told apart by content:
+///   - a folder with CIFAR-10's or CIFAR-100's binary batches (data_batch_N.bin and test_batch.bin, or
+///   train.bin
+///     and test.bin), as they are or as .xz; or one such file. Held in memory. Default preset: cifar10.
+///   - a folder of images: folders in it are classes, by name; images in the folder itself have the classes
+///   of
+///     its labels.txt (file TAB class TAB name), or none. `train` and `test` or `val` in it are its parts.
+///     Default preset: unit.
+///   - .npz with one array, first axis = samples, and optionally `labels` or `y`: integers, one a sample
+///   - "shapes" or "shapes:SIZE": ten kinds of shapes, rendered when they are read; SIZE from 32 to 224
+///   pixels
+///     (default: the model's, else 32). Default preset: cifar10.
+///
+/// @param input  of the model, with its batch; may be null: images are then [3, H, W] of their own size
+/// @return the data set, or
+///   - NotFound         no such source; the message lists what may be given
+///   - InvalidArgument  no samples; a file cut off (with the record); a label out of range (with file and
+///                      record); values that are not finite; no data set by its content; a preset that does
+///                      not suit the model; `skip` leaves nothing
+///   - ShapeMismatch    samples of another shape or type than the model's input
+///   - Io
+[[nodiscard]] Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options,
+                                                             const InputSlot* input);
+
+/// Some samples as one array of [indices.size(), sample shape...], float32.
+[[nodiscard]] Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices);
+
+/// 0..count-1 in an order that the seed alone decides, on every machine.
+[[nodiscard]] std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed);
+
+}  // namespace disco

@@ -1,0 +1,49 @@
+#pragma once
+// The sources behind open_data_set; not for others.
+
+#include <filesystem>
+#include <optional>
+
+#include "data/dataset.h"
+
+namespace disco::sources {
+
+using Opened = Result<std::unique_ptr<DataSet>>;
+
+/// Samples that are images: what they have in common.
+class ImageSet : public DataSet {
+ public:
+  /// @param fallback  the preset where the options name none
+  Status prepare(const DataSetOptions& options, const InputSlot* input, const char* fallback);
+
+  [[nodiscard]] const Preset* preset() const override { return &preset_; }
+  [[nodiscard]] std::int64_t classes() const override { return classes_; }
+  [[nodiscard]] const std::vector<std::string>& class_names() const override { return names_; }
+  [[nodiscard]] const Shape& sample_shape() const override { return shape_; }
+  [[nodiscard]] Status read(std::int64_t index, float* out) const override;
+
+ protected:
+  [[nodiscard]] virtual Result<Image> image(std::int64_t index) const = 0;
+  /// A sample as messages name it.
+  [[nodiscard]] virtual std::string where(std::int64_t index) const = 0;
+  /// Takes the first sample's shape for all of them.
+  Status take_shape();
+
+  Preset preset_;
+  ImageForm form_;
+  Shape shape_;
+  std::int64_t classes_ = 0;
+  std::vector<std::string> names_;
+};
+
+/// Whether a folder holds CIFAR's batches.
+[[nodiscard]] bool has_cifar(const std::filesystem::path& folder);
+/// A folder or a file.
+[[nodiscard]] Opened open_cifar(const DataSetOptions& options, const InputSlot* input);
+[[nodiscard]] Opened open_image_folder(const DataSetOptions& options, const InputSlot* input);
+[[nodiscard]] Opened open_arrays(const DataSetOptions& options, const InputSlot* input);
+/// Whether a source's name asks for the rendered set.
+[[nodiscard]] bool names_shapes(const std::string& source);
+[[nodiscard]] Opened open_shapes(const DataSetOptions& options, const InputSlot* input);
+
+}  // namespace disco::sources
