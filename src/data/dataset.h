@@ -25,7 +25,7 @@ struct DataSetOptions {
   /// drawn with `seed`; without both, all samples in the source's order. So (limit 256) and (skip 256) do not
   /// overlap.
   std::int64_t limit = 0, skip = 0;
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;  ///< of that order, and of what `shapes` renders
 };
 
 /// Immutable; any number of threads may read at once.
