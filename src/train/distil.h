@@ -4,9 +4,7 @@
 
 #include <functional>
 
-#include "sparsify/traffic.h"
-#include "train/network.h"
-#include "train/sensitivity.h"
+#include "train/masks.h"
 
 namespace disco::train {
 
@@ -28,7 +26,7 @@ struct DistilOptions {
 /// @param dense, sparse  the same graph at the batch size `options.batch`
 /// @param samples        one tensor a graph input, first axis = samples; incomplete batches are left out
 [[nodiscard]] Status distil(const Network& dense, const Network& sparse, Weights& weights,
-                            const Traffic& traffic, const KeptChannels& kept,
+                            const Traffic& traffic, const Masks& masks,
                             const std::vector<at::Tensor>& samples, const DistilOptions& options);
 
 }  // namespace disco::train

@@ -149,7 +149,10 @@ Status Network::step(std::size_t n, Values& values, const Mode& mode) const {
     inputs.push_back(constant != nullptr ? *constant : values[static_cast<std::size_t>(id)]);
   }
   try {
-    const std::vector<at::Tensor> outputs = operators_[n](inputs, mode);
+    const auto hook = hooks_.find(n);
+    const std::vector<at::Tensor> outputs = hook == hooks_.end()
+                                                ? operators_[n](inputs, mode)
+                                                : hook->second(operators_[n], std::move(inputs), mode);
     for (std::size_t o = 0; o < node.outputs.size() && o < outputs.size(); ++o) {
       if (node.outputs[o] != kNoValue) values[static_cast<std::size_t>(node.outputs[o])] = outputs[o];
     }

@@ -49,6 +49,11 @@ class Network {
   [[nodiscard]] Result<std::vector<at::Tensor>> forward(const std::vector<at::Tensor>& inputs,
                                                         const Mode& mode) const;
 
+  /// Runs `hook` in place of a node's operator, which it is given.
+  using Hook = std::function<std::vector<at::Tensor>(const Operator& op, std::vector<at::Tensor> inputs,
+                                                     const Mode& mode)>;
+  void set_hook(std::size_t n, Hook hook) { hooks_[n] = std::move(hook); }
+
   // ---- one node at a time, for who looks at values in between ----
   [[nodiscard]] Values begin(const std::vector<at::Tensor>& inputs) const;
   /// Computes node `n`'s outputs into `values`.
@@ -60,6 +65,7 @@ class Network {
   const Graph* graph_ = nullptr;
   std::shared_ptr<const Weights> weights_;
   std::vector<Operator> operators_;
+  std::map<std::size_t, Hook> hooks_;
   std::vector<std::vector<ValueId>> dying_;  // by node: values that it reads last
   std::vector<std::size_t> opaque_;
 };

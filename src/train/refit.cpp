@@ -188,32 +188,6 @@ Status refit_layer(const Task& task, std::size_t n,
 
 }  // namespace
 
-at::Tensor block_mask(const Traffic& traffic, const LinearMap& map, const KeptChannels& kept) {
-  const Exchangeable& value = traffic.values[map.input];
-  const auto outputs = static_cast<std::int64_t>(map.owner.size());
-  at::Tensor mask = at::zeros({outputs, value.channels});
-  float* at = mask.data_ptr<float>();
-  for (std::int64_t o = 0; o < outputs; ++o) {
-    const std::int32_t rank = map.owner[static_cast<std::size_t>(o)];
-    const auto& channels = kept[map.input][static_cast<std::size_t>(rank)];
-    for (std::size_t c = 0; c < channels.size(); ++c)
-      *at++ = value.owner[c] == rank || channels[c] ? 1.0F : 0.0F;
-  }
-  return mask;
-}
-
-void apply_masks(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, Weights& weights) {
-  const at::NoGradGuard no_grad;
-  for (const LinearMap& map : traffic.maps) {
-    const MapWeight place = weight_of(graph, graph.nodes[map.node]);
-    at::Tensor weight = weights.parameters.at(place.name);
-    at::Tensor mask = block_mask(traffic, map, kept);
-    if (place.out_axis == 1) mask = mask.t();
-    while (mask.dim() < weight.dim()) mask = mask.unsqueeze(-1);
-    weight.mul_(mask.to(weight.device()));
-  }
-}
-
 void add_missing_biases(Graph& graph) {
   const auto consumers = graph.consumers();
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {

@@ -37,11 +37,4 @@ struct RefitOptions {
 /// so that the refit has a place for intercepts. On the model before it is specialised.
 void add_missing_biases(Graph& graph);
 
-/// keep[output channel][input channel] of a linear map: 1 where the input's owner is the output's or the
-/// channel is kept for it.
-[[nodiscard]] at::Tensor block_mask(const Traffic& traffic, const LinearMap& map, const KeptChannels& kept);
-
-/// Zeroes what the masks leave out, in place.
-void apply_masks(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, Weights& weights);
-
 }  // namespace disco::train

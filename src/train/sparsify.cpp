@@ -6,6 +6,7 @@
 #include "reference/specialise.h"
 #include "sparsify/owner_search.h"
 #include "train/bridge.h"
+#include "train/wire.h"
 
 namespace disco::train {
 
@@ -43,11 +44,16 @@ class Pipeline {
     }
     DISCO_CHECK(choose());
     sparse_ = clone(*dense_);
-    apply_masks(graph_, traffic_, choice_.kept, *sparse_);
+    Masks(graph_, traffic_, choice_.kept, *sparse_).apply(*sparse_);
     const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : std::min(options_.batch, count_);
     DISCO_TRY(const Graph batched, at_batch(batch));
     if (options_.method != Method::Dense) DISCO_CHECK(recover(batched, batch));
-    if (options_.wire != DataType::Float32) DISCO_CHECK(calibrate_wire(batched, batch));
+    if (options_.wire != DataType::Float32) {
+      DISCO_TRY(const Network network, Network::create(batched, sparse_));
+      const Batches all = batches(batch);
+      DISCO_CHECK(calibrate_wire(network, all, traffic_, options_.wire, partition_,
+                                 [&](std::size_t done) { report("wire", done, all.size()); }));
+    }
     return result();
   }
 
@@ -168,45 +174,8 @@ class Pipeline {
         report("distil", static_cast<std::size_t>(epoch) + 1,
                static_cast<std::size_t>(options_.distil_epochs));
       };
-      DISCO_CHECK(distil(theirs, ours, *sparse_, traffic_, choice_.kept, samples_, distil_options));
-    }
-    return {};
-  }
-
-  /// Ranges of the exchanged values over the samples, as the sparsified model gives them.
-  Status calibrate_wire(const Graph& batched, std::int64_t batch) {
-    const at::NoGradGuard no_grad;
-    DISCO_TRY(const Network network, Network::create(batched, sparse_));
-    std::map<std::string, std::pair<double, double>> ranges;
-    const Batches all = batches(batch);
-    for (std::size_t b = 0; b < all.size(); ++b) {
-      report("wire", b + 1, all.size());
-      Values values = network.begin(all[b]);
-      for (std::size_t n = 0; n < batched.nodes.size(); ++n) {
-        DISCO_CHECK(network.step(n, values, {}));
-        for (const ValueId id : batched.nodes[n].outputs) {
-          if (id == kNoValue) continue;
-          const at::Tensor& value = values[static_cast<std::size_t>(id)];
-          if (!value.defined() || value.scalar_type() != at::kFloat || value.numel() == 0) continue;
-          auto& [low, high] = ranges[batched.value(id).name];  // zero is always inside: padding stays exact
-          low = std::min(low, value.min().item<double>());
-          high = std::max(high, value.max().item<double>());
-        }
-        network.release(n, values);
-      }
-    }
-    for (const Exchangeable& value : traffic_.values) {
-      const auto found = ranges.find(graph_.value(value.value).name);
-      if (found == ranges.end()) continue;
-      WireFormat format;
-      format.type = options_.wire;
-      if (options_.wire == DataType::UInt8) {
-        const auto [low, high] = found->second;
-        format.scale = std::max(static_cast<float>((high - low) / 255.0), 1e-12F);
-        format.zero_point = static_cast<std::int32_t>(
-            std::clamp(std::lround(-low / static_cast<double>(format.scale)), 0L, 255L));
-      }
-      partition_.wire[found->first] = format;
+      const Masks masks(graph_, traffic_, choice_.kept, *sparse_);
+      DISCO_CHECK(distil(theirs, ours, *sparse_, traffic_, masks, samples_, distil_options));
     }
     return {};
   }

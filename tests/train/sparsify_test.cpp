@@ -12,6 +12,7 @@
 #include "reference/evaluate.h"
 #include "reference/specialise.h"
 #include "train/bridge.h"
+#include "train/masks.h"
 #include "train/rows.h"
 #include "zoo/builder.h"
 

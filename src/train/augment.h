@@ -1,0 +1,30 @@
+#pragma once
+// Images as training shows them: a little different each time.
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace disco::train {
+
+enum class Augmentation {
+  None,
+  Shift,  ///< shifted by up to an eighth of the side, over zeros; nothing is mirrored
+  Flip,   ///< shifted, and half of them mirrored: the usual choice for photographs of 32 pixels
+};
+/// "none", "shift", "flip".
+[[nodiscard]] Result<Augmentation> augmentation_from(std::string_view name);
+
+/// Whether a model's input looks like images: [N, 1 or 3, H, W] of at least 8 pixels a side.
+[[nodiscard]] bool is_image(at::IntArrayRef shape);
+
+/// Changes one image [C, H, W] in place; the draw follows from `seed` alone, on every machine.
+void augment(at::Tensor image, Augmentation how, std::uint64_t seed);
+
+/// One seed of several numbers, well mixed.
+[[nodiscard]] std::uint64_t mix_seed(std::uint64_t a, std::uint64_t b, std::uint64_t c);
+
+}  // namespace disco::train

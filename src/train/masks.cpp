@@ -1,0 +1,51 @@
+#include "train/masks.h"
+
+#include "train/rows.h"
+
+namespace disco::train {
+
+namespace {
+
+template <class Stays>
+at::Tensor mask_of(const Traffic& traffic, const LinearMap& map, const Stays& stays) {
+  const Exchangeable& value = traffic.values[map.input];
+  at::Tensor mask = at::zeros({static_cast<std::int64_t>(map.owner.size()), value.channels});
+  float* at = mask.data_ptr<float>();
+  for (const std::int32_t rank : map.owner) {
+    for (std::size_t c = 0; c < value.owner.size(); ++c)
+      *at++ = value.owner[c] == rank || stays(static_cast<std::size_t>(rank), c) ? 1.0F : 0.0F;
+  }
+  return mask;
+}
+
+}  // namespace
+
+at::Tensor block_mask(const Traffic& traffic, const LinearMap& map, const KeptChannels& kept) {
+  return mask_of(traffic, map,
+                 [&](std::size_t rank, std::size_t c) -> bool { return kept[map.input][rank][c]; });
+}
+
+at::Tensor own_mask(const Traffic& traffic, const LinearMap& map) {
+  return mask_of(traffic, map, [](std::size_t, std::size_t) { return false; });
+}
+
+at::Tensor along_weight(at::Tensor mask, const Graph& graph, const LinearMap& map, const at::Tensor& weight) {
+  if (weight_of(graph, graph.nodes[map.node]).out_axis == 1) mask = mask.t();
+  while (mask.dim() < weight.dim()) mask = mask.unsqueeze(-1);
+  return mask.to(weight.device());
+}
+
+Masks::Masks(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, const Weights& weights) {
+  for (const LinearMap& map : traffic.maps) {
+    const std::string name = weight_of(graph, graph.nodes[map.node]).name;
+    masks_.emplace_back(
+        name, along_weight(block_mask(traffic, map, kept), graph, map, weights.parameters.at(name)));
+  }
+}
+
+void Masks::apply(Weights& weights) const {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, mask] : masks_) weights.parameters.at(name).mul_(mask);
+}
+
+}  // namespace disco::train

@@ -1,0 +1,568 @@
+#include "train/trainer.h"
+
+#include <ATen/autocast_mode.h>
+#include <fmt/format.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <nlohmann/json.hpp>
+
+#include "partition/split.h"
+#include "reference/specialise.h"
+#include "train/batch_norm.h"
+#include "train/checkpoint.h"
+#include "train/initialise.h"
+#include "train/loader.h"
+#include "train/refit.h"
+#include "train/tighten.h"
+#include "train/wire.h"
+
+namespace disco::train {
+
+namespace {
+
+/// Batches whose statistics count again at the end, and by which keep-sets are chosen on the way.
+constexpr std::int64_t kProbeBatches = 16;
+
+/// Products in bfloat16 while it lives.
+class Autocast {
+ public:
+  Autocast(bool on, at::Device device) : on_(on), cuda_(device.is_cuda()) {
+    if (!on_) return;
+    at::autocast::increment_nesting();
+    set(true);
+    if (cuda_) {
+      at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+    } else {
+      at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+    }
+  }
+  ~Autocast() {
+    if (!on_) return;
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    set(false);
+  }
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  void set(bool on) const {
+    if (cuda_) {
+      at::autocast::set_enabled(on);
+    } else {
+      at::autocast::set_cpu_enabled(on);
+    }
+  }
+  bool on_, cuda_;
+};
+
+nlohmann::json to_json(const EpochReport& report) {
+  return {{"epoch", report.epoch},
+          {"learning_rate", report.learning_rate},
+          {"loss", report.loss},
+          {"train_top1", report.train_top1},
+          {"validation_top1", report.validation_top1},
+          {"communication", report.communication}};
+}
+
+EpochReport report_from(const nlohmann::json& json) {
+  return {json.at("epoch"),      json.at("learning_rate"),   json.at("loss"),
+          json.at("train_top1"), json.at("validation_top1"), json.at("communication")};
+}
+
+class Run {
+ public:
+  Run(const Graph& model, const Graph* teacher, const TrainData& data, const TrainOptions& options, Group* group,
+      const TrainWatch& watch)
+      : model_(model), data_(data), options_(options), group_(group), watch_(watch) {
+    if (teacher != nullptr) teacher_model_ = *teacher;
+  }
+
+  Result<Trained> run() {
+    DISCO_CHECK(prepare());
+    DISCO_CHECK(prepare_masks());
+    DISCO_CHECK(begin());
+    while (progress_.epoch < options_.epochs) DISCO_CHECK(epoch());
+    return finish();
+  }
+
+ private:
+  [[nodiscard]] bool leads() const { return group_ == nullptr || group_->rank() == 0; }
+
+  // ---- before the first step ----
+
+  [[nodiscard]] Result<Graph> fixed(const Graph& model, std::int64_t batch) const {
+    InputShapes shapes;
+    Shape shape = {batch};
+    shape.insert(shape.end(), data_.training.sample_shape().begin(), data_.training.sample_shape().end());
+    shapes.shapes[model.value(model.inputs[0]).name] = shape;
+    shapes.default_batch = batch;
+    return specialise(model, shapes);
+  }
+
+  Status prepare() {
+    if (model_.inputs.size() != 1) {
+      return error(ErrorCode::InvalidArgument, "the model has {} inputs; training takes models of one",
+                   model_.inputs.size());
+    }
+    const Value& input = model_.value(model_.inputs[0]);
+    batch_ = options_.batch;
+    if (input.dims && !input.dims->empty() && (*input.dims)[0].known()) batch_ = (*input.dims)[0].extent;
+    add_missing_biases(model_);
+    DISCO_TRY(graph_, fixed(model_, batch_));
+    DISCO_TRY(Weights weights, read_weights(graph_, options_.device));
+    weights_ = std::make_shared<Weights>(std::move(weights));
+    if (weights_->parameters.empty())
+      return error(ErrorCode::Unsupported, "the model has no weights that training could change");
+    DISCO_TRY(Network student, Network::create(graph_, weights_));
+    student_.emplace(std::move(student));
+    if (teacher_model_) {
+      DISCO_TRY(teacher_graph_, fixed(*teacher_model_, batch_));
+      DISCO_TRY(Weights theirs, read_weights(teacher_graph_, options_.device));
+      teacher_weights_ = std::make_shared<Weights>(std::move(theirs));
+      for (auto& [name, tensor] : teacher_weights_->parameters) tensor.set_requires_grad(false);
+      DISCO_TRY(Network teacher, Network::create(teacher_graph_, teacher_weights_));
+      teacher_.emplace(std::move(teacher));
+      DISCO_CHECK(check_teacher());
+    }
+    DISCO_CHECK(check_labels());
+    if (options_.reset) initialise(graph_, options_.seed, *weights_);
+    return {};
+  }
+
+  Status check_teacher() const {
+    if (teacher_graph_.outputs.size() != graph_.outputs.size())
+      return error(ErrorCode::InvalidArgument, "the teacher has {} outputs, the model {}",
+                   teacher_graph_.outputs.size(), graph_.outputs.size());
+    for (std::size_t o = 0; o < graph_.outputs.size(); ++o) {
+      const Value& ours = graph_.value(graph_.outputs[o]);
+      const Value& theirs = teacher_graph_.value(teacher_graph_.outputs[o]);
+      if (ours.has_shape() && theirs.has_shape() && ours.shape() != theirs.shape()) {
+        return error(ErrorCode::InvalidArgument, "the teacher answers '{}' of {}, the model {}", theirs.name,
+                     to_string(theirs.shape()), to_string(ours.shape()));
+      }
+    }
+    return {};
+  }
+
+  Status check_labels() {
+    const Value& output = graph_.value(graph_.outputs[0]);
+    const bool logits = output.has_shape() && output.shape().size() == 2;
+    classes_ = logits ? output.shape()[1] : 0;
+    for (const DataSet* set : {&data_.training, data_.validation}) {
+      if (set == nullptr || set->classes() <= classes_) continue;
+      if (set == data_.validation && classes_ == 0) continue;
+      if (options_.objective.labels == 0.0 && set == &data_.training) continue;
+      return error(ErrorCode::InvalidArgument, "{} has {} classes, the model answers {}", set->about(),
+                   set->classes(), classes_ == 0 ? "no logits" : fmt::format("{} logits", classes_));
+    }
+    if (options_.objective.labels != 0.0 && data_.training.classes() == 0)
+      return error(ErrorCode::InvalidArgument, "{} has no labels; learn from a teacher instead",
+                   data_.training.about());
+    if (options_.objective.labels == 0.0 && !teacher_)
+      return error(ErrorCode::InvalidArgument, "there is neither a teacher nor are there labels to learn from");
+    return {};
+  }
+
+  Status prepare_masks() {
+    const auto stored = model_.metadata.find(std::string(kPartitionKey));
+    if (stored == model_.metadata.end()) {
+      if (options_.tightening != Tightening::None)
+        return error(ErrorCode::InvalidArgument,
+                     "the model has no owners whose traffic could shrink; begin with an artifact of `disco sparsify`");
+      return {};
+    }
+    DISCO_TRY(partition_, partition_from_json(stored->second));
+    DISCO_TRY(probe_graph_, fixed(model_, 1));
+    DISCO_TRY(traffic_, traffic_of(probe_graph_, *partition_));
+    // Masks name nodes and values: the same in a graph of another batch, as long as it is the same graph.
+    if (probe_graph_.nodes.size() != graph_.nodes.size())
+      return error(ErrorCode::Unsupported, "the model's graph depends on the batch size; train with --batch 1");
+    kept_ = kept_of(probe_graph_, *traffic_, *partition_);
+    const double target = share_of(*kept_);
+    budget_ = options_.communication.value_or(target);
+    if (options_.tightening != Tightening::None) {
+      kept_ = keep_all(*traffic_);
+      if (teacher_) take_teachers_weights();
+    }
+    remask();
+    if (options_.wire != DataType::Float32) simulate_wire(*student_, *traffic_, options_.wire);
+    return {};
+  }
+
+  /// The artifact's weights are zero where nothing travels; the dense model's are not.
+  void take_teachers_weights() {
+    const at::NoGradGuard no_grad;
+    for (auto* group : {&weights_->parameters, &weights_->buffers}) {
+      for (auto& [name, tensor] : *group) {
+        const at::Tensor* theirs = teacher_weights_->find(name);
+        if (theirs != nullptr && theirs->sizes() == tensor.sizes()) tensor.copy_(*theirs);
+      }
+    }
+  }
+
+  [[nodiscard]] double share_of(const KeptChannels& kept) const {
+    return static_cast<double>(traffic_->bytes(kept)) /
+           static_cast<double>(std::max<std::int64_t>(1, traffic_->dense_bytes));
+  }
+
+  void remask() {
+    masks_ = Masks(graph_, *traffic_, *kept_, *weights_);
+    masks_.apply(*weights_);
+  }
+
+  Status begin() {
+    LoaderOptions loading;
+    loading.batch = batch_;
+    loading.augmentation = options_.augmentation;
+    loading.seed = options_.seed;
+    loading.threads = options_.loaders;
+    if (group_ != nullptr) {
+      loading.rank = group_->rank();
+      loading.ranks = group_->size();
+    }
+    loader_.emplace(data_.training, loading);
+    steps_ = loader_->steps();
+    if (steps_ < 1) {
+      return error(ErrorCode::InvalidArgument, "{} samples are fewer than one batch of {}{}",
+                   data_.training.size(), batch_,
+                   loading.ranks > 1 ? fmt::format(" on each of {} processes", loading.ranks) : "");
+    }
+    make_optimiser();
+    if (options_.average > 0.0) {
+      for (const auto& [name, tensor] : weights_->parameters) average_[name] = tensor.detach().clone();
+    }
+    DISCO_CHECK(go_on());
+    if (group_ != nullptr) DISCO_CHECK(group_->broadcast(all_tensors()));
+    return {};
+  }
+
+  std::vector<at::Tensor> all_tensors() const {
+    std::vector<at::Tensor> all;
+    for (const auto* tensors : {&weights_->parameters, &weights_->buffers}) {
+      for (const auto& [name, tensor] : *tensors) {
+        if (tensor.scalar_type() == at::kFloat) all.push_back(tensor);
+      }
+    }
+    return all;
+  }
+
+  void make_optimiser() {
+    std::vector<at::Tensor> decayed;
+    std::vector<at::Tensor> free;
+    for (auto& [name, tensor] : weights_->parameters) (tensor.dim() > 1 ? decayed : free).push_back(tensor);
+    std::vector<torch::optim::OptimizerParamGroup> groups;
+    const auto add = [&](const std::vector<at::Tensor>& tensors, auto group_options) {
+      if (!tensors.empty()) groups.emplace_back(tensors, std::make_unique<decltype(group_options)>(group_options));
+    };
+    if (options_.optimiser == Optimiser::Sgd) {
+      auto sgd = torch::optim::SGDOptions(options_.learning_rate).momentum(options_.momentum).nesterov(options_.momentum > 0);
+      add(decayed, torch::optim::SGDOptions(sgd).weight_decay(options_.weight_decay));
+      add(free, sgd);
+      optimiser_ = std::make_unique<torch::optim::SGD>(groups, sgd);
+    } else {
+      auto adam = torch::optim::AdamWOptions(options_.learning_rate).weight_decay(0.0);
+      add(decayed, torch::optim::AdamWOptions(adam).weight_decay(options_.weight_decay));
+      add(free, adam);
+      optimiser_ = std::make_unique<torch::optim::AdamW>(groups, adam);
+    }
+  }
+
+  /// What must be the same for a checkpoint to be of this run.
+  [[nodiscard]] std::string identity() const {
+    std::uint64_t hash = 1469598103934665603ULL;
+    const auto add = [&hash](const void* data, std::size_t size) {
+      for (std::size_t i = 0; i < size; ++i)
+        hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
+    };
+    for (const auto& [name, tensor] : weights_->parameters) {
+      add(name.data(), name.size());
+      const at::Tensor values = tensor.detach().to(at::kCPU).contiguous();
+      add(values.data_ptr(), values.nbytes());
+    }
+    const auto& objective = options_.objective;
+    return fmt::format(
+        "model {:016x}, {} ({} samples), {} epochs of {} x {}, {} {} warmup {} momentum {} decay {} average {}, "
+        "distillation {} labels {} hints {} temperature {} smoothing {}, augmentation {}, wire {}, tightening {} {} {} "
+        "{}, bfloat16 {}, seed {}, {} processes",
+        hash, data_.training.about(), data_.training.size(), options_.epochs, steps_, batch_,
+        options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate, options_.warmup,
+        options_.momentum, options_.weight_decay, options_.average, objective.distillation, objective.labels,
+        objective.hints, objective.temperature, objective.label_smoothing,
+        static_cast<int>(options_.augmentation), to_string(options_.wire), static_cast<int>(options_.tightening),
+        options_.tighten_epochs, budget_, options_.lasso, options_.bfloat16, options_.seed,
+        group_ == nullptr ? 1 : group_->size());
+  }
+
+  Status go_on() {
+    identity_ = identity();
+    if (!options_.resume) return {};
+    auto loaded = load_checkpoint(options_.checkpoint, identity_, *weights_, average_, *optimiser_);
+    if (!loaded) return loaded.error().code == ErrorCode::NotFound ? Status() : Status(loaded.error());
+    progress_ = *loaded;
+    try {
+      for (const auto& entry : nlohmann::json::parse(progress_.history)) history_.push_back(report_from(entry));
+      if (partition_ && !progress_.partition.empty()) {
+        DISCO_TRY(const Partition saved, partition_from_json(progress_.partition));
+        kept_ = kept_of(probe_graph_, *traffic_, saved);
+        remask();
+      }
+    } catch (const std::exception&) {
+      return error(ErrorCode::InvalidArgument, "{}: the checkpoint is damaged", options_.checkpoint.string());
+    }
+    return {};
+  }
+
+  // ---- while it runs ----
+
+  [[nodiscard]] double rate(std::int64_t done) const {
+    const double total = static_cast<double>(options_.epochs * steps_);
+    const double rising = std::min(options_.warmup * static_cast<double>(steps_), total * 0.5);
+    const double at = static_cast<double>(done);
+    if (at < rising) return options_.learning_rate * (at + 1.0) / rising;
+    return options_.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * (at - rising) / (total - rising)));
+  }
+
+  void set_rate(double rate) {
+    for (auto& group : optimiser_->param_groups()) group.options().set_lr(rate);
+  }
+
+  Status epoch() {
+    const std::int64_t number = progress_.epoch;
+    loader_->start(number, progress_.step);
+    const Objective objective(teacher_ ? &*teacher_ : nullptr, *student_, traffic_ ? &*traffic_ : nullptr,
+                              options_.objective);
+    for (std::int64_t s = progress_.step; s < steps_; ++s) {
+      DISCO_CHECK(tighten(number * steps_ + s));
+      DISCO_TRY(const Batch batch, loader_->next());
+      DISCO_CHECK(step(objective, batch, number * steps_ + s));
+      progress_.step = s + 1;
+      if (watch_.on_step)
+        watch_.on_step(number + 1, s + 1, steps_, progress_.loss / static_cast<double>(progress_.step));
+      const bool due = options_.checkpoint_steps > 0 && (s + 1) % options_.checkpoint_steps == 0;
+      if (due && s + 1 < steps_) DISCO_CHECK(save());
+    }
+    if (group_ != nullptr) DISCO_CHECK(share_buffers());
+    EpochReport report;
+    report.epoch = number + 1;
+    report.learning_rate = rate((number + 1) * steps_ - 1);
+    report.loss = progress_.loss / static_cast<double>(steps_);
+    if (progress_.counted > 0) report.train_top1 = progress_.correct / progress_.counted;
+    if (kept_) report.communication = share_of(*kept_);
+    if (number + 1 == options_.epochs) DISCO_CHECK(settle());
+    if (data_.validation != nullptr && classes_ > 0 && data_.validation->classes() > 0) {
+      DISCO_TRY(report.validation_top1, validate());
+    }
+    history_.push_back(report);
+    progress_ = {.epoch = number + 1};
+    DISCO_CHECK(save());
+    if (watch_.on_epoch) watch_.on_epoch(report);
+    return {};
+  }
+
+  Status step(const Objective& objective, const Batch& batch, std::int64_t done) {
+    set_rate(rate(done));
+    const std::vector<at::Tensor> inputs = {batch.inputs.to(options_.device)};
+    const at::Tensor labels = batch.labels.to(options_.device);
+    try {
+      at::Tensor loss;
+      at::Tensor logits;
+      {
+        const Autocast autocast(options_.bfloat16, options_.device);
+        DISCO_TRY(loss, objective.loss(inputs, labels, {.training = true}, &logits));
+        if (options_.tightening == Tightening::GroupLasso && done < tighten_steps())
+          loss = loss + options_.lasso * group_norms(graph_, *weights_, *traffic_);
+      }
+      const double value = loss.item<double>();
+      if (!std::isfinite(value)) {
+        return error(ErrorCode::InvalidModel,
+                     "the loss is {} at epoch {}, step {}; try a smaller --lr (now {})", value, progress_.epoch + 1,
+                     progress_.step + 1, options_.learning_rate);
+      }
+      optimiser_->zero_grad();
+      loss.backward();
+      if (group_ != nullptr) DISCO_CHECK(average_gradients());
+      optimiser_->step();
+      masks_.apply(*weights_);
+      follow();
+      progress_.loss += value;
+      count(logits, labels);
+    } catch (const std::exception& problem) {
+      const std::string text = problem.what();
+      return error(ErrorCode::Internal, "training failed: {}", text.substr(0, text.find('\n')));
+    }
+    return {};
+  }
+
+  Status average_gradients() {
+    std::vector<at::Tensor> gradients;
+    for (auto& [name, tensor] : weights_->parameters) {
+      if (!tensor.grad().defined()) tensor.mutable_grad() = at::zeros_like(tensor);
+      gradients.push_back(tensor.grad());
+    }
+    return group_->average(gradients);
+  }
+
+  Status share_buffers() {
+    std::vector<at::Tensor> buffers;
+    for (const auto& [name, tensor] : weights_->buffers) buffers.push_back(tensor);
+    return group_->average(buffers);
+  }
+
+  void follow() {
+    const at::NoGradGuard no_grad;
+    for (auto& [name, tensor] : average_)
+      tensor.lerp_(weights_->parameters.at(name), 1.0 - options_.average);
+  }
+
+  void count(const at::Tensor& logits, const at::Tensor& labels) {
+    if (classes_ == 0 || !logits.defined() || data_.training.classes() == 0) return;
+    progress_.correct += logits.argmax(1).eq(labels).sum().item<double>();
+    progress_.counted += labels.ge(0).sum().item<double>();
+  }
+
+  [[nodiscard]] std::int64_t tighten_steps() const {
+    return static_cast<std::int64_t>(options_.tighten_epochs * static_cast<double>(steps_));
+  }
+
+  /// Chooses the keep-sets anew, ten times an epoch, until the budget is met.
+  Status tighten(std::int64_t done) {
+    if (options_.tightening == Tightening::None || done > tighten_steps()) return {};
+    const bool last = done == tighten_steps();
+    const bool due = options_.tightening == Tightening::Cubic && done % std::max<std::int64_t>(1, steps_ / 10) == 0;
+    if (!last && !due) return {};
+    const double share = last ? budget_ : cubic_budget(budget_, done, tighten_steps());
+    DISCO_TRY(const Network probe, Network::create(probe_graph_, weights_));
+    DISCO_TRY(const Batches batches, probe_batches(1, 8 * kProbeBatches));
+    DISCO_TRY(kept_, choose_now(probe, *weights_, *traffic_, batches, share,
+                                mix_seed(options_.seed, 5, static_cast<std::uint64_t>(done))));
+    remask();
+    return {};
+  }
+
+  /// Unaugmented samples, the same ones every time.
+  [[nodiscard]] Result<Batches> probe_batches(std::int64_t batch, std::int64_t count) const {
+    LoaderOptions loading;
+    loading.batch = batch;
+    loading.seed = options_.seed + 1;
+    Loader loader(data_.training, loading);
+    loader.start(0);
+    Batches batches;
+    for (std::int64_t b = 0; b < std::min(count, loader.steps()); ++b) {
+      DISCO_TRY(const Batch next, loader.next());
+      batches.push_back({next.inputs.to(options_.device)});
+    }
+    return batches;
+  }
+
+  Status save() const {
+    if (options_.checkpoint.empty() || !leads()) return {};
+    Progress progress = progress_;
+    nlohmann::json history = nlohmann::json::array();
+    for (const EpochReport& report : history_) history.push_back(to_json(report));
+    progress.history = history.dump();
+    if (partition_) {
+      Partition now = *partition_;
+      set_keep(probe_graph_, *traffic_, *kept_, now);
+      progress.partition = disco::to_json(now);
+    }
+    return save_checkpoint(options_.checkpoint, identity_, *weights_, average_, *optimiser_, progress);
+  }
+
+  /// At the very end: the averaged weights take over, and statistics are those of the final weights.
+  Status settle() {
+    if (average_.empty()) return {};
+    {
+      const at::NoGradGuard no_grad;
+      for (auto& [name, tensor] : average_) weights_->parameters.at(name).copy_(tensor);
+    }
+    masks_.apply(*weights_);
+    DISCO_TRY(const Batches batches, probe_batches(batch_, 4 * kProbeBatches));
+    return recalibrate_batch_norm(*student_, batches);
+  }
+
+  Result<double> validate() {
+    const at::NoGradGuard no_grad;
+    LoaderOptions loading;
+    loading.batch = batch_;
+    loading.shuffle = loading.drop_last = false;
+    loading.threads = options_.loaders;
+    Loader loader(*data_.validation, loading);
+    loader.start(0);
+    double correct = 0.0;
+    for (std::int64_t s = 0; s < loader.steps(); ++s) {
+      DISCO_TRY(Batch batch, loader.next());
+      const std::int64_t count = batch.inputs.size(0);
+      if (count < batch_) {  // shapes are fixed: fill up
+        batch.inputs = at::cat({batch.inputs, batch.inputs.narrow(0, 0, 1).expand([&] {
+                                  std::vector<std::int64_t> shape = batch.inputs.sizes().vec();
+                                  shape[0] = batch_ - count;
+                                  return shape;
+                                }())});
+      }
+      DISCO_TRY(const std::vector<at::Tensor> outputs,
+                student_->forward({batch.inputs.to(options_.device)}, {}));
+      const at::Tensor best = outputs[0].argmax(1).narrow(0, 0, count).to(at::kCPU);
+      correct += best.eq(batch.labels).sum().item<double>();
+    }
+    return correct / static_cast<double>(data_.validation->size());
+  }
+
+  Result<Trained> finish() {
+    Trained result;
+    result.history = history_;
+    if (partition_) {
+      set_keep(probe_graph_, *traffic_, *kept_, *partition_);
+      partition_->wire.clear();
+      if (options_.wire != DataType::Float32) {
+        DISCO_TRY(const Network network, Network::create(graph_, weights_));
+        DISCO_TRY(const Batches batches, probe_batches(batch_, kProbeBatches));
+        DISCO_CHECK(calibrate_wire(network, batches, *traffic_, options_.wire, *partition_, {}));
+      }
+      model_.metadata[std::string(kPartitionKey)] = disco::to_json(*partition_);
+    }
+    write_weights(*weights_, model_);
+    result.model = std::move(model_);
+    return result;
+  }
+
+  Graph model_;
+  std::optional<Graph> teacher_model_;
+  TrainData data_;
+  const TrainOptions& options_;
+  Group* group_;
+  const TrainWatch& watch_;
+
+  std::int64_t batch_ = 0, steps_ = 0, classes_ = 0;
+  Graph graph_, teacher_graph_, probe_graph_;
+  std::shared_ptr<Weights> weights_, teacher_weights_;
+  std::optional<Network> student_, teacher_;
+  std::optional<Partition> partition_;
+  std::optional<Traffic> traffic_;
+  std::optional<KeptChannels> kept_;
+  double budget_ = 1.0;
+  Masks masks_;
+  std::optional<Loader> loader_;
+  std::unique_ptr<torch::optim::Optimizer> optimiser_;
+  std::map<std::string, at::Tensor> average_;
+  std::string identity_;
+  Progress progress_;
+  std::vector<EpochReport> history_;
+};
+
+}  // namespace
+
+Result<Trained> train(const Graph& model, const Graph* teacher, const TrainData& data,
+                      const TrainOptions& options, Group* group, const TrainWatch& watch) {
+  try {
+    return Run(model, teacher, data, options, group, watch).run();
+  } catch (const std::exception& problem) {
+    const std::string text = problem.what();
+    return error(ErrorCode::Internal, "training: {}", text.substr(0, text.find('\n')));
+  }
+}
+
+}  // namespace disco::train
