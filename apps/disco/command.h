@@ -21,6 +21,7 @@ void add_run(CLI::App& app, Action& action);
 void add_partition(CLI::App& app, Action& action);
 void add_shard(CLI::App& app, Action& action);
 void add_sparsify(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_zoo(CLI::App& app, Action& action);

@@ -29,6 +29,8 @@ constexpr const char* kExamples =
     "                                                          over 2 local nodes, and how exact it is\n"
     "  disco run resnet50.onnx --cluster cluster.toml --input dog.jpg --preset imagenet\n"
     "                                                          over machines that run `disco node`\n"
+    "  disco eval sparse.onnx --data cifar10/ --dense resnet20.onnx\n"
+    "                                                          how often it is right, and what it sends\n"
     "  disco inspect resnet50.onnx -n 2                        what each node computes, holds and sends\n"
     "  disco bench resnet50.onnx -n 2                          how long it takes, beside one node\n"
     "\n"
@@ -49,7 +51,7 @@ disco::Status flush_results() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const std::string_view computes : {"node", "run", "bench"}) {
+  for (const std::string_view computes : {"node", "run", "eval", "bench"}) {
     if (argc > 1 && argv[1] == computes) disco::restart_with_short_waits(argv);
   }
   CLI::App app{kAbout, "disco"};
@@ -63,6 +65,7 @@ int main(int argc, char** argv) {
   disco::cli::add_partition(app, action);
   disco::cli::add_shard(app, action);
   disco::cli::add_sparsify(app, action);
+  disco::cli::add_eval(app, action);
   disco::cli::add_inspect(app, action);
   disco::cli::add_bench(app, action);
   disco::cli::add_zoo(app, action);

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "command.h"
+#include "data/dataset.h"
 #include "data/npz.h"
 #include "feed.h"
 #include "graph/onnx.h"
@@ -26,6 +27,7 @@ constexpr const char* kExamples =
     "Examples:\n"
     "  disco sparsify resnet50.onnx -n 2 --communication 0.2 --calibrate photos/ --preset imagenet -o "
     "sparse.onnx\n"
+    "  disco sparsify resnet20.onnx -n 2 -c 0.1 --calibrate cifar-10-batches-bin -o sparse.onnx\n"
     "  disco sparsify model.onnx -n 4 --communication 0.1 --calibrate samples.npz --wire u8 -o sparse.onnx\n"
     "  disco sparsify model.onnx -n 2 --method split-then-aggregate --calibrate samples.npz -o "
     "baseline.onnx\n"
@@ -72,11 +74,55 @@ Result<fs::path> find_trainer() {
       "(libtorch-dev), or name it in DISCO_TRAIN");
 }
 
+/// Arrays one behind the other along axis 0.
+Tensor stacked(const std::vector<Tensor>& parts) {
+  Shape shape = parts.front().shape();
+  shape[0] = 0;
+  for (const Tensor& part : parts) shape[0] += part.shape()[0];
+  Tensor all(parts.front().type(), shape);
+  std::byte* at = all.raw();
+  for (const Tensor& part : parts) {
+    std::memcpy(at, part.raw(), part.bytes());
+    at += part.bytes();
+  }
+  return all;
+}
+
+/// Samples of a data set, drawn by the seed from the part that training sees.
+Result<NamedTensors> draw(const Flags& flags, const InputSlot& input) {
+  DataSetOptions options{flags.samples.front(), "train"};
+  if (flags.preset.any()) {
+    DISCO_TRY(options.preset, flags.preset.preset());
+  }
+  options.limit = flags.most;
+  options.seed = flags.seed;
+  DISCO_TRY(const std::unique_ptr<DataSet> data, open_data_set(options, &input));
+  constexpr std::int64_t kStep = 16;
+  std::vector<Tensor> parts;
+  Progress progress("samples", static_cast<std::size_t>(data->size()));
+  for (std::int64_t first = 0; first < data->size(); first += kStep) {
+    std::vector<std::int64_t> indices;
+    for (std::int64_t i = first; i < std::min(first + kStep, data->size()); ++i) indices.push_back(i);
+    DISCO_TRY(Tensor part, read_samples(*data, indices, input.type));
+    parts.push_back(std::move(part));
+    progress.step(static_cast<std::size_t>(indices.back() + 1));
+  }
+  NamedTensors samples;
+  samples[input.name] = stacked(parts);
+  return samples;
+}
+
 /// All samples in one array an input.
 Result<NamedTensors> gather(const Flags& flags, const Graph& model) {
-  DISCO_TRY(const Preset preset, flags.preset.preset());
   DISCO_TRY(const InputShapes shapes, flags.split.parsed_shapes());
-  DISCO_TRY(Feed feed, Feed::open(input_slots(model, shapes.shapes), {flags.samples, 0, preset}));
+  const std::vector<InputSlot> slots = input_slots(model, shapes.shapes);
+  // Integers, such as tokens, come as arrays only, which the feed takes as they are.
+  const bool takes_images =
+      slots.size() == 1 && (slots[0].type == DataType::Float32 || slots[0].type == DataType::UInt8);
+  if (takes_images && flags.samples.size() == 1 && names_data_set(flags.samples.front()))
+    return draw(flags, slots[0]);
+  DISCO_TRY(const Preset preset, flags.preset.preset());
+  DISCO_TRY(Feed feed, Feed::open(slots, {flags.samples, 0, preset}));
   if (!feed.has_one_shape()) {
     return error(ErrorCode::InvalidArgument,
                  "the images have several sizes; bring them to one with --preset, --resize or --crop");
@@ -100,18 +146,7 @@ Result<NamedTensors> gather(const Flags& flags, const Graph& model) {
     progress.step(r + 1);
   }
   NamedTensors samples;
-  for (const auto& [name, list] : parts) {
-    Shape shape = list.front().shape();
-    shape[0] = 0;
-    for (const Tensor& part : list) shape[0] += part.shape()[0];
-    Tensor all(list.front().type(), shape);
-    std::byte* at = all.raw();
-    for (const Tensor& part : list) {
-      std::memcpy(at, part.raw(), part.bytes());
-      at += part.bytes();
-    }
-    samples[name] = std::move(all);
-  }
+  for (const auto& [name, list] : parts) samples[name] = stacked(list);
   return samples;
 }
 
@@ -198,13 +233,14 @@ void add_sparsify(CLI::App& app, Action& action) {
       ->type_name("SHARE")
       ->capture_default_str();
   command
-      ->add_option("--calibrate", flags->samples,
-                   "what the model will see: a folder of images, or .npz with an array for each input, first "
-                   "axis = samples; "
-                   "NAME=FILE for a model of several inputs, once for each")
+      ->add_option(
+          "--calibrate", flags->samples,
+          "what the model will see: a data set as `disco eval --data` takes it (its train part; no classes "
+          "needed), or .npz with an array for each input, first axis = samples; "
+          "NAME=FILE for a model of several inputs, once for each")
       ->allow_extra_args(false)
       ->type_name("FILE");
-  command->add_option("--samples", flags->most, "use at most so many")
+  command->add_option("--samples", flags->most, "use at most so many, drawn with --seed")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();

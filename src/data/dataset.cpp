@@ -36,27 +36,37 @@ class Subset final : public DataSet {
   std::vector<std::int64_t> indices_;
 };
 
-sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input) {
-  if (sources::names_shapes(options.source)) return sources::open_shapes(options, input);
-  const fs::path path = options.source;
+enum class Kind { Shapes, Cifar, Images, Arrays };
+
+constexpr std::string_view kPossible =
+    "give a folder of images, a folder or file of CIFAR's binary batches (.bin or .bin.xz), an .npz, or "
+    "shapes[:SIZE]";
+
+Result<Kind> kind_of(const std::string& source) {
+  if (sources::names_shapes(source)) return Kind::Shapes;
+  const fs::path path = source;
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
-    return sources::has_cifar(path) ? sources::open_cifar(options, input)
-                                    : sources::open_image_folder(options, input);
-  }
-  constexpr std::string_view kPossible =
-      "give a folder of images, a folder or file of CIFAR's binary batches (.bin or .bin.xz), an .npz, or "
-      "shapes[:SIZE]";
+  if (fs::is_directory(path, ignored)) return sources::has_cifar(path) ? Kind::Cifar : Kind::Images;
   if (!fs::exists(path, ignored))
-    return error(ErrorCode::NotFound, "{}: there is no such data set; {}", options.source, kPossible);
+    return error(ErrorCode::NotFound, "{}: there is no such data set; {}", source, kPossible);
   DISCO_TRY(const std::uint64_t size, size_of_file(path));
   std::vector<std::byte> start(std::min<std::uint64_t>(size, 2));
   DISCO_CHECK(read_file_range(path, 0, start));
-  if (start.size() == 2 && std::memcmp(start.data(), "PK", 2) == 0)
-    return sources::open_arrays(options, input);
+  if (start.size() == 2 && std::memcmp(start.data(), "PK", 2) == 0) return Kind::Arrays;
   const std::string name = path.filename().string();
-  if (name.ends_with(".bin") || name.ends_with(".bin.xz")) return sources::open_cifar(options, input);
-  return error(ErrorCode::InvalidArgument, "{}: is no data set; {}", options.source, kPossible);
+  if (name.ends_with(".bin") || name.ends_with(".bin.xz")) return Kind::Cifar;
+  return error(ErrorCode::InvalidArgument, "{}: is no data set; {}", source, kPossible);
+}
+
+sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input) {
+  DISCO_TRY(const Kind kind, kind_of(options.source));
+  switch (kind) {
+    case Kind::Shapes: return sources::open_shapes(options, input);
+    case Kind::Cifar: return sources::open_cifar(options, input);
+    case Kind::Images: return sources::open_image_folder(options, input);
+    case Kind::Arrays: return sources::open_arrays(options, input);
+  }
+  return error(ErrorCode::Internal, "{}: a source of no kind", options.source);
 }
 
 }  // namespace
@@ -82,7 +92,9 @@ Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options, co
       std::make_unique<Subset>(std::move(whole), std::vector<std::int64_t>(first, first + count)));
 }
 
-Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices) {
+bool names_data_set(const std::string& source) { return kind_of(source).ok(); }
+
+Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices, DataType type) {
   Shape shape = set.sample_shape();
   const std::int64_t row = element_count(shape);
   shape.insert(shape.begin(), static_cast<std::int64_t>(indices.size()));
@@ -92,7 +104,10 @@ Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> in
     DISCO_CHECK(set.read(index, out));
     out += row;
   }
-  return samples;
+  if (type != DataType::UInt8) return samples;
+  Tensor pixels(DataType::UInt8, samples.shape());
+  std::copy_n(samples.data<float>(), samples.elements(), pixels.data<std::uint8_t>());
+  return pixels;
 }
 
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed) {

@@ -82,8 +82,13 @@ class DataSet {
 [[nodiscard]] Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options,
                                                              const InputSlot* input);
 
-/// Some samples as one array of [indices.size(), sample shape...], float32.
-[[nodiscard]] Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices);
+/// Whether a source is meant for open_data_set: what is neither (a single image, an .npy, NAME=FILE) is not.
+[[nodiscard]] bool names_data_set(const std::string& source);
+
+/// Some samples as one array of [indices.size(), sample shape...].
+/// @param type  of the model's input: Float32, or UInt8 for models that take pixels
+[[nodiscard]] Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices,
+                                          DataType type = DataType::Float32);
 
 /// 0..count-1 in an order that the seed alone decides, on every machine.
 [[nodiscard]] std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed);

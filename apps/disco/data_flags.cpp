@@ -1,0 +1,49 @@
+#include "data_flags.h"
+
+#include <fmt/format.h>
+
+namespace disco::cli {
+
+void DataFlags::add_to(CLI::App& command) {
+  command
+      .add_option(
+          "--data", source,
+          "a folder or file of CIFAR's binary batches (also .xz), a folder of images with a folder for "
+          "each class or a labels.txt, an .npz with an array of samples and `labels`, or shapes[:SIZE]")
+      ->required()
+      ->type_name("SOURCE");
+  command.add_option("--part", part, "train or test, where the source has both")
+      ->check(CLI::IsMember({"train", "test"}))
+      ->type_name("PART")
+      ->capture_default_str();
+  command.add_option("--limit", limit, "so many samples, drawn with --seed (default: all)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command
+      .add_option("--skip", skip,
+                  "leave out the first N that --seed draws: those that `disco sparsify --samples N` saw")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
+  command.add_option("--seed", seed, "of that draw")->type_name("SEED")->capture_default_str();
+  preset.add_to(command);
+}
+
+Result<std::unique_ptr<DataSet>> DataFlags::open(const InputSlot& input) const {
+  DataSetOptions options{source, part};
+  if (preset.any()) {
+    DISCO_TRY(options.preset, preset.preset());
+  }
+  options.limit = limit;
+  options.skip = skip;
+  options.seed = seed;
+  return open_data_set(options, &input);
+}
+
+Result<InputSlot> only_input(const Graph& model, const std::map<std::string, Shape>& shapes) {
+  std::vector<InputSlot> slots = input_slots(model, shapes);
+  if (slots.size() == 1) return std::move(slots.front());
+  return error(ErrorCode::InvalidArgument, "a data set feeds a model of one input; this one takes {}",
+               slots.empty() ? "none" : describe(slots));
+}
+
+}  // namespace disco::cli
