@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
   disco::cli::add_partition(app, action);
   disco::cli::add_shard(app, action);
   disco::cli::add_sparsify(app, action);
+  disco::cli::add_train(app, action, {argv + 1, argv + argc});
   disco::cli::add_eval(app, action);
   disco::cli::add_inspect(app, action);
   disco::cli::add_bench(app, action);

@@ -16,6 +16,7 @@
 #include "feed.h"
 #include "graph/onnx.h"
 #include "preset_flags.h"
+#include "trainer.h"
 
 namespace disco::cli {
 
@@ -44,35 +45,6 @@ struct Flags {
   bool no_refit = false;
   bool as_json = false;
 };
-
-bool is_program(const fs::path& path) {
-  std::error_code failure;
-  return fs::is_regular_file(path, failure) && access(path.c_str(), X_OK) == 0;
-}
-
-/// Beside this program, as installed and as built; DISCO_TRAIN and PATH come first and last.
-Result<fs::path> find_trainer() {
-  if (const char* named = std::getenv("DISCO_TRAIN"); named != nullptr && *named != '\0') {
-    if (is_program(named)) return fs::path(named);
-    return error(ErrorCode::NotFound, "{}: no program; DISCO_TRAIN should name the `disco-train` program",
-                 named);
-  }
-  std::error_code failure;
-  const fs::path here = fs::read_symlink("/proc/self/exe", failure).parent_path();
-  for (const fs::path& path : {here / "disco-train", here / ".." / "train" / "disco-train"}) {
-    if (is_program(path)) return path;
-  }
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (!folder.empty() && is_program(fs::path(folder) / "disco-train"))
-      return fs::path(folder) / "disco-train";
-  }
-  return error(
-      ErrorCode::NotFound,
-      "there is no `disco-train` program beside this one or in PATH; it is built where LibTorch is installed "
-      "(libtorch-dev), or name it in DISCO_TRAIN");
-}
 
 /// Arrays one behind the other along axis 0.
 Tensor stacked(const std::vector<Tensor>& parts) {
@@ -161,27 +133,16 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   unlink(file.c_str());
   if (descriptor < 0)
     return error(ErrorCode::Io, "{}: cannot be opened again: {}", file.string(), std::strerror(errno));
-  std::vector<std::string> words = {trainer.string(),
-                                    "sparsify",
-                                    flags.split.model,
-                                    "--samples",
-                                    fmt::format("/proc/self/fd/{}", descriptor),
-                                    "--output",
-                                    flags.output,
-                                    "--method",
-                                    flags.method,
-                                    "--communication",
-                                    fmt::format("{}", flags.communication),
-                                    "--message-bytes",
-                                    fmt::format("{}", flags.message_bytes),
-                                    "--distil",
-                                    fmt::format("{}", flags.distil),
-                                    "--wire",
-                                    flags.wire,
-                                    "--device",
-                                    flags.device,
-                                    "--seed",
-                                    fmt::format("{}", flags.seed)};
+  std::vector<std::string> words = {"sparsify",        flags.split.model,
+                                    "--samples",       fmt::format("/proc/self/fd/{}", descriptor),
+                                    "--output",        flags.output,
+                                    "--method",        flags.method,
+                                    "--communication", fmt::format("{}", flags.communication),
+                                    "--message-bytes", fmt::format("{}", flags.message_bytes),
+                                    "--distil",        fmt::format("{}", flags.distil),
+                                    "--wire",          flags.wire,
+                                    "--device",        flags.device,
+                                    "--seed",          fmt::format("{}", flags.seed)};
   const auto add = [&](const char* name, const std::string& value) {
     words.emplace_back(name);
     words.push_back(value);
@@ -194,12 +155,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   if (flags.no_refit) words.emplace_back("--no-refit");
   if (flags.as_json) words.emplace_back("--json");
   if (isatty(STDERR_FILENO) == 1) words.emplace_back("--progress");
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  std::fflush(stdout);
-  execv(trainer.c_str(), arguments.data());
-  return error(ErrorCode::Io, "{}: cannot be started: {}", trainer.string(), std::strerror(errno));
+  return become_trainer(trainer, std::move(words));
 }
 
 Status sparsify(const Flags& flags) {

@@ -1,138 +1,25 @@
-// disco-train: what needs LibTorch. `disco sparsify` prepares its input and runs it; it is not meant to be
-// typed.
+// disco-train: what needs LibTorch. `disco sparsify` and `disco train` prepare its input and run it; it is
+// not meant to be typed.
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 
-#include "data/npz.h"
-#include "graph/onnx.h"
-#include "graph/wire_format.h"
-#include "partition/cost.h"
-#include "reference/specialise.h"
-#include "train/sparsify.h"
-
-namespace {
-
-using namespace disco;  // NOLINT(google-build-using-namespace)
-
-struct Flags {
-  std::string model, samples, output, method = "disco", wire = "fp32", device = "cpu";
-  std::vector<double> shares;
-  int nodes = 2;
-  double communication = 0.2;
-  std::int64_t message_bytes = 0, layer = -1, distil = 0, batch = 16;
-  std::uint64_t seed = 1;
-  bool no_refit = false;
-  bool progress = false;
-  bool as_json = false;
-};
-
-/// What the artifact costs, beside the dense model.
-Status report(const Flags& flags, const train::Sparsified& made) {
-  DISCO_TRY(const Graph fixed, specialise(made.model, {}));
-  DISCO_TRY(const SplitPlan plan, plan_split(fixed, made.partition));
-  DISCO_TRY(const std::vector<Graph> shards, make_shards(fixed, made.partition));
-  const Cost whole = total_cost(fixed);
-  const auto share = [](std::int64_t part, std::int64_t all) {
-    return all == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(all);
-  };
-  nlohmann::json nodes = nlohmann::json::array();
-  std::string lines;
-  for (std::size_t rank = 0; rank < shards.size(); ++rank) {
-    const Cost cost = total_cost(shards[rank]);
-    nodes.push_back({{"macs", cost.macs},
-                     {"weight_bytes", cost.weight_bytes},
-                     {"bytes_sent", cost.bytes_sent},
-                     {"messages_sent", cost.messages_sent}});
-    lines +=
-        fmt::format("node {}: {:.3f} of the MACs, {:.3f} of the weights, sends {} bytes in {} messages\n",
-                    rank, share(cost.macs, whole.macs), share(cost.weight_bytes, whole.weight_bytes),
-                    cost.bytes_sent, cost.messages_sent);
-  }
-  const double communication = share(made.bytes, made.dense_bytes);
-  if (flags.as_json) {
-    const nlohmann::json document = {{"output", flags.output},
-                                     {"method", flags.method},
-                                     {"bytes_per_inference", made.bytes},
-                                     {"dense_bytes_per_inference", made.dense_bytes},
-                                     {"communication", communication},
-                                     {"macs", whole.macs},
-                                     {"weight_bytes", whole.weight_bytes},
-                                     {"nodes", nodes}};
-    fmt::print("{}\n", document.dump(2));
-  } else {
-    fmt::print("{} of {} bytes travel for one inference: {:.4f}\n{}wrote {}\n", made.bytes, made.dense_bytes,
-               communication, lines, flags.output);
-  }
-  return {};
-}
-
-Status run_sparsify(const Flags& flags) {
-  train::SparsifyOptions options;
-  options.nodes = flags.nodes;
-  options.shares = flags.shares;
-  DISCO_TRY(options.method, method_from(flags.method));
-  options.budget = {flags.communication, flags.message_bytes};
-  if (flags.layer >= 0) options.layer = flags.layer;
-  options.refit = !flags.no_refit;
-  options.distil_epochs = flags.distil;
-  options.wire = wire_type_from(flags.wire);
-  options.batch = flags.batch;
-  options.seed = flags.seed;
-  try {
-    options.device = at::Device(flags.device);
-  } catch (const std::exception&) {
-    return error(ErrorCode::InvalidArgument, "--device {}: there are cpu and cuda", flags.device);
-  }
-  if (flags.progress) {
-    options.progress = [](const std::string& stage, std::size_t done, std::size_t total) {
-      fmt::print(stderr, "\r\033[K{} {}/{}", stage, done, total);
-      std::fflush(stderr);
-    };
-  }
-  DISCO_TRY(const Graph model, load_onnx(flags.model));
-  DISCO_TRY(const NamedTensors samples, read_npz(flags.samples));
-  auto made = train::sparsify(model, samples, options);
-  if (flags.progress) fmt::print(stderr, "\r\033[K");
-  if (!made) return in_context(flags.model, made.error());
-  DISCO_CHECK(save_onnx(made->model, flags.output));
-  return report(flags, *made);
-}
-
-}  // namespace
+#include "train/commands.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{"The part of disco that needs LibTorch; see `disco sparsify --help`", "disco-train"};
+  CLI::App app{"The part of disco that needs LibTorch; see `disco sparsify --help` and `disco train --help`",
+               "disco-train"};
   app.set_version_flag("--version", "disco-train " DISCO_VERSION);
   app.require_subcommand(1);
-  Flags flags;
-  CLI::App* command = app.add_subcommand("sparsify", "Chooses what to send, and refits");
-  command->add_option("model", flags.model, "ONNX file")->required();
-  command->add_option("--samples", flags.samples, ".npz with an array a model input, first axis = samples")
-      ->required();
-  command->add_option("-o,--output", flags.output, "the artifact")->required();
-  command->add_option("--nodes", flags.nodes)->check(CLI::Range(1, kMostNodes));
-  command->add_option("--shares", flags.shares)->delimiter(',');
-  command->add_option("--method", flags.method);
-  command->add_option("--communication", flags.communication);
-  command->add_option("--message-bytes", flags.message_bytes)->check(CLI::NonNegativeNumber);
-  command->add_option("--layer", flags.layer);
-  command->add_option("--distil", flags.distil)->check(CLI::NonNegativeNumber);
-  command->add_option("--batch", flags.batch)->check(CLI::PositiveNumber);
-  command->add_option("--wire", flags.wire)->check(CLI::IsMember({"fp32", "fp16", "u8"}));
-  command->add_option("--device", flags.device);
-  command->add_option("--seed", flags.seed);
-  command->add_flag("--no-refit", flags.no_refit);
-  command->add_flag("--progress", flags.progress);
-  command->add_flag("--json", flags.as_json);
+  disco::cli::Action action;
+  disco::cli::add_sparsify(app, action);
+  disco::cli::add_train(app, action, {argv + 1, argv + argc});
   CLI11_PARSE(app, argc, argv);
   try {
-    if (const Status status = run_sparsify(flags); !status) {
+    if (const disco::Status status = action(); !status) {
       fmt::print(stderr, "disco: {}\n", status.error().message);
-      return status.error().code == ErrorCode::InvalidArgument ? 2 : 1;
+      return status.error().code == disco::ErrorCode::InvalidArgument ? 2 : 1;
     }
   } catch (const std::exception& problem) {
     fmt::print(stderr, "disco: internal error: {}; please report it\n", problem.what());

@@ -6,8 +6,8 @@
 
 namespace disco::train {
 
-/// Sets the running means and variances of all batch norms to their averages over `batches`, as the network feeds
-/// them now. Without batch norms, nothing happens.
+/// Sets the running means and variances of all batch norms to their averages over `batches`, as the network
+/// feeds them now. Without batch norms, nothing happens.
 [[nodiscard]] Status recalibrate_batch_norm(const Network& network, const Batches& batches);
 
 }  // namespace disco::train

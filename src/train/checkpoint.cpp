@@ -79,10 +79,11 @@ Result<Progress> load_checkpoint(const std::filesystem::path& path, const std::s
       return value;
     };
     if (const std::string theirs = read("run").toStringRef(); theirs != run) {
-      return error(ErrorCode::InvalidArgument,
-                   "{}: this checkpoint is of another run ({}; now: {}); name another file, or start anew without "
-                   "--resume",
-                   path.string(), theirs, run);
+      return error(
+          ErrorCode::InvalidArgument,
+          "{}: this checkpoint is of another run ({}; now: {}); name another file, or start anew without "
+          "--resume",
+          path.string(), theirs, run);
     }
     progress.epoch = read("epoch").toInt();
     progress.step = read("step").toInt();

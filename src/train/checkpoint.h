@@ -13,14 +13,14 @@ class Optimizer;
 namespace disco::train {
 
 struct Progress {
-  std::int64_t epoch = 0, step = 0;  ///< the next one to be done
+  std::int64_t epoch = 0, step = 0;           ///< the next one to be done
   double loss = 0, correct = 0, counted = 0;  ///< of this epoch, so far
-  std::string partition;  ///< JSON of the masks in force; empty: none
-  std::string history;    ///< JSON of the epochs that are done
+  std::string partition;                      ///< JSON of the masks in force; empty: none
+  std::string history;                        ///< JSON of the epochs that are done
 };
 
-/// Writes a checkpoint, whole or not at all. `run` says which run it is of: the model, the data and what else must
-/// be the same for it to go on.
+/// Writes a checkpoint, whole or not at all. `run` says which run it is of: the model, the data and what else
+/// must be the same for it to go on.
 [[nodiscard]] Status save_checkpoint(const std::filesystem::path& path, const std::string& run,
                                      const Weights& weights, const std::map<std::string, at::Tensor>& average,
                                      torch::optim::Optimizer& optimiser, const Progress& progress);

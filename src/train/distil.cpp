@@ -32,16 +32,17 @@ Status distil(const Network& dense, const Network& sparse, Weights& weights, con
             static_cast<double>(epoch * steps + s) / static_cast<double>(options.epochs * steps);
         static_cast<torch::optim::AdamOptions&>(optimiser.param_groups()[0].options())
             .lr(options.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
-        const at::Tensor pick = at::tensor(
-            at::ArrayRef<std::int64_t>(order).slice(static_cast<std::size_t>(s * options.batch),
-                                                    static_cast<std::size_t>(options.batch)),
-            at::kLong);
+        const at::Tensor pick =
+            at::tensor(at::ArrayRef<std::int64_t>(order).slice(static_cast<std::size_t>(s * options.batch),
+                                                               static_cast<std::size_t>(options.batch)),
+                       at::kLong);
         std::vector<at::Tensor> inputs;
         for (const at::Tensor& all : samples) {
           at::Tensor input = all.index_select(0, pick);
           if (options.augment && is_image(input.sizes())) {
             for (std::int64_t i = 0; i < options.batch; ++i) {
-              const auto index = static_cast<std::uint64_t>(order[static_cast<std::size_t>(s * options.batch + i)]);
+              const auto index =
+                  static_cast<std::uint64_t>(order[static_cast<std::size_t>(s * options.batch + i)]);
               augment(input[i], Augmentation::Flip, mix_seed(options.seed, turn + 2, index));
             }
           }

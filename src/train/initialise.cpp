@@ -34,12 +34,14 @@ void initialise(const Graph& graph, std::uint64_t seed, Weights& weights) {
       done[name] = true;
       at::Tensor& tensor = found->second;
       const std::string& op = node.op;
-      const bool norm = op == "BatchNormalization" || op == "InstanceNormalization" || op == "LayerNormalization";
+      const bool norm =
+          op == "BatchNormalization" || op == "InstanceNormalization" || op == "LayerNormalization";
       if (norm) {
         tensor.fill_(k == 1 ? 1.0 : 0.0);
       } else if (k == 1 && (op == "Conv" || op == "ConvTranspose")) {
         const auto group = static_cast<double>(node.int_or("group", 1));
-        const auto outputs = static_cast<double>(tensor.size(op == "Conv" ? 0 : 1)) / (op == "Conv" ? group : 1.0);
+        const auto outputs =
+            static_cast<double>(tensor.size(op == "Conv" ? 0 : 1)) / (op == "Conv" ? group : 1.0);
         const auto taps = static_cast<double>(tensor[0][0].numel());
         fill(tensor, normal(std::sqrt(2.0 / (outputs * taps))));
       } else if (tensor.dim() >= 2 && (op == "Gemm" || op == "MatMul")) {

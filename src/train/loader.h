@@ -25,8 +25,8 @@ struct LoaderOptions {
   int threads = 1;          ///< that read and augment, besides the caller's
 };
 
-/// The order of an epoch and what augmentation does follow from (seed, epoch, sample) alone, so that a run that
-/// goes on from a checkpoint sees what it would have seen.
+/// The order of an epoch and what augmentation does follow from (seed, epoch, sample) alone, so that a run
+/// that goes on from a checkpoint sees what it would have seen.
 class Loader {
  public:
   /// @param set  kept by reference; at least one batch a process

@@ -55,7 +55,8 @@ Result<at::Tensor> Objective::loss(const std::vector<at::Tensor>& inputs, const 
     if (!ours[o].defined() || !ours[o].requires_grad()) continue;
     const at::Tensor answer = ours[o].to(at::kFloat);
     if (teacher_ != nullptr && options_.distillation != 0.0) {
-      loss = loss + options_.distillation * distillation_loss(answer, theirs[o].to(at::kFloat), options_.temperature);
+      loss = loss + options_.distillation *
+                        distillation_loss(answer, theirs[o].to(at::kFloat), options_.temperature);
     }
     if (first && options_.labels != 0.0) {
       loss = loss + options_.labels * at::cross_entropy_loss(answer, labels, {}, at::Reduction::Mean, -1,

@@ -13,10 +13,10 @@ namespace disco::train {
                                            double temperature);
 
 struct ObjectiveOptions {
-  double distillation = 1.0;    ///< weight of the distance from the teacher's answers
-  double labels = 0.0;          ///< weight of the cross-entropy of the first output with labels
-  double hints = 0.0;           ///< weight of the mean relative squared difference at the exchanged values
-  double temperature = 4.0;     ///< of the softened logits
+  double distillation = 1.0;  ///< weight of the distance from the teacher's answers
+  double labels = 0.0;        ///< weight of the cross-entropy of the first output with labels
+  double hints = 0.0;         ///< weight of the mean relative squared difference at the exchanged values
+  double temperature = 4.0;   ///< of the softened logits
   double label_smoothing = 0.0;
 };
 
@@ -37,7 +37,8 @@ class Objective {
   const Network* teacher_;
   const Network& student_;
   ObjectiveOptions options_;
-  std::vector<std::pair<std::size_t, std::size_t>> hints_;  // the student's value and the teacher's of that name
+  std::vector<std::pair<std::size_t, std::size_t>>
+      hints_;  // the student's value and the teacher's of that name
 };
 
 }  // namespace disco::train

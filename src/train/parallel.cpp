@@ -3,7 +3,9 @@
 #include <charconv>
 
 #ifdef DISCO_GLOO
+#ifndef USE_C10D_GLOO
 #define USE_C10D_GLOO
+#endif
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -104,8 +106,9 @@ Result<std::unique_ptr<Group>> join_group(const GroupOptions& options) {
 #else
 
 Result<std::unique_ptr<Group>> join_group(const GroupOptions&) {
-  return error(ErrorCode::Unsupported,
-               "this disco-train was built without gloo's headers (libgloo-dev), so it trains in one process");
+  return error(
+      ErrorCode::Unsupported,
+      "this disco-train was built without gloo's headers (libgloo-dev), so it trains in one process");
 }
 
 #endif

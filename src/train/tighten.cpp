@@ -18,8 +18,8 @@ Result<KeptChannels> choose_now(const Network& network, const Weights& weights, 
                                 const Batches& batches, double communication, std::uint64_t seed) {
   DISCO_TRY(const std::vector<Sensitivity> sensitivities,
             sample_sensitivity(network, weights, traffic, batches, seed));
-  const double least =
-      static_cast<double>(traffic.fixed_bytes) / static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes));
+  const double least = static_cast<double>(traffic.fixed_bytes) /
+                       static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes));
   const Budget budget{std::clamp(communication, std::min(1.0, least + 1e-9), 1.0), 0};
   DISCO_TRY(Allocation choice, allocate(traffic, score(traffic, sensitivities), budget));
   return std::move(choice.kept);
@@ -33,10 +33,13 @@ at::Tensor group_norms(const Graph& graph, const Weights& weights, const Traffic
     at::Tensor squares = weights.parameters.at(place.name).square();
     if (place.out_axis == 1) squares = squares.t();
     if (squares.dim() > 2) squares = squares.flatten(2).sum(2);  // [outputs, inputs]
-    const double price = std::sqrt(static_cast<double>(value.channel_bytes) * static_cast<double>(value.channels) /
-                                   static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes)));
-    const at::Tensor inputs = at::tensor(at::ArrayRef<std::int32_t>(value.owner), at::kInt).to(squares.device());
-    const at::Tensor outputs = at::tensor(at::ArrayRef<std::int32_t>(map.owner), at::kInt).to(squares.device());
+    const double price =
+        std::sqrt(static_cast<double>(value.channel_bytes) * static_cast<double>(value.channels) /
+                  static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes)));
+    const at::Tensor inputs =
+        at::tensor(at::ArrayRef<std::int32_t>(value.owner), at::kInt).to(squares.device());
+    const at::Tensor outputs =
+        at::tensor(at::ArrayRef<std::int32_t>(map.owner), at::kInt).to(squares.device());
     for (int rank = 0; rank < traffic.nodes; ++rank) {
       const at::Tensor rows = (outputs == rank).to(at::kFloat);
       const at::Tensor foreign = (inputs != rank).to(at::kFloat);

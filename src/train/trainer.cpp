@@ -7,8 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "partition/split.h"
 #include "reference/specialise.h"
@@ -75,8 +75,8 @@ EpochReport report_from(const nlohmann::json& json) {
 
 class Run {
  public:
-  Run(const Graph& model, const Graph* teacher, const TrainData& data, const TrainOptions& options, Group* group,
-      const TrainWatch& watch)
+  Run(const Graph& model, const Graph* teacher, const TrainData& data, const TrainOptions& options,
+      Group* group, const TrainWatch& watch)
       : model_(model), data_(data), options_(options), group_(group), watch_(watch) {
     if (teacher != nullptr) teacher_model_ = *teacher;
   }
@@ -163,7 +163,8 @@ class Run {
       return error(ErrorCode::InvalidArgument, "{} has no labels; learn from a teacher instead",
                    data_.training.about());
     if (options_.objective.labels == 0.0 && !teacher_)
-      return error(ErrorCode::InvalidArgument, "there is neither a teacher nor are there labels to learn from");
+      return error(ErrorCode::InvalidArgument,
+                   "there is neither a teacher nor are there labels to learn from");
     return {};
   }
 
@@ -171,8 +172,9 @@ class Run {
     const auto stored = model_.metadata.find(std::string(kPartitionKey));
     if (stored == model_.metadata.end()) {
       if (options_.tightening != Tightening::None)
-        return error(ErrorCode::InvalidArgument,
-                     "the model has no owners whose traffic could shrink; begin with an artifact of `disco sparsify`");
+        return error(
+            ErrorCode::InvalidArgument,
+            "the model has no owners whose traffic could shrink; begin with an artifact of `disco sparsify`");
       return {};
     }
     DISCO_TRY(partition_, partition_from_json(stored->second));
@@ -180,7 +182,8 @@ class Run {
     DISCO_TRY(traffic_, traffic_of(probe_graph_, *partition_));
     // Masks name nodes and values: the same in a graph of another batch, as long as it is the same graph.
     if (probe_graph_.nodes.size() != graph_.nodes.size())
-      return error(ErrorCode::Unsupported, "the model's graph depends on the batch size; train with --batch 1");
+      return error(ErrorCode::Unsupported,
+                   "the model's graph depends on the batch size; train with --batch 1");
     kept_ = kept_of(probe_graph_, *traffic_, *partition_);
     const double target = share_of(*kept_);
     budget_ = options_.communication.value_or(target);
@@ -256,10 +259,13 @@ class Run {
     for (auto& [name, tensor] : weights_->parameters) (tensor.dim() > 1 ? decayed : free).push_back(tensor);
     std::vector<torch::optim::OptimizerParamGroup> groups;
     const auto add = [&](const std::vector<at::Tensor>& tensors, auto group_options) {
-      if (!tensors.empty()) groups.emplace_back(tensors, std::make_unique<decltype(group_options)>(group_options));
+      if (!tensors.empty())
+        groups.emplace_back(tensors, std::make_unique<decltype(group_options)>(group_options));
     };
     if (options_.optimiser == Optimiser::Sgd) {
-      auto sgd = torch::optim::SGDOptions(options_.learning_rate).momentum(options_.momentum).nesterov(options_.momentum > 0);
+      auto sgd = torch::optim::SGDOptions(options_.learning_rate)
+                     .momentum(options_.momentum)
+                     .nesterov(options_.momentum > 0);
       add(decayed, torch::optim::SGDOptions(sgd).weight_decay(options_.weight_decay));
       add(free, sgd);
       optimiser_ = std::make_unique<torch::optim::SGD>(groups, sgd);
@@ -285,16 +291,18 @@ class Run {
     }
     const auto& objective = options_.objective;
     return fmt::format(
-        "model {:016x}, {} ({} samples), {} epochs of {} x {}, {} {} warmup {} momentum {} decay {} average {}, "
-        "distillation {} labels {} hints {} temperature {} smoothing {}, augmentation {}, wire {}, tightening {} {} {} "
+        "model {:016x}, {} ({} samples), {} epochs of {} x {}, {} {} warmup {} momentum {} decay {} average "
+        "{}, "
+        "distillation {} labels {} hints {} temperature {} smoothing {}, augmentation {}, wire {}, "
+        "tightening {} {} {} "
         "{}, bfloat16 {}, seed {}, {} processes",
         hash, data_.training.about(), data_.training.size(), options_.epochs, steps_, batch_,
         options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate, options_.warmup,
         options_.momentum, options_.weight_decay, options_.average, objective.distillation, objective.labels,
         objective.hints, objective.temperature, objective.label_smoothing,
-        static_cast<int>(options_.augmentation), to_string(options_.wire), static_cast<int>(options_.tightening),
-        options_.tighten_epochs, budget_, options_.lasso, options_.bfloat16, options_.seed,
-        group_ == nullptr ? 1 : group_->size());
+        static_cast<int>(options_.augmentation), to_string(options_.wire),
+        static_cast<int>(options_.tightening), options_.tighten_epochs, budget_, options_.lasso,
+        options_.bfloat16, options_.seed, group_ == nullptr ? 1 : group_->size());
   }
 
   Status go_on() {
@@ -304,7 +312,8 @@ class Run {
     if (!loaded) return loaded.error().code == ErrorCode::NotFound ? Status() : Status(loaded.error());
     progress_ = *loaded;
     try {
-      for (const auto& entry : nlohmann::json::parse(progress_.history)) history_.push_back(report_from(entry));
+      for (const auto& entry : nlohmann::json::parse(progress_.history))
+        history_.push_back(report_from(entry));
       if (partition_ && !progress_.partition.empty()) {
         DISCO_TRY(const Partition saved, partition_from_json(progress_.partition));
         kept_ = kept_of(probe_graph_, *traffic_, saved);
@@ -323,7 +332,8 @@ class Run {
     const double rising = std::min(options_.warmup * static_cast<double>(steps_), total * 0.5);
     const double at = static_cast<double>(done);
     if (at < rising) return options_.learning_rate * (at + 1.0) / rising;
-    return options_.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * (at - rising) / (total - rising)));
+    return options_.learning_rate * 0.5 *
+           (1.0 + std::cos(std::numbers::pi * (at - rising) / (total - rising)));
   }
 
   void set_rate(double rate) {
@@ -379,8 +389,8 @@ class Run {
       const double value = loss.item<double>();
       if (!std::isfinite(value)) {
         return error(ErrorCode::InvalidModel,
-                     "the loss is {} at epoch {}, step {}; try a smaller --lr (now {})", value, progress_.epoch + 1,
-                     progress_.step + 1, options_.learning_rate);
+                     "the loss is {} at epoch {}, step {}; try a smaller --lr (now {})", value,
+                     progress_.epoch + 1, progress_.step + 1, options_.learning_rate);
       }
       optimiser_->zero_grad();
       loss.backward();
@@ -414,8 +424,7 @@ class Run {
 
   void follow() {
     const at::NoGradGuard no_grad;
-    for (auto& [name, tensor] : average_)
-      tensor.lerp_(weights_->parameters.at(name), 1.0 - options_.average);
+    for (auto& [name, tensor] : average_) tensor.lerp_(weights_->parameters.at(name), 1.0 - options_.average);
   }
 
   void count(const at::Tensor& logits, const at::Tensor& labels) {
@@ -432,7 +441,8 @@ class Run {
   Status tighten(std::int64_t done) {
     if (options_.tightening == Tightening::None || done > tighten_steps()) return {};
     const bool last = done == tighten_steps();
-    const bool due = options_.tightening == Tightening::Cubic && done % std::max<std::int64_t>(1, steps_ / 10) == 0;
+    const bool due =
+        options_.tightening == Tightening::Cubic && done % std::max<std::int64_t>(1, steps_ / 10) == 0;
     if (!last && !due) return {};
     const double share = last ? budget_ : cubic_budget(budget_, done, tighten_steps());
     DISCO_TRY(const Network probe, Network::create(probe_graph_, weights_));

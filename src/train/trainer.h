@@ -21,31 +21,33 @@ enum class Optimiser { Sgd, AdamW };
 enum class Tightening {
   None,        ///< the artifact's keep-sets, fixed
   Cubic,       ///< along a cubic curve, chosen anew on the way (Zhu and Gupta 2017)
-  GroupLasso,  ///< everything is sent, but norms of the weights of each feature are paid for; then cut at once
+  GroupLasso,  ///< everything is sent, but norms of the weights of each feature are paid for; then cut at
+               ///< once
 };
 
 struct TrainOptions {
   std::int64_t epochs = 10;
   std::int64_t batch = 128;  ///< of every process; a model of a fixed batch has its own
   Optimiser optimiser = Optimiser::Sgd;
-  double learning_rate = 0.02;   ///< the highest; then down to zero along a cosine
-  double warmup = 0.5;           ///< epochs in which it rises from zero
-  double momentum = 0.9;         ///< of SGD, Nesterov's
-  double weight_decay = 5e-4;    ///< of weights of two axes and more
-  double average = 0.0;          ///< decay a step of an exponential moving average of the weights; 0: none
+  double learning_rate = 0.02;  ///< the highest; then down to zero along a cosine
+  double warmup = 0.5;          ///< epochs in which it rises from zero
+  double momentum = 0.9;        ///< of SGD, Nesterov's
+  double weight_decay = 5e-4;   ///< of weights of two axes and more
+  double average = 0.0;         ///< decay a step of an exponential moving average of the weights; 0: none
   ObjectiveOptions objective{};
   Augmentation augmentation = Augmentation::Flip;
   DataType wire = DataType::Float32;  ///< rounding that training feels; calibrated in the artifact at the end
   bool reset = false;                 ///< begin with drawn weights in place of the model's
   bool bfloat16 = false;              ///< products in bfloat16, where the device has them
   Tightening tightening = Tightening::None;
-  double tighten_epochs = 0.0;        ///< after which the budget is met
+  double tighten_epochs = 0.0;            ///< after which the budget is met
   std::optional<double> communication{};  ///< the budget of tightening; absent: what the artifact sends
-  double lasso = 1e-4;                ///< price of the norms
+  double lasso = 1e-4;                    ///< price of the norms
   std::uint64_t seed = 1;
   at::Device device = at::kCPU;
-  int loaders = 1;                    ///< threads that read and augment
-  std::filesystem::path checkpoint{};  ///< written at every epoch's end, and every checkpoint_steps; empty: none
+  int loaders = 1;  ///< threads that read and augment
+  std::filesystem::path
+      checkpoint{};  ///< written at every epoch's end, and every checkpoint_steps; empty: none
   std::int64_t checkpoint_steps = 0;
   bool resume = false;  ///< go on from the checkpoint, if there is one
 };
@@ -54,7 +56,7 @@ struct EpochReport {
   std::int64_t epoch = 0;  ///< from 1 on
   double learning_rate = 0, loss = 0;
   double train_top1 = -1, validation_top1 = -1;  ///< shares; -1: not known
-  double communication = 1;                      ///< share of the dense exchange's bytes that the masks let pass
+  double communication = 1;  ///< share of the dense exchange's bytes that the masks let pass
 };
 
 struct Trained {
@@ -77,7 +79,8 @@ struct TrainWatch {
 /// @param teacher  the dense model whose answers are learned; may be null where labels count
 /// @param group    the processes that share the work; null: this one alone
 /// @return the model, or
-///   - InvalidArgument  data and model do not go together: several inputs, shapes, labels that are missing or not
+///   - InvalidArgument  data and model do not go together: several inputs, shapes, labels that are missing or
+///   not
 ///                      among the model's classes, fewer samples than a batch; a checkpoint of another run
 ///   - InvalidModel     weights that are not finite; the loss became infinite (with the step)
 ///   - PeerLost         another process is gone; the checkpoint remains

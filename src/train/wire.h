@@ -16,9 +16,9 @@ namespace disco::train {
                                     DataType wire, Partition& partition,
                                     const std::function<void(std::size_t)>& progress);
 
-/// Makes every linear map of `network` read what comes from other ranks as the wire would bring it, rounded to
-/// `wire` over the batch's own range; gradients pass as if nothing were rounded (Bengio et al. 2013). Each such
-/// map then takes two products in place of one.
+/// Makes every linear map of `network` read what comes from other ranks as the wire would bring it, rounded
+/// to `wire` over the batch's own range; gradients pass as if nothing were rounded (Bengio et al. 2013). Each
+/// such map then takes two products in place of one.
 void simulate_wire(Network& network, const Traffic& traffic, DataType wire);
 
 }  // namespace disco::train
