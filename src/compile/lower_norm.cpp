@@ -21,6 +21,19 @@ Rows rows_from(const Shape& shape, std::int64_t axis) {
   return result;
 }
 
+/// Whether the statistics of LayerNormApply are what its counts say; where they are not, the evaluator says
+/// why.
+bool has_statistics(const Graph& graph, const Node& node, Shape shape) {
+  const std::vector<std::int64_t> counts = node.ints_or("counts", {});
+  if (counts.empty() || node.inputs.size() != 3 + counts.size()) return false;
+  shape.push_back(2);
+  for (std::size_t k = 0; k < counts.size(); ++k) {
+    const ValueId id = node.inputs[3 + k];
+    if (counts[k] < 1 || id == kNoValue || graph.value(id).shape() != shape) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool Lowering::lower_norm(const Node& node) {
@@ -47,6 +60,8 @@ bool Lowering::lower_norm(const Node& node) {
       return false;
     }
   }
+  if (apply && !has_statistics(graph_, node, Shape(shape.begin(), shape.begin() + axis))) return false;
+  if (node.int_or("stash_type", 1) != 1) return false;
   const Rows rows = rows_from(shape, axis);
   const Placed src = plain(node.inputs[0]);
   if (statistics) {

@@ -29,7 +29,8 @@ constexpr TypeCode kCodes[] = {
     {DataType::Int64, "<i8"},   {DataType::UInt64, "<u8"},  {DataType::Bool, "|b1"}};
 
 Error bad(const std::string& where, std::string_view fault) {
-  return error(ErrorCode::InvalidArgument, "{}: {}; is it a NumPy file?", where, fault);
+  return error(ErrorCode::InvalidArgument, "{}: {}; is it a NumPy file?", as_one_line(where),
+               as_one_line(fault));
 }
 
 /// The text after `'key':` in the header's dictionary.

@@ -161,6 +161,12 @@ void Graph::remove_dead() {
     keep[n] = true;
     for (const ValueId id : node.inputs) mark(id);
     for (const ValueId id : captured_values(*this, node)) mark(id);
+    // What an operator always gives stays, used or not: a TopK of which only the indices are read, and a
+    // Split, the extents of whose parts say where each lies.
+    if (!node.outputs.empty()) mark(node.outputs[0]);
+    if (node.is("Split")) {
+      for (const ValueId id : node.outputs) mark(id);
+    }
   }
   std::vector<ValueId> renumbered(values.size(), kNoValue);
   std::vector<Value> kept_values;

@@ -45,6 +45,9 @@ Rule concat_rule(const RuleContext& context) {
 }
 
 Rule split_op_rule(const RuleContext& context) {
+  for (const ValueId part : context.node.outputs) {
+    if (part == kNoValue) return context.replicated("a part of it has no name");
+  }
   const Shape in = context.in(0);
   const ShardAxis axis = context.axes[0];
   const auto cut = static_cast<ShardAxis>(normalise_axis(context.node.int_or("axis", 0), in.size()));
@@ -103,8 +106,10 @@ Rule gather_rule(const RuleContext& context) {
   if (along != axis) return context.carried(axis, axis > along ? axis - 1 + index_rank : axis);
   if (!context.constant(1) || index_rank != 1) return context.replicated("gathers along the sharded axis");
   std::vector<std::int32_t> source;
-  for (const std::int64_t index : context.const_ints(1)) {
-    source.push_back(static_cast<std::int32_t>(index < 0 ? index + extent(in, axis) : index));
+  for (std::int64_t index : context.const_ints(1)) {
+    if (index < 0) index += extent(in, axis);
+    if (index < 0 || index >= extent(in, axis)) return context.replicated("an index is out of range");
+    source.push_back(static_cast<std::int32_t>(index));
   }
   Rule rule = context.with_form(Form::Local, axis);
   rule.inputs[0] = RuleContext::mapped(axis, IndexMap::single(source));

@@ -361,9 +361,13 @@ TEST(Specialise, InfersPoolsAsTheyAreEvaluated) {
             const std::string what =
                 fmt::format("{} of {}, kernel {}, stride {}, padding {}", op, in, kernel, stride, pad);
             const auto fixed = specialise(graph, {});
+            if (kernel > in + 2 * pad) {
+              ASSERT_FALSE(fixed) << what;
+              continue;
+            }
             ASSERT_TRUE(fixed) << what << ": " << fixed.error().message;
             const auto got = reference::run(*fixed, {{"x", Tensor::zeros(DataType::Float32, {1, 1, in, 5})}});
-            if (!got) continue;  // a kernel larger than its input
+            ASSERT_TRUE(got) << what << ": " << got.error().message;
             EXPECT_EQ(fixed->value(fixed->outputs[0]).shape(), got->at("y").shape()) << what;
           }
         }
