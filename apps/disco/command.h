@@ -22,6 +22,7 @@ void add_partition(CLI::App& app, Action& action);
 void add_shard(CLI::App& app, Action& action);
 void add_sparsify(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
+void add_report(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_zoo(CLI::App& app, Action& action);
