@@ -14,7 +14,7 @@ namespace disco::page {
 
 namespace {
 
-constexpr double kWidth = 560, kHeight = 350, kLeft = 46, kRight = 18, kTop = 18, kBottom = 44;
+constexpr double kWidth = 560, kHeight = 350, kLeft = 46, kRight = 18, kTop = 28, kBottom = 44;
 
 double share_of(const Evaluation& evaluation) {
   return evaluation.dense_bytes > 0 ? evaluation.bytes() / evaluation.dense_bytes : 1;
@@ -22,13 +22,15 @@ double share_of(const Evaluation& evaluation) {
 
 /// Maps shares and qualities to the picture.
 struct Axes {
-  double least = .01;          // share at the left edge
+  double least = .01;          // share at the left end of the scale
+  double gap = 0;              // left of that, for what sends next to nothing
   double low = 0, high = 100;  // percent
   double step = 10;
 
   [[nodiscard]] double x(double share) const {
-    const double at = std::log(std::max(share, least) / least) / std::log(1 / least);
-    return kLeft + at * (kWidth - kLeft - kRight);
+    if (share < least) return kLeft + gap / 2;
+    const double at = std::log(share / least) / std::log(1 / least);
+    return kLeft + gap + at * (kWidth - kLeft - gap - kRight);
   }
   [[nodiscard]] double y(double percent) const {
     return kTop + (high - std::clamp(percent, low, high)) / (high - low) * (kHeight - kTop - kBottom);
@@ -36,10 +38,13 @@ struct Axes {
 };
 
 Axes axes_of(const Report& report) {
+  constexpr double kNothing = .004;  // would stretch a logarithmic scale for nothing to see
   double least = .5, low = 100, high = 0;
+  Axes axes;
   for (const ArtifactReport& artifact : report.artifacts) {
     const double share = share_of(artifact.evaluation), quality = 100 * quality_of(artifact.evaluation);
-    if (share > 0) least = std::min(least, share);
+    if (share < kNothing) axes.gap = 48;
+    if (share >= kNothing) least = std::min(least, share);
     low = std::min(low, quality);
     high = std::max(high, quality);
   }
@@ -47,7 +52,6 @@ Axes axes_of(const Report& report) {
     low = std::min(low, 100 * report.dense->top1);
     high = std::max(high, 100 * report.dense->top1);
   }
-  Axes axes;
   // The next of 1, 2, 5 times a power of ten below what is shown.
   const double power = std::pow(10, std::floor(std::log10(least * .8)));
   axes.least = power * (least * .8 >= 5 * power ? 5 : least * .8 >= 2 * power ? 2 : 1);
@@ -77,6 +81,10 @@ std::string grid(const Axes& axes, const std::string& quality) {
           axes.x(share), kTop, bottom, axes.x(share), bottom + 17, share);
     }
   }
+  if (axes.gap > 0) {
+    svg += fmt::format(R"(<text x="{:.1f}" y="{}" text-anchor="middle" class="tick">≈ 0</text>)",
+                       axes.x(0), bottom + 17);
+  }
   svg += fmt::format(
       R"(<text x="{}" y="{}" text-anchor="middle" class="title">bytes on the wire, share of the dense exchange</text>)",
       (kLeft + kWidth - kRight) / 2, kHeight - 6);
@@ -92,7 +100,7 @@ std::string dense_line(const Report& report, const Axes& axes) {
       axes.y(percent));
 }
 
-std::string point(const ArtifactReport& artifact, const Axes& axes, bool dashed, bool labelled) {
+std::string point(const ArtifactReport& artifact, const Axes& axes, const Series& line, bool labelled) {
   const Evaluation& e = artifact.evaluation;
   const double percent = 100 * quality_of(e), x = axes.x(share_of(e)), y = axes.y(percent);
   // A proportion's standard error.
@@ -102,12 +110,13 @@ std::string point(const ArtifactReport& artifact, const Axes& axes, bool dashed,
                   escape(file_name(e.model)), percent, error, bytes_text(e.bytes()), share_of(e));
   svg += fmt::format(R"(<path class="error" d="M{:.1f} {:.1f}V{:.1f}"/>)", x, axes.y(percent - error),
                      axes.y(percent + error));
-  svg += dashed ? fmt::format(R"(<rect class="dot" x="{:.1f}" y="{:.1f}" width="9" height="9" rx="1.5"/>)",
-                              x - 4.5, y - 4.5)
-                : fmt::format(R"(<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="5"/>)", x, y);
+  svg += line.dashed
+             ? fmt::format(R"(<rect class="dot" x="{:.1f}" y="{:.1f}" width="9" height="9" rx="1.5"/>)",
+                           x - 4.5, y - 4.5)
+             : fmt::format(R"(<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="5"/>)", x, y);
   if (labelled)
     svg += fmt::format(R"(<text class="value" x="{:.1f}" y="{:.1f}" text-anchor="middle">{:.1f}</text>)", x,
-                       y + 19, percent);
+                       line.colour == 0 && !line.dashed ? y - 10 : y + 19, percent);
   return svg + "</g>";
 }
 
@@ -154,7 +163,7 @@ std::string curve(const Report& report, const std::vector<Series>& series) {
     }
     svg += fmt::format(R"(<path class="line{}" d="{}"/>)", line.dashed ? " dashed" : "", path);
     for (const ArtifactReport* artifact : line.points)
-      svg += point(*artifact, axes, line.dashed, report.artifacts.size() <= 16);
+      svg += point(*artifact, axes, line, report.artifacts.size() <= 16);
     svg += "</g>";
   }
   return svg + "</svg>";

@@ -67,7 +67,7 @@ constexpr std::string_view kStyle = R"css(
 --c0:#6aa5ff;--c1:#4cc38a;--c2:#cf8df0;--c3:#ffa05c;--c4:#a3adbb;--c5:#ff7ba9}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:60rem;margin:0 auto;padding:2rem 1rem 4rem}
+main{max-width:64rem;margin:0 auto;padding:2rem 1rem 4rem}
 h1{font-size:1.7rem;line-height:1.2;margin:0 0 .3rem;overflow-wrap:anywhere}
 h2{font-size:1.15rem;margin:2.4rem 0 .6rem}
 p{margin:.3rem 0;color:var(--soft);max-width:46rem}
@@ -147,10 +147,11 @@ std::string cards(const Report& report, const std::vector<Series>& series) {
     } else {
       quality += " answered as the dense model does";
     }
-    html += card(series.front().colour, fmt::format("{:.1f}× fewer bytes", e.dense_bytes / e.bytes()),
-                 {quality, fmt::format("a node computes {} and holds {} of the model at most",
-                                       percent(busiest(*artifact, &Cost::macs), 0),
-                                       percent(busiest(*artifact, &Cost::weight_bytes), 0))});
+    html += card(series.front().colour, fmt::format("{:.1f}×", e.dense_bytes / e.bytes()),
+                 {"fewer bytes", quality,
+                  fmt::format("a node computes {} and holds {} of the model at most",
+                              percent(busiest(*artifact, &Cost::macs), 0),
+                              percent(busiest(*artifact, &Cost::weight_bytes), 0))});
   }
   return html + "</div>";
 }
@@ -166,7 +167,7 @@ std::string legend(const std::vector<Series>& series) {
 
 std::string table(const Report& report, const std::vector<Series>& series) {
   std::string html = R"(<div class="scroll"><table><thead><tr><th>artifact</th>)"
-                     "<th>bytes a sample</th><th>of dense</th>";
+                     "<th>bytes</th><th>of dense</th>";
   if (report.dense) html += "<th>top-1</th>";
   html +=
       "<th>agreement</th><th>MACs a node</th><th>weights a node</th><th>messages a "
@@ -238,16 +239,19 @@ std::string to_html(const Report& report) {
       "travels</title>\n<style>{}{}</style></head>\n<body><main>",
       title, kStyle, colours);
   html += fmt::format(
-      "<h1>{}: what travels, and what that costs</h1><p>{}, {} samples{}. Every answer came from nodes that "
+      "<h1>{}: what travels, and what that costs</h1><p>{} samples of {}{}. Every answer came from nodes "
+      "that "
       "exchanged features for it; bytes were counted where they were sent.</p>",
-      title, escape(report.data), report.samples,
+      title, report.samples, escape(report.data),
       report.preset.empty() ? "" : ", preset " + escape(report.preset));
   html += cards(report, series);
   html += fmt::format("<h2>{} against bytes</h2><figure>{}{}</figure>",
                       report.dense ? "Accuracy" : "Agreement with the dense model", curve(report, series),
                       legend(series));
-  html += "<h2>Artifacts</h2><p>MACs and weights: the busiest node's, of the whole model's.</p>" +
-          table(report, series);
+  html +=
+      "<h2>Artifacts</h2><p>Bytes: of one sample, all nodes. MACs and weights: the busiest node's, of the "
+      "whole model's. Messages: sent by each node.</p>" +
+      table(report, series);
   html +=
       "<h2>What is kept of every layer, and who owns it</h2><p>One row for each value that nodes exchange, "
       "in the order of "

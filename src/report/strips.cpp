@@ -11,6 +11,12 @@ namespace disco::page {
 
 namespace {
 
+/// What tells layers apart in an exporter's name is its end, but for what all of them end in.
+std::string layer_name(const std::string& value) {
+  constexpr std::string_view kEnd = "_output_0";
+  return shortened(value.ends_with(kEnd) ? value.substr(0, value.size() - kEnd.size()) : value, 30);
+}
+
 /// How much of a channel travels: nothing, to some nodes, to all of them.
 int level_of(double sent) { return sent < 1e-9 ? 0 : sent > 1 - 1e-9 ? 2 : 1; }
 
@@ -58,7 +64,7 @@ std::string strips(const ArtifactReport& artifact) {
         R"(<span class="name">{}</span><span class="kept">{:.0f} %</span>)"
         R"(<span class="bytes"><span class="bar"><i style="width:{:.2f}%"></i><b style="width:{:.2f}%"></b></span><em>{}</em></span>{}</div>)",
         escape(picture.name), picture.owner.size(), 100 * picture.kept, bytes_text(picture.bytes),
-        bytes_text(picture.dense_bytes), escape(shortened(picture.name, 26)), 100 * picture.kept, dense, sent,
+        bytes_text(picture.dense_bytes), escape(layer_name(picture.name)), 100 * picture.kept, dense, sent,
         bytes_text(picture.bytes), strip(picture));
   }
   return html + "</div>";
