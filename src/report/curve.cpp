@@ -28,7 +28,7 @@ struct Axes {
   double step = 10;
 
   [[nodiscard]] double x(double share) const {
-    if (share < least) return kLeft + gap / 2;
+    if (share < least) return kLeft + gap / 3;
     const double at = std::log(share / least) / std::log(1 / least);
     return kLeft + gap + at * (kWidth - kLeft - gap - kRight);
   }
@@ -43,7 +43,7 @@ Axes axes_of(const Report& report) {
   Axes axes;
   for (const ArtifactReport& artifact : report.artifacts) {
     const double share = share_of(artifact.evaluation), quality = 100 * quality_of(artifact.evaluation);
-    if (share < kNothing) axes.gap = 48;
+    if (share < kNothing) axes.gap = 64;
     if (share >= kNothing) least = std::min(least, share);
     low = std::min(low, quality);
     high = std::max(high, quality);

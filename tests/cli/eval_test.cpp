@@ -213,6 +213,25 @@ TEST_F(Eval, ReportShowsArtifacts) {
                    {"no/x.html"}, "no folder");
 }
 
+TEST_F(Eval, SparsifyDrawsItsSamplesFromDataSets) {
+  const fs::path trainer = fs::path(DISCO_PROGRAM).parent_path() / ".." / "train" / "disco-train";
+  if (!fs::exists(trainer)) GTEST_SKIP() << "disco-train was not built: LibTorch is not installed";
+  const auto sparsify = [&](const std::string& seed, const std::string& output) {
+    const Ended ended = disco({"sparsify", "m.onnx", "-n", "2", "-c", "0.5", "--calibrate", "shapes",
+                               "--samples", "24", "--seed", seed, "-o", output});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return content(output);
+  };
+  const std::string first = sparsify("1", "a.onnx");
+  EXPECT_EQ(sparsify("1", "b.onnx"), first);
+  EXPECT_NE(sparsify("2", "c.onnx"), first);
+  const json figures = eval({"a.onnx", "--data", "shapes", "--limit", "20"});
+  EXPECT_LE(figures["bytes_per_inference"].get<double>(),
+            .5 * figures["dense_bytes_per_inference"].get<double>());
+  expect_complaint(disco({"sparsify", "m.onnx", "-n", "2", "--calibrate", "shapes:5", "-o", "d.onnx"}), 2,
+                   {"shapes:5", "32 to 224"}, "no such shapes");
+}
+
 TEST_F(Eval, PretrainedModelOnRealImages) {
   const auto shared = shared_data();
   if (!shared)
