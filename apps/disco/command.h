@@ -24,6 +24,7 @@ void add_sparsify(CLI::App& app, Action& action);
 /// @param words  the command line behind the program's name
 void add_train(CLI::App& app, Action& action, const std::vector<std::string>& words);
 void add_eval(CLI::App& app, Action& action);
+void add_report(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_zoo(CLI::App& app, Action& action);

@@ -33,9 +33,9 @@ struct Flags {
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
 
 void print(const Evaluation& evaluation) {
-  fmt::print("{}: {} exchange over {} node{}, {} on the wire\n{}, {} samples\n\n", evaluation.model,
+  fmt::print("{}: {} exchange over {} node{}, {} on the wire\n{} samples of {}\n\n", evaluation.model,
              as_one_line(evaluation.method), evaluation.nodes, evaluation.nodes == 1 ? "" : "s",
-             evaluation.wire, evaluation.data, evaluation.samples);
+             evaluation.wire, evaluation.samples, evaluation.data);
   const auto share = [&](double bytes) {
     return evaluation.dense_bytes > 0 ? fmt::format("{:.4f}", bytes / evaluation.dense_bytes) : "-";
   };

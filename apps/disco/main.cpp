@@ -51,7 +51,7 @@ disco::Status flush_results() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const std::string_view computes : {"node", "run", "eval", "bench"}) {
+  for (const std::string_view computes : {"node", "run", "eval", "report", "bench"}) {
     if (argc > 1 && argv[1] == computes) disco::restart_with_short_waits(argv);
   }
   CLI::App app{kAbout, "disco"};
@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
   disco::cli::add_sparsify(app, action);
   disco::cli::add_train(app, action, {argv + 1, argv + argc});
   disco::cli::add_eval(app, action);
+  disco::cli::add_report(app, action);
   disco::cli::add_inspect(app, action);
   disco::cli::add_bench(app, action);
   disco::cli::add_zoo(app, action);

@@ -19,9 +19,7 @@ class Subset final : public DataSet {
  public:
   Subset(std::unique_ptr<DataSet> whole, std::vector<std::int64_t> indices)
       : whole_(std::move(whole)), indices_(std::move(indices)) {}
-  std::string about() const override {
-    return fmt::format("{} ({} of {} samples)", whole_->about(), indices_.size(), whole_->size());
-  }
+  std::string about() const override { return fmt::format("{} (of {})", whole_->about(), whole_->size()); }
   const Preset* preset() const override { return whole_->preset(); }
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   std::int64_t classes() const override { return whole_->classes(); }
