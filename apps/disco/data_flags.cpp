@@ -25,6 +25,8 @@ void DataFlags::add_to(CLI::App& command) {
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   command.add_option("--seed", seed, "of that draw")->type_name("SEED")->capture_default_str();
+  command.add_flag("--no-labels", no_labels,
+                   "the data's classes are not the model's: compare with --dense only");
   preset.add_to(command);
 }
 
@@ -36,6 +38,7 @@ Result<std::unique_ptr<DataSet>> DataFlags::open(const InputSlot& input) const {
   options.limit = limit;
   options.skip = skip;
   options.seed = seed;
+  options.labels = !no_labels;
   return open_data_set(options, &input);
 }
 

@@ -16,6 +16,7 @@ struct DataFlags {
   PresetFlags preset;
   std::int64_t limit = 0, skip = 0;
   std::uint64_t seed = 1;
+  bool no_labels = false;
 
   void add_to(CLI::App& command);
   /// @param input  the model's only one

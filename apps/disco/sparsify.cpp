@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -38,6 +39,7 @@ struct Flags {
   SplitFlags split;
   PresetFlags preset;
   std::vector<std::string> samples;
+  std::vector<double> weights;
   std::string output, method = "disco", wire = "fp32", device = "cpu";
   double communication = 0.2;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, most = 512;
@@ -152,6 +154,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   add("--nodes",
       fmt::format("{}", flags.split.nodes != 0 ? flags.split.nodes : static_cast<int>(shares.size())));
   if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
+  if (!flags.weights.empty()) add("--weights", fmt::format("{}", fmt::join(flags.weights, ",")));
   if (flags.no_refit) words.emplace_back("--no-refit");
   if (flags.as_json) words.emplace_back("--json");
   if (isatty(STDERR_FILENO) == 1) words.emplace_back("--progress");

@@ -49,6 +49,8 @@ Status become_trainer(const fs::path& trainer, std::vector<std::string> argument
   std::vector<char*> pointers;
   for (std::string& word : arguments) pointers.push_back(word.data());
   pointers.push_back(nullptr);
+  // Threads that spin while they wait take the core from the one that reads the next samples.
+  setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
   std::fflush(stdout);
   execv(trainer.c_str(), pointers.data());
   return error(ErrorCode::Io, "{}: cannot be started: {}", trainer.string(), std::strerror(errno));

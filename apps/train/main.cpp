@@ -1,9 +1,12 @@
 // disco-train: what needs LibTorch. `disco sparsify` and `disco train` prepare its input and run it; it is
 // not meant to be typed.
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <thread>
 
 #include "train/commands.h"
 
@@ -16,6 +19,8 @@ int main(int argc, char** argv) {
   disco::cli::add_sparsify(app, action);
   disco::cli::add_train(app, action, {argv + 1, argv + argc});
   CLI11_PARSE(app, argc, argv);
+  // Some builds of LibTorch begin with one thread.
+  at::set_num_threads(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   try {
     if (const disco::Status status = action(); !status) {
       fmt::print(stderr, "disco: {}\n", status.error().message);

@@ -20,7 +20,7 @@ namespace {
 
 struct Flags {
   std::string model, samples, output, method = "disco", wire = "fp32", device = "cpu";
-  std::vector<double> shares;
+  std::vector<double> shares, weights;
   int nodes = 2;
   double communication = 0.2;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, batch = 16;
@@ -76,6 +76,7 @@ Status run_sparsify(const Flags& flags) {
   options.shares = flags.shares;
   DISCO_TRY(options.method, method_from(flags.method));
   options.budget = {flags.communication, flags.message_bytes};
+  options.weight_shares = flags.weights;
   if (flags.layer >= 0) options.layer = flags.layer;
   options.refit = !flags.no_refit;
   options.distil_epochs = flags.distil;
@@ -113,6 +114,7 @@ void add_sparsify(CLI::App& app, Action& action) {
   command->add_option("-o,--output", flags->output, "the artifact")->required();
   command->add_option("--nodes", flags->nodes)->check(CLI::Range(1, kMostNodes));
   command->add_option("--shares", flags->shares)->delimiter(',');
+  command->add_option("--weights", flags->weights)->delimiter(',');
   command->add_option("--method", flags->method);
   command->add_option("--communication", flags->communication);
   command->add_option("--message-bytes", flags->message_bytes)->check(CLI::NonNegativeNumber);

@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "base/file.h"
+#include "base/random.h"
 #include "data/dataset_sources.h"
-#include "data/random.h"
 
 namespace disco {
 
@@ -32,6 +32,24 @@ class Subset final : public DataSet {
   std::int64_t at(std::int64_t index) const { return indices_[static_cast<std::size_t>(index)]; }
   std::unique_ptr<DataSet> whole_;
   std::vector<std::int64_t> indices_;
+};
+
+/// A data set whose classes are left out.
+class Unlabelled final : public DataSet {
+ public:
+  explicit Unlabelled(std::unique_ptr<DataSet> whole) : whole_(std::move(whole)) {}
+  std::string about() const override { return whole_->about() + ", without classes"; }
+  const Preset* preset() const override { return whole_->preset(); }
+  std::int64_t size() const override { return whole_->size(); }
+  std::int64_t classes() const override { return 0; }
+  const std::vector<std::string>& class_names() const override { return none_; }
+  std::int64_t label(std::int64_t) const override { return -1; }
+  const Shape& sample_shape() const override { return whole_->sample_shape(); }
+  Status read(std::int64_t index, float* out) const override { return whole_->read(index, out); }
+
+ private:
+  std::unique_ptr<DataSet> whole_;
+  std::vector<std::string> none_;
 };
 
 enum class Kind { Shapes, Cifar, Images, Arrays };
@@ -76,6 +94,7 @@ Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options, co
   if (options.limit < 0 || options.skip < 0)
     return error(ErrorCode::InvalidArgument, "{}: a negative number of samples", options.source);
   DISCO_TRY(std::unique_ptr<DataSet> whole, open_whole(options, input));
+  if (!options.labels) whole = std::make_unique<Unlabelled>(std::move(whole));
   const std::int64_t size = whole->size();
   if (options.skip >= size) {
     return error(ErrorCode::InvalidArgument, "{}: has {} samples; none is left behind the first {}",

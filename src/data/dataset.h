@@ -26,6 +26,7 @@ struct DataSetOptions {
   /// overlap.
   std::int64_t limit = 0, skip = 0;
   std::uint64_t seed = 1;  ///< of that order, and of what `shapes` renders
+  bool labels = true;      ///< false: samples without their classes, such as pictures of what no model knows
 };
 
 /// Immutable; any number of threads may read at once.

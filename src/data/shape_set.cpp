@@ -2,8 +2,8 @@
 
 #include <charconv>
 
+#include "base/random.h"
 #include "data/dataset_sources.h"
-#include "data/random.h"
 #include "data/shapes.h"
 
 namespace disco::sources {

@@ -7,7 +7,7 @@
 #include <array>
 #include <cmath>
 
-#include "data/random.h"
+#include "base/random.h"
 
 namespace disco {
 

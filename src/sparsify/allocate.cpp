@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <tuple>
 
 namespace disco {
 
@@ -13,7 +15,10 @@ struct Unit {
   std::size_t value;
   std::int32_t rank;
   std::int32_t channel;
-  double per_byte;
+  double score;
+  std::int64_t weights;  ///< bytes that the rank holds to read it
+  double price = 0;      ///< bytes on the wire, and what the weights count beside them
+  [[nodiscard]] double per_byte() const { return score / price; }
 };
 
 /// A message: value, from, to.
@@ -21,22 +26,42 @@ using Link = std::tuple<std::size_t, std::int32_t, std::int32_t>;
 
 class Allocator {
  public:
-  Allocator(const Traffic& traffic, const Scores& scores, std::int64_t room)
+  Allocator(const Traffic& traffic, const Scores& scores, std::int64_t room, const Budget& budget)
       : traffic_(traffic), room_(room) {
+    for (std::size_t r = 0; r < budget.weight_bytes.size(); ++r)
+      weight_room_.push_back(budget.weight_bytes[r] - traffic.least_weights[r]);
     for (std::size_t v = 0; v < traffic.values.size(); ++v) {
       const Exchangeable& value = traffic.values[v];
       for (std::int32_t rank = 0; rank < traffic.nodes; ++rank) {
         const auto r = static_cast<std::size_t>(rank);
+        std::int64_t weights = 0;
+        for (const std::size_t m : value.readers) {
+          const LinearMap& map = traffic.maps[m];
+          weights += std::count(map.owner.begin(), map.owner.end(), rank) * map.pair_bytes;
+        }
         for (std::size_t c = 0; c < value.owner.size(); ++c) {
           if (value.owner[c] == rank || value.forced[r][c]) continue;
-          units_.push_back({v, rank, static_cast<std::int32_t>(c),
-                            scores[v][r][c] / static_cast<double>(value.channel_bytes)});
+          units_.push_back({v, rank, static_cast<std::int32_t>(c), scores[v][r][c], weights});
         }
       }
     }
+  }
+
+  /// Orders what may be kept by score per byte, where filling a rank's room for weights costs `emphasis`
+  /// times as much as filling the budget.
+  void order(double emphasis) {
+    for (Unit& unit : units_) {
+      unit.price = static_cast<double>(traffic_.values[unit.value].channel_bytes);
+      if (weight_room_.empty()) continue;
+      const auto room =
+          static_cast<double>(std::max<std::int64_t>(1, weight_room_[static_cast<std::size_t>(unit.rank)]));
+      unit.price += emphasis * static_cast<double>(room_) * static_cast<double>(unit.weights) / room;
+    }
     // Ties are broken by position, so that the choice is the same everywhere.
-    std::stable_sort(units_.begin(), units_.end(),
-                     [](const Unit& a, const Unit& b) { return a.per_byte > b.per_byte; });
+    std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
+      if (a.per_byte() != b.per_byte()) return a.per_byte() > b.per_byte();
+      return std::tie(a.value, a.rank, a.channel) < std::tie(b.value, b.rank, b.channel);
+    });
   }
 
   Allocation run(std::int64_t message_bytes) {
@@ -51,8 +76,7 @@ class Allocator {
         if (!choice.kept[unit.value][static_cast<std::size_t>(unit.rank)]
                         [static_cast<std::size_t>(unit.channel)])
           continue;
-        const auto bytes = static_cast<double>(traffic_.values[unit.value].channel_bytes);
-        worth[link_of(unit)] += (unit.per_byte - choice.threshold) * bytes;
+        worth[link_of(unit)] += unit.score - choice.threshold * unit.price;
       }
       const double price = choice.threshold * static_cast<double>(message_bytes);
       auto poorest = worth.end();
@@ -73,18 +97,22 @@ class Allocator {
     Allocation choice;
     choice.kept = keep_forced(traffic_);
     std::int64_t left = room_;
+    std::vector<std::int64_t> weights_left = weight_room_;
     bool full = false;
     for (const Unit& unit : units_) {
       if (!dropped.empty() && dropped.contains(link_of(unit))) continue;
       const std::int64_t bytes = traffic_.values[unit.value].channel_bytes;
+      const auto rank = static_cast<std::size_t>(unit.rank);
+      if (!weights_left.empty() && unit.weights > weights_left[rank]) continue;
       if (bytes > left) {
-        if (!full) choice.threshold = unit.per_byte;
+        if (!full) choice.threshold = unit.per_byte();
         full = true;
         continue;  // a channel of a smaller value may still fit
       }
       left -= bytes;
-      choice.kept[unit.value][static_cast<std::size_t>(unit.rank)][static_cast<std::size_t>(unit.channel)] =
-          true;
+      if (!weights_left.empty()) weights_left[rank] -= unit.weights;
+      choice.score += unit.score;
+      choice.kept[unit.value][rank][static_cast<std::size_t>(unit.channel)] = true;
     }
     choice.bytes = traffic_.fixed_bytes + room_ - left;
     return choice;
@@ -92,6 +120,7 @@ class Allocator {
 
   const Traffic& traffic_;
   std::int64_t room_;
+  std::vector<std::int64_t> weight_room_;  // by rank; empty: no limit
   std::vector<Unit> units_;
 };
 
@@ -115,7 +144,22 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
                  budget.communication, traffic.fixed_bytes, traffic.dense_bytes,
                  std::ceil(least * 1e4) / 1e4);
   }
-  return Allocator(traffic, scores, allowed - traffic.fixed_bytes).run(budget.message_bytes);
+  for (std::size_t r = 0; r < budget.weight_bytes.size(); ++r) {
+    if (traffic.least_weights[r] <= budget.weight_bytes[r]) continue;
+    return error(ErrorCode::InvalidArgument,
+                 "a limit of {} bytes of weights cannot be met: node {} holds {} whatever is kept",
+                 budget.weight_bytes[r], r, traffic.least_weights[r]);
+  }
+  Allocator allocator(traffic, scores, allowed - traffic.fixed_bytes, budget);
+  // Two budgets to fill: of a few exchange rates between them the one that keeps most.
+  std::optional<Allocation> best;
+  for (const double emphasis : {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0}) {
+    allocator.order(emphasis);
+    Allocation choice = allocator.run(budget.message_bytes);
+    if (!best || choice.score > best->score) best = std::move(choice);
+    if (budget.weight_bytes.empty()) break;
+  }
+  return std::move(*best);
 }
 
 }  // namespace disco

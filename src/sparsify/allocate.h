@@ -20,20 +20,23 @@ struct Budget {
   /// What one message costs beyond its bytes, as the bytes that the link would carry in that time (latency
   /// times bandwidth). Exchanges that do not earn it are left out whole. 0: bytes alone count.
   std::int64_t message_bytes = 0;
+  /// Bytes of weights that each rank may hold; empty: no limit. Features that a rank reads with many weights
+  /// are then worth less there.
+  std::vector<std::int64_t> weight_bytes{};
 };
 
 struct Allocation {
   KeptChannels kept;
   double threshold = 0;    ///< score per byte at which the budget was used up
   std::int64_t bytes = 0;  ///< per inference, all nodes
+  double score = 0;        ///< of all that is kept
 };
 
 /// Keeps the features of highest score per byte until the budget is used. A channel that several linear maps
 /// of a rank read is sent once, so its score is the sum of theirs.
 ///
 /// @return the choice, or InvalidArgument where what must travel anyway (Traffic::fixed_bytes) exceeds the
-/// budget;
-///   the message says the smallest share that can be met
+///   budget, or what a rank holds anyway its limit; the message says the smallest that can be met
 /// O(u log u) in the number of (value, rank, channel). Source: DISCO (Qin et al. 2024) prunes by norm; the
 /// global budget by output sensitivity is this project's.
 [[nodiscard]] Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const Budget& budget);

@@ -1,5 +1,6 @@
 #include "sparsify/traffic.h"
 
+#include <algorithm>
 #include <map>
 
 #include "partition/cost.h"
@@ -83,9 +84,14 @@ Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
     const ValueId out = node.outputs[0];
     const ValuePlan& result = plan.value_plans[static_cast<std::size_t>(out)];
     traffic.values[found->second].readers.push_back(traffic.maps.size());
-    traffic.maps.push_back(
-        {n, found->second,
-         owners_of(result, graph.value(out).shape()[static_cast<std::size_t>(result.axis)])});
+    LinearMap map{n, found->second,
+                  owners_of(result, graph.value(out).shape()[static_cast<std::size_t>(result.axis)])};
+    if (const Tensor* weight = graph.constant(node.input(1)); weight != nullptr) {
+      const std::int64_t pairs =
+          static_cast<std::int64_t>(map.owner.size()) * traffic.values[found->second].channels;
+      map.pair_bytes = static_cast<std::int64_t>(weight->bytes()) / std::max<std::int64_t>(1, pairs);
+    }
+    traffic.maps.push_back(std::move(map));
   }
 
   // What other operators need travels even when the linear maps keep nothing.
@@ -104,7 +110,10 @@ Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
   for (int rank = 0; rank < traffic.nodes; ++rank) {
     DISCO_TRY(const Graph shard, make_shard(graph, plan, rank));
     sent += total_cost(shard).bytes_sent;
+    DISCO_TRY(const Graph smallest, make_shard(graph, least, rank));
+    traffic.least_weights.push_back(total_cost(smallest).weight_bytes);
   }
+  traffic.weight_bytes = total_cost(graph).weight_bytes;
   const std::int64_t optional = exchanged_bytes(graph, plan) - exchanged_bytes(graph, least);
   traffic.dense_bytes = sent;
   traffic.fixed_bytes = sent - optional;

@@ -24,14 +24,17 @@ struct LinearMap {
   std::size_t node = 0;               ///< in the graph
   std::size_t input = 0;              ///< index into Traffic::values
   std::vector<std::int32_t> owner{};  ///< by output channel
+  std::int64_t pair_bytes = 0;        ///< of the weights between one input and one output channel
 };
 
 struct Traffic {
   int nodes = 1;
-  std::vector<Exchangeable> values;  ///< in the order of the graph
-  std::vector<LinearMap> maps;       ///< in the order of the graph
-  std::int64_t dense_bytes = 0;      ///< of all nodes, one inference, everything sent
-  std::int64_t fixed_bytes = 0;      ///< the part that travels whatever is kept
+  std::vector<Exchangeable> values;           ///< in the order of the graph
+  std::vector<LinearMap> maps;                ///< in the order of the graph
+  std::int64_t dense_bytes = 0;               ///< of all nodes, one inference, everything sent
+  std::int64_t fixed_bytes = 0;               ///< the part that travels whatever is kept
+  std::int64_t weight_bytes = 0;              ///< of the unsplit model
+  std::vector<std::int64_t> least_weights{};  ///< by rank: bytes of weights held whatever is kept
 
   /// Bytes of all nodes for one inference when `kept[value][rank][channel]` travel to `rank`.
   [[nodiscard]] std::int64_t bytes(const std::vector<std::vector<std::vector<bool>>>& kept) const;

@@ -1,6 +1,6 @@
 #include "train/augment.h"
 
-#include "data/random.h"
+#include "base/random.h"
 
 namespace disco::train {
 

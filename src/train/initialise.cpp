@@ -1,9 +1,8 @@
 #include "train/initialise.h"
 
 #include <cmath>
-#include <numbers>
 
-#include "data/random.h"
+#include "base/random.h"
 
 namespace disco::train {
 
@@ -16,11 +15,8 @@ void initialise(const Graph& graph, std::uint64_t seed, Weights& weights) {
     for (std::int64_t i = 0; i < values.numel(); ++i) at[i] = static_cast<float>(draw());
     target.copy_(values);
   };
-  const auto normal = [&](double deviation) {
-    return [&random, deviation] {
-      return deviation * std::sqrt(-2.0 * std::log(1.0 - random.unit())) *
-             std::cos(2.0 * std::numbers::pi * random.unit());
-    };
+  const auto normal = [&random](double deviation) {
+    return [&random, deviation] { return deviation * random.normal(); };
   };
   std::map<std::string, bool> done;
   for (const Node& node : graph.nodes) {

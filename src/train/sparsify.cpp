@@ -5,6 +5,7 @@
 #include "partition/cost.h"
 #include "reference/specialise.h"
 #include "sparsify/owner_search.h"
+#include "train/batch_norm.h"
 #include "train/bridge.h"
 #include "train/wire.h"
 
@@ -42,6 +43,7 @@ class Pipeline {
           ErrorCode::Unsupported,
           "no linear map of this model reads features of other nodes: there is nothing to leave out");
     }
+    DISCO_CHECK(limit_weights());
     DISCO_CHECK(choose());
     sparse_ = clone(*dense_);
     Masks(graph_, traffic_, choice_.kept, *sparse_).apply(*sparse_);
@@ -124,6 +126,23 @@ class Pipeline {
     return result;
   }
 
+  Status limit_weights() {
+    const std::vector<double>& shares = options_.weight_shares;
+    budget_ = options_.budget;
+    if (shares.empty()) return {};
+    if (options_.method != Method::Disco)
+      return error(ErrorCode::InvalidArgument, "a limit on weights is for the method 'disco' only");
+    if (shares.size() != 1 && shares.size() != static_cast<std::size_t>(options_.nodes))
+      return error(ErrorCode::InvalidArgument, "{} limits on weights for {} nodes", shares.size(),
+                   options_.nodes);
+    for (int rank = 0; rank < options_.nodes; ++rank) {
+      const double share = shares[shares.size() == 1 ? 0 : static_cast<std::size_t>(rank)];
+      budget_.weight_bytes.push_back(
+          static_cast<std::int64_t>(share * static_cast<double>(traffic_.weight_bytes)));
+    }
+    return {};
+  }
+
   Status choose() {
     if (options_.method != Method::Disco) {
       DISCO_TRY(choice_, keep_by_layer(traffic_, options_.method, options_.budget, options_.layer));
@@ -148,9 +167,9 @@ class Pipeline {
     search.on_sweep = [&](int sweep, double) {
       report("owners", static_cast<std::size_t>(sweep) + 1, static_cast<std::size_t>(search.sweeps));
     };
-    DISCO_TRY(partition_, search_owners(graph_, partition_, sensitivities, options_.budget, search));
+    DISCO_TRY(partition_, search_owners(graph_, partition_, sensitivities, budget_, search));
     DISCO_TRY(traffic_, traffic_of(graph_, partition_));
-    DISCO_TRY(choice_, allocate(traffic_, score(traffic_, sensitivities), options_.budget));
+    DISCO_TRY(choice_, allocate(traffic_, score(traffic_, sensitivities), budget_));
     return {};
   }
 
@@ -164,6 +183,8 @@ class Pipeline {
         report("refit", layer + 1, layers);
       };
       DISCO_CHECK(refit(theirs, ours, *sparse_, traffic_, choice_.kept, batches(batch), refit_options));
+    } else {
+      DISCO_CHECK(recalibrate_batch_norm(ours, batches(batch)));
     }
     if (options_.distil_epochs > 0) {
       DistilOptions distil_options;
@@ -206,6 +227,7 @@ class Pipeline {
   Graph graph_;
   Partition partition_;
   Traffic traffic_;
+  Budget budget_;
   Allocation choice_;
   std::shared_ptr<Weights> dense_, sparse_;
 };

@@ -16,6 +16,8 @@ struct SparsifyOptions {
   std::vector<double> shares{};  ///< empty: equal
   Method method = Method::Disco;
   Budget budget{};
+  /// The most that each node may hold, as a share of the model's weights; one number for all, or one a node.
+  std::vector<double> weight_shares{};
   std::optional<std::int64_t>
       layer{};  ///< k of dense-then-split and split-then-aggregate, instead of the budget
   bool refit = true;

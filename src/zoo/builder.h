@@ -4,34 +4,14 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
-#include <numbers>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "graph/graph.h"
 
 namespace disco {
-
-/// splitmix64 and Box-Muller: the same numbers on every platform and standard library.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ULL + 0x632BE59BD9B4E019ULL) {}
-  double uniform() { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
-  double normal() {
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
-    return radius * std::cos(2.0 * std::numbers::pi * uniform());
-  }
-
- private:
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
-    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
-    return z ^ (z >> 31U);
-  }
-  std::uint64_t state_;
-};
 
 using Attributes = std::map<std::string, Attribute, std::less<>>;
 using Ints = std::vector<std::int64_t>;
@@ -43,7 +23,10 @@ struct ConvOptions {
 
 class GraphBuilder {
  public:
-  GraphBuilder(std::string name, std::uint64_t seed) : random_(seed) { graph_.name = std::move(name); }
+  GraphBuilder(std::string name, std::uint64_t seed)
+      : random_(seed * 0x9E3779B97F4A7C15ULL + 0x632BE59BD9B4E019ULL) {
+    graph_.name = std::move(name);
+  }
 
   ValueId input(const std::string& name, std::vector<Dimension> dims) {
     const ValueId id = graph_.add_value(name, DataType::Float32);
@@ -89,7 +72,7 @@ class GraphBuilder {
   ValueId uniform(const std::string& name, const Shape& shape, double low, double high) {
     Tensor tensor(DataType::Float32, shape);
     for (std::int64_t i = 0; i < tensor.elements(); ++i)
-      tensor.data<float>()[i] = static_cast<float>(low + (high - low) * random_.uniform());
+      tensor.data<float>()[i] = static_cast<float>(low + (high - low) * random_.unit());
     return graph_.add_constant(name, std::move(tensor));
   }
 

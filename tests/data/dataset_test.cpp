@@ -418,5 +418,22 @@ TEST(Shapes, KindsDiffer) {
   }
 }
 
+TEST(DataSets, WithoutClasses) {
+  DataSetOptions options;
+  options.source = "shapes:32";
+  options.limit = 5;
+  const auto labelled = open_data_set(options, nullptr).value();
+  options.labels = false;
+  const auto bare = open_data_set(options, nullptr).value();
+  EXPECT_EQ(bare->size(), 5);
+  EXPECT_EQ(bare->classes(), 0);
+  EXPECT_EQ(bare->label(0), -1);
+  std::vector<float> one(static_cast<std::size_t>(element_count(bare->sample_shape())));
+  std::vector<float> other(one.size());
+  ASSERT_TRUE(bare->read(3, one.data()).ok());
+  ASSERT_TRUE(labelled->read(3, other.data()).ok());
+  EXPECT_EQ(one, other);
+}
+
 }  // namespace
 }  // namespace disco

@@ -136,6 +136,36 @@ TEST_P(Sparsify, WhatIsKeptIsWorthMoreThanWhatIsNot) {
   EXPECT_DOUBLE_EQ(most_dropped, choice->threshold) << GetParam();
 }
 
+TEST_P(Sparsify, NoNodeHoldsMoreWeightsThanItMay) {
+  const Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 8));
+  const auto held = [&](const Allocation& choice) {
+    Partition partition = partition_;
+    set_keep(graph_, traffic_, choice.kept, partition);
+    std::vector<std::int64_t> bytes;
+    const auto shards = make_shards(graph_, partition);
+    for (const Graph& shard : *shards) bytes.push_back(total_cost(shard).weight_bytes);
+    return bytes;
+  };
+  const auto free = allocate(traffic_, scores, {0.5});
+  ASSERT_TRUE(free.ok()) << free.error().message;
+  const std::vector<std::int64_t> before = held(*free);
+  Budget budget{0.5};
+  for (std::size_t r = 0; r < before.size(); ++r)
+    budget.weight_bytes.push_back((before[r] + traffic_.least_weights[r]) / 2);
+  const auto limited = allocate(traffic_, scores, budget);
+  ASSERT_TRUE(limited.ok()) << limited.error().message;
+  const std::vector<std::int64_t> after = held(*limited);
+  for (std::size_t r = 0; r < after.size(); ++r)
+    EXPECT_LE(after[r], budget.weight_bytes[r]) << GetParam() << " rank " << r;
+  EXPECT_LE(limited->bytes, free->bytes) << GetParam();
+  EXPECT_LE(limited->score, free->score) << GetParam();
+  EXPECT_GT(limited->score, 0.25 * free->score) << GetParam();
+  budget.weight_bytes[0] = traffic_.least_weights[0] - 1;
+  const auto impossible = allocate(traffic_, scores, budget);
+  ASSERT_FALSE(impossible.ok());
+  EXPECT_NE(impossible.error().message.find("node 0 holds"), std::string::npos) << impossible.error().message;
+}
+
 TEST_P(Sparsify, MessagesThatDoNotEarnTheirPriceAreLeftOut) {
   const Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 5));
   const auto messages = [&](const KeptChannels& kept) {

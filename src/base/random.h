@@ -1,7 +1,9 @@
 #pragma once
 // Numbers drawn alike on every machine, which the standard library's distributions do not promise.
 
+#include <cmath>
 #include <cstdint>
+#include <numbers>
 
 namespace disco {
 
@@ -23,6 +25,11 @@ class Random {
   }
   /// In [0, 1).
   double unit() { return static_cast<double>(next() >> 11U) * 0x1p-53; }
+  /// Of mean 0 and variance 1 (Box and Muller 1958).
+  double normal() {
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - unit()));
+    return radius * std::cos(2.0 * std::numbers::pi * unit());
+  }
   double between(double low, double high) { return low + (high - low) * unit(); }
 
   static std::uint64_t mix(std::uint64_t z) {
