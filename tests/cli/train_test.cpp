@@ -108,8 +108,10 @@ TEST_F(Train, SaysWhatCannotBe) {
   refused("nowhere.onnx", {}, 1, {"nowhere.onnx"});
   refused("net.onnx", {"--teacher", "nowhere.onnx"}, 1, {"nowhere.onnx"});
   refused("net.onnx", {"--resume"}, 2, {"--resume", "--checkpoint"});
-  refused("net.onnx", {"--data", "no-such-folder"}, 2, {"--data"});
-  refused("net.onnx", {"--batch", "161"}, 2, {"160 samples are fewer than one batch of 161"});
+  expect_complaint(disco({"train", "net.onnx", "--data", "no-such-folder", "-o", "out.onnx"}), 1,
+                   {"no-such-folder: there is no such data set", "shapes"}, "no data");
+  expect_complaint(disco({"train", "net.onnx", "--data", "shapes", "--limit", "100", "-o", "out.onnx"}), 2,
+                   {"100 samples are fewer than one batch of 128"}, "few samples");
   refused("net.onnx", {"--tighten", "2", "--epochs", "3"}, 2, {"no owners"});
   refused("net.onnx", {"--tighten", "3", "--epochs", "3"}, 2, {"--tighten 3"});
   refused("net.onnx", {"--no-such-flag"}, 2, {"--no-such-flag"});
