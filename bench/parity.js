@@ -4,7 +4,7 @@
 //   npm install --ignore-scripts --prefix bench
 //   node bench/parity.js [--splits 1,2,3,4,5,8,3:1] [--transport processes] [--batch 1] [--seed 1] [NAME or MODEL.onnx …]
 //
-// Without names: the zoo and the pretrained models. Extents that a model leaves open are odd ones.
+// `--splits own` runs an artifact over its own nodes, with what it sends. Without names: the zoo and the pretrained models. Extents that a model leaves open are odd ones.
 'use strict';
 const {spawnSync} = require('child_process');
 const fs = require('fs');
@@ -50,7 +50,7 @@ async function compare({name, file}) {
   for (const split of splits) {
     const out = path.join(folder, 'out.npz');
     fs.rmSync(out, {force: true});
-    const how = split.includes(':') ? ['--shares', split.replaceAll(':', ',')] : ['--nodes', split];
+    const how = split === 'own' ? [] : split.includes(':') ? ['--shares', split.replaceAll(':', ',')] : ['--nodes', split];
     const run = spawnSync(flags.disco, ['run', file, ...how, '--transport', flags.transport, '--batch', String(flags.batch),
                                         '--output', out, ...arguments_], {encoding: 'utf8'});
     if (run.status !== 0) {

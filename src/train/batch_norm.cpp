@@ -1,5 +1,7 @@
 #include "train/batch_norm.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 namespace disco::train {

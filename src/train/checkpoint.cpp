@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <ATen/core/grad_mode.h>
 #include <torch/optim/optimizer.h>
 #include <torch/serialize.h>
 

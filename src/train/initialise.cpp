@@ -1,5 +1,7 @@
 #include "train/initialise.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 
 #include "base/random.h"

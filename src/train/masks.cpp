@@ -1,5 +1,7 @@
 #include "train/masks.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "train/rows.h"
 
 namespace disco::train {

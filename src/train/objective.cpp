@@ -1,5 +1,7 @@
 #include "train/objective.h"
 
+#include <ATen/core/grad_mode.h>
+
 namespace disco::train {
 
 namespace {

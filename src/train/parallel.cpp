@@ -1,5 +1,7 @@
 #include "train/parallel.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <charconv>
 
 #ifdef DISCO_GLOO

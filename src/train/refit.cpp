@@ -1,5 +1,7 @@
 #include "train/refit.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <numeric>
 #include <random>
