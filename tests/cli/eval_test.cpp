@@ -232,6 +232,22 @@ TEST_F(Eval, SparsifyDrawsItsSamplesFromDataSets) {
                    {"shapes:5", "32 to 224"}, "no such shapes");
 }
 
+TEST_F(Eval, TrainedExample) {
+  const std::string example = std::string(DISCO_SOURCE_DIR) + "/examples/cifar10/";
+  const json rendered = eval({example + "sparse.onnx", "--dense", example + "dense.onnx", "--data", "shapes",
+                              "--limit", "100", "--no-labels"});
+  EXPECT_EQ(rendered["metric"], "agreement");
+  EXPECT_GT(rendered["value"].get<double>(), 0.3) << "pictures that neither has seen the like of";
+  EXPECT_LE(rendered["bytes_per_inference"].get<double>(),
+            0.2 * rendered["dense_bytes_per_inference"].get<double>());
+  const auto shared = shared_data();
+  if (!shared) GTEST_SKIP() << "no shared data: set DISCO_SHARED to evaluate the trained example on CIFAR-10";
+  const json real = eval({example + "sparse.onnx", "--dense", example + "dense.onnx", "--data",
+                          (*shared / "cifar10").string(), "--limit", "1000"});
+  EXPECT_GT(real["value"].get<double>(), 0.79);
+  EXPECT_GT(real["dense_value"].get<double>(), 0.82);
+}
+
 TEST_F(Eval, PretrainedModelOnRealImages) {
   const auto shared = shared_data();
   if (!shared)
