@@ -19,11 +19,10 @@ void add_zoo(CLI::App& app, Action& action) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
-      "zoo",
-      fmt::format(
-          "Writes a model to try: {}\nwith random weights, so that it recognises nothing, but costs what the "
-          "trained one costs. The same seed gives the\nsame file on every machine.",
-          fmt::join(zoo_names(), ", ")));
+      "zoo", fmt::format("Writes a model to try:\n{}\nwith random weights, so that it recognises nothing, "
+                         "but costs what the "
+                         "trained one costs. The same seed gives the\nsame file on every machine.",
+                         fmt::join(zoo_names(), ", ")));
   command->footer(
       "Examples:\n  disco zoo resnet50 -o resnet50.onnx\n  disco zoo deit-tiny --seed 7 -o deit.onnx");
   command->add_option("name", flags->name, fmt::format("{}", fmt::join(zoo_names(), ", ")))->required();

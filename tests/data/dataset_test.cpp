@@ -418,7 +418,7 @@ TEST(Shapes, KindsDiffer) {
   }
 }
 
-TEST(DataSets, WithoutClasses) {
+TEST_F(DataSets, WithoutClasses) {
   DataSetOptions options;
   options.source = "shapes:32";
   options.limit = 5;
