@@ -33,6 +33,11 @@ class GlooGroup final : public Group {
     store.isServer = options.rank == 0;
     store.numWorkers = static_cast<std::size_t>(options.size);
     store.timeout = options.deadline;
+    // LibTorch 2.4 and newer would use libuv, which Debian's is built without.
+    const auto without_libuv = [](auto& options_of_store) {
+      if constexpr (requires { options_of_store.useLibUV; }) options_of_store.useLibUV = false;
+    };
+    without_libuv(store);
     store_ = c10::make_intrusive<c10d::TCPStore>(host, store);
     auto gloo = c10d::ProcessGroupGloo::Options::create(options.deadline);
     // The interface through which rank 0 is seen; on one machine, loopback.
