@@ -110,16 +110,6 @@ class Helpers {
   std::vector<pid_t> children_;
 };
 
-nlohmann::json to_json(const EpochReport& report) {
-  nlohmann::json json = {{"epoch", report.epoch},
-                         {"learning_rate", report.learning_rate},
-                         {"loss", report.loss},
-                         {"communication", report.communication}};
-  if (report.train_top1 >= 0) json["train_top1"] = report.train_top1;
-  if (report.validation_top1 >= 0) json["validation_top1"] = report.validation_top1;
-  return json;
-}
-
 std::string to_line(const EpochReport& report, std::int64_t epochs) {
   std::string line = fmt::format("epoch {}/{}  loss {:.4f}", report.epoch, epochs, report.loss);
   if (report.train_top1 >= 0) line += fmt::format("  train {:.2f} %", 100 * report.train_top1);

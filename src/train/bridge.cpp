@@ -39,4 +39,9 @@ Tensor from_torch(const at::Tensor& tensor) {
   return {};
 }
 
+std::string first_line(const std::exception& problem) {
+  const std::string text = problem.what();
+  return text.substr(0, text.find('\n'));
+}
+
 }  // namespace disco::train

@@ -1,8 +1,11 @@
 #pragma once
-// Tensors of the library as torch's, and back.
+// Tensors of the library as torch's, and back; torch's complaints as one line.
 
 #include <ATen/ATen.h>
 #include <disco/tensor.h>
+
+#include <exception>
+#include <string>
 
 #include "base/result.h"
 
@@ -13,5 +16,8 @@ namespace disco::train {
 
 /// A copy, row-major.
 [[nodiscard]] Tensor from_torch(const at::Tensor& tensor);
+
+/// What an exception of torch says, without the trace that follows.
+[[nodiscard]] std::string first_line(const std::exception& problem);
 
 }  // namespace disco::train

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "train/bridge.h"
 
 namespace disco::train {
 
@@ -59,9 +60,8 @@ Status save_checkpoint(const std::filesystem::path& path, const std::string& run
     archive.save_to(stream);
     bytes = std::move(stream).str();
   } catch (const std::exception& problem) {
-    const std::string text = problem.what();
     return error(ErrorCode::Internal, "{}: the checkpoint cannot be made: {}", path.string(),
-                 text.substr(0, text.find('\n')));
+                 first_line(problem));
   }
   return write_file(path, std::as_bytes(std::span(bytes)));
 }

@@ -8,6 +8,7 @@
 
 #include "data/dataset.h"
 #include "train/augment.h"
+#include "train/bridge.h"
 #include "train/objective.h"
 
 namespace disco::train {
@@ -59,8 +60,7 @@ Status distil(const Network& dense, const Network& sparse, Weights& weights, con
         options.on_epoch(epoch, total / static_cast<double>(std::max<std::int64_t>(1, steps)));
     }
   } catch (const std::exception& problem) {
-    const std::string text = problem.what();
-    return error(ErrorCode::Internal, "distillation failed: {}", text.substr(0, text.find('\n')));
+    return error(ErrorCode::Internal, "distillation failed: {}", first_line(problem));
   }
   return {};
 }

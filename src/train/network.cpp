@@ -25,11 +25,6 @@ std::vector<std::size_t> parameter_positions(const Graph& graph, const Node& nod
   return {};
 }
 
-std::string first_line(const char* text) {
-  const std::string all = text;
-  return all.substr(0, all.find('\n'));
-}
-
 }  // namespace
 
 const at::Tensor* Weights::find(const std::string& name) const {
@@ -157,7 +152,7 @@ Status Network::step(std::size_t n, Values& values, const Mode& mode) const {
       if (node.outputs[o] != kNoValue) values[static_cast<std::size_t>(node.outputs[o])] = outputs[o];
     }
   } catch (const std::exception& problem) {
-    return error(ErrorCode::Internal, "{}: {}", describe(*graph_, node), first_line(problem.what()));
+    return error(ErrorCode::Internal, "{}: {}", describe(*graph_, node), first_line(problem));
   }
   return {};
 }

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "train/bridge.h"
+
 #ifdef DISCO_GLOO
 #ifndef USE_C10D_GLOO
 #define USE_C10D_GLOO
@@ -18,11 +20,6 @@ namespace disco::train {
 #ifdef DISCO_GLOO
 
 namespace {
-
-std::string first_line(const std::exception& problem) {
-  const std::string text = problem.what();
-  return text.substr(0, text.find('\n'));
-}
 
 class GlooGroup final : public Group {
  public:

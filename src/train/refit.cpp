@@ -6,6 +6,7 @@
 #include <numeric>
 #include <random>
 
+#include "train/bridge.h"
 #include "train/rows.h"
 
 namespace disco::train {
@@ -237,9 +238,8 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
       try {
         if (!pairs.empty()) DISCO_CHECK(refit_layer(task, n, pairs, generator));
       } catch (const std::exception& problem) {
-        const std::string text = problem.what();
         return error(ErrorCode::Internal, "{}: the refit failed: {}", describe(graph, node),
-                     text.substr(0, text.find('\n')));
+                     first_line(problem));
       }
     }
     for (Values& values : ours) DISCO_CHECK(sparse.step(n, values, {}));

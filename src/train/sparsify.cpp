@@ -238,8 +238,7 @@ Result<Sparsified> sparsify(const Graph& model, const NamedTensors& samples, con
   try {
     return Pipeline(model, options).run(samples);
   } catch (const std::exception& problem) {
-    const std::string text = problem.what();
-    return error(ErrorCode::Internal, "sparsify: {}", text.substr(0, text.find('\n')));
+    return error(ErrorCode::Internal, "sparsify: {}", first_line(problem));
   }
 }
 

@@ -14,6 +14,7 @@
 #include "partition/split.h"
 #include "reference/specialise.h"
 #include "train/batch_norm.h"
+#include "train/bridge.h"
 #include "train/checkpoint.h"
 #include "train/initialise.h"
 #include "train/loader.h"
@@ -60,18 +61,15 @@ class Autocast {
   bool on_, cuda_;
 };
 
-nlohmann::json to_json(const EpochReport& report) {
-  return {{"epoch", report.epoch},
-          {"learning_rate", report.learning_rate},
-          {"loss", report.loss},
-          {"train_top1", report.train_top1},
-          {"validation_top1", report.validation_top1},
-          {"communication", report.communication}};
-}
-
 EpochReport report_from(const nlohmann::json& json) {
-  return {json.at("epoch"),      json.at("learning_rate"),   json.at("loss"),
-          json.at("train_top1"), json.at("validation_top1"), json.at("communication")};
+  EpochReport report;
+  report.epoch = json.at("epoch");
+  report.learning_rate = json.at("learning_rate");
+  report.loss = json.at("loss");
+  report.train_top1 = json.value("train_top1", report.train_top1);
+  report.validation_top1 = json.value("validation_top1", report.validation_top1);
+  report.communication = json.at("communication");
+  return report;
 }
 
 class Run {
@@ -402,8 +400,7 @@ class Run {
       progress_.loss += value;
       count(logits, labels);
     } catch (const std::exception& problem) {
-      const std::string text = problem.what();
-      return error(ErrorCode::Internal, "training failed: {}", text.substr(0, text.find('\n')));
+      return error(ErrorCode::Internal, "training failed: {}", first_line(problem));
     }
     return {};
   }
@@ -566,13 +563,22 @@ class Run {
 
 }  // namespace
 
+nlohmann::json to_json(const EpochReport& report) {
+  nlohmann::json json = {{"epoch", report.epoch},
+                         {"learning_rate", report.learning_rate},
+                         {"loss", report.loss},
+                         {"communication", report.communication}};
+  if (report.train_top1 >= 0) json["train_top1"] = report.train_top1;
+  if (report.validation_top1 >= 0) json["validation_top1"] = report.validation_top1;
+  return json;
+}
+
 Result<Trained> train(const Graph& model, const Graph* teacher, const TrainData& data,
                       const TrainOptions& options, Group* group, const TrainWatch& watch) {
   try {
     return Run(model, teacher, data, options, group, watch).run();
   } catch (const std::exception& problem) {
-    const std::string text = problem.what();
-    return error(ErrorCode::Internal, "training: {}", text.substr(0, text.find('\n')));
+    return error(ErrorCode::Internal, "training: {}", first_line(problem));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -58,6 +59,9 @@ struct EpochReport {
   double train_top1 = -1, validation_top1 = -1;  ///< shares; -1: not known
   double communication = 1;  ///< share of the dense exchange's bytes that the masks let pass
 };
+
+/// By the names of its members; shares that are not known are left out.
+[[nodiscard]] nlohmann::json to_json(const EpochReport& report);
 
 struct Trained {
   Graph model;  ///< the given one, with its weights and its partition changed

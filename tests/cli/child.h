@@ -160,6 +160,11 @@ bool eventually(const Condition& condition, std::chrono::seconds patience = 30s)
   return true;
 }
 
+/// Whether disco-train lies where the build puts it; it is left out where LibTorch is not installed.
+inline bool has_trainer() {
+  return fs::exists(fs::path(DISCO_PROGRAM).parent_path() / ".." / "train" / "disco-train");
+}
+
 /// A folder that is empty at first and gone in the end, and the program run in it.
 class CommandLine : public ::testing::Test {
  protected:

@@ -214,8 +214,7 @@ TEST_F(Eval, ReportShowsArtifacts) {
 }
 
 TEST_F(Eval, SparsifyDrawsItsSamplesFromDataSets) {
-  const fs::path trainer = fs::path(DISCO_PROGRAM).parent_path() / ".." / "train" / "disco-train";
-  if (!fs::exists(trainer)) GTEST_SKIP() << "disco-train was not built: LibTorch is not installed";
+  if (!has_trainer()) GTEST_SKIP() << "disco-train was not built: LibTorch is not installed";
   const auto sparsify = [&](const std::string& seed, const std::string& output) {
     const Ended ended = disco({"sparsify", "m.onnx", "-n", "2", "-c", "0.5", "--calibrate", "shapes",
                                "--samples", "24", "--seed", seed, "-o", output});

@@ -14,8 +14,7 @@ class Train : public CommandLine {
  protected:
   void SetUp() override {
     CommandLine::SetUp();
-    const fs::path trainer = fs::path(DISCO_PROGRAM).parent_path() / ".." / "train" / "disco-train";
-    if (!fs::exists(trainer)) GTEST_SKIP() << "disco-train was not built: LibTorch is not installed";
+    if (!has_trainer()) GTEST_SKIP() << "disco-train was not built: LibTorch is not installed";
     const Ended ended = disco({"zoo", "cifar-resnet8", "-o", "net.onnx"});
     ASSERT_EQ(ended.status, 0) << ended.err;
   }

@@ -5,9 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "blocks_attention.h"
-#include "blocks_convolution.h"
-#include "blocks_detection.h"
+#include "blocks_mutated.h"
 #include "compare.h"
 
 namespace disco::testing {
@@ -66,15 +64,8 @@ class JsonMutator {
   std::mt19937_64 random_;
 };
 
-std::vector<Block> all_blocks() {
-  std::vector<Block> all;
-  for (const auto& family : {convolution_blocks(), attention_blocks(), detection_blocks()})
-    all.insert(all.end(), family.begin(), family.end());
-  return all;
-}
-
 class MutatedPartition : public ::testing::TestWithParam<Block> {};
-INSTANTIATE_TEST_SUITE_P(, MutatedPartition, ::testing::ValuesIn(all_blocks()),
+INSTANTIATE_TEST_SUITE_P(, MutatedPartition, ::testing::ValuesIn(mutated_blocks()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(MutatedPartition, IsRefusedOrExact) {

@@ -12,9 +12,7 @@
 #include <fstream>
 #include <random>
 
-#include "blocks_attention.h"
-#include "blocks_convolution.h"
-#include "blocks_detection.h"
+#include "blocks_mutated.h"
 #include "compare.h"
 #include "mutations.h"
 #include "onnx_cases.h"
@@ -221,15 +219,8 @@ void run_trials(const std::vector<Subject>& subjects) {
   munmap(next, sizeof(std::size_t));
 }
 
-std::vector<Block> all_blocks() {
-  std::vector<Block> all;
-  for (const auto& family : {convolution_blocks(), attention_blocks(), detection_blocks()})
-    all.insert(all.end(), family.begin(), family.end());
-  return all;
-}
-
 class MutatedBlock : public ::testing::TestWithParam<Block> {};
-INSTANTIATE_TEST_SUITE_P(, MutatedBlock, ::testing::ValuesIn(all_blocks()),
+INSTANTIATE_TEST_SUITE_P(, MutatedBlock, ::testing::ValuesIn(mutated_blocks()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST_P(MutatedBlock, AsAModelAndAsShards) {
