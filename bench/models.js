@@ -74,12 +74,13 @@ function gaussian(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-// {input name: {data, dims}} with normal values. `open` fills extents that the model leaves open, `batch` the first.
-function inputs(session, name, {odd = false, batch = 1, seed = 1} = {}) {
+// {input name: {data, dims}} with normal values. OPEN fills extents that the model leaves open, `batch` the first; `shapes`
+// ({input name: extents}) wins.
+function inputs(session, name, {odd = false, batch = 1, seed = 1, shapes = {}} = {}) {
   const feeds = {};
   for (const info of session.inputMetadata) {
     const open = name in OPEN ? OPEN[name][odd ? 1 : 0] : [];
-    const dims = info.shape.map((d, axis) => (typeof d === 'number' && d > 0 ? d : axis === 0 ? batch : open[axis]));
+    const dims = shapes[info.name] || info.shape.map((d, axis) => (typeof d === 'number' && d > 0 ? d : axis === 0 ? batch : open[axis]));
     if (dims.some((d) => !(d > 0))) throw new Error(`${name}: input '${info.name}' leaves extents open: ${info.shape}`);
     const normal = gaussian(seed);
     feeds[info.name] = {dims, data: Float32Array.from({length: dims.reduce((a, b) => a * b, 1)}, normal)};

@@ -10,11 +10,11 @@
 #include <chrono>
 #include <iostream>
 #include <map>
-#include <random>
 #include <string>
 
 #include "compile/program.h"
 #include "graph/onnx.h"
+#include "inputs.h"
 #include "reference/specialise.h"
 
 namespace {
@@ -31,15 +31,8 @@ Status serve(const std::string& path, int threads, const InputShapes& shapes) {
   DISCO_TRY(const Graph graph, specialise(model, shapes));
   DISCO_TRY(const Program program, compile(graph));
   Workspace workspace(program);
-  std::mt19937 generator(1);
-  std::normal_distribution<float> normal;
-  for (const ValueId id : graph.inputs) {
-    Tensor tensor = Tensor::zeros(graph.value(id).type, graph.value(id).shape());
-    if (tensor.type() == DataType::Float32) {
-      for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
-    }
-    DISCO_CHECK(workspace.set_input(graph.value(id).name, tensor));
-  }
+  for (const auto& [name, tensor] : bench::random_inputs(graph))
+    DISCO_CHECK(workspace.set_input(name, tensor));
   fmt::print("ready {} steps, weights {} bytes, arena {} bytes\n", program.steps().size(),
              program.weight_bytes(), program.arena_bytes());
   std::fflush(stdout);
@@ -77,12 +70,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: bench_single MODEL.onnx [THREADS [--shape INPUT EXTENT … .] …]\n");
     return 2;
   }
-  InputShapes shapes;
-  for (int i = 3; i + 1 < argc; ++i) {
-    Shape& shape = shapes.shapes[argv[++i]];
-    while (++i < argc && std::string_view(argv[i]) != ".") shape.push_back(std::stoll(argv[i]));
-  }
-  if (const auto status = serve(argv[1], argc > 2 ? std::stoi(argv[2]) : 1, shapes); !status) {
+  if (const auto status = serve(argv[1], argc > 2 ? std::stoi(argv[2]) : 1, bench::shapes_of(argc, argv, 3));
+      !status) {
     fmt::print(stderr, "bench_single: {}\n", status.error().message);
     return 1;
   }

@@ -1,0 +1,120 @@
+// The page: one file that needs nothing else.
+'use strict';
+const {latencyBars, nodeBars, scalingCurves, escape} = require('./charts');
+const {bytes, digits} = require('./figures');
+
+const STYLE = `
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fbfaf6; margin: 0 auto; padding: 28px 24px 60px; max-width: 1120px; }
+h1 { font-size: 25px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 38px 0 6px; border-top: 1px solid #ddd9cb; padding-top: 22px; } h3 { font-size: 15px; margin: 20px 0 4px; }
+p { margin: 6px 0; max-width: 78ch; } .quiet { color: #666; font-size: 13.5px; }
+.answers { display: flex; flex-wrap: wrap; gap: 12px; margin: 18px 0; }
+.answer { background: #fff; border: 1px solid #e4e0d2; border-radius: 8px; padding: 10px 16px; flex: 1 1 190px; }
+.answer b { display: block; font-size: 26px; font-weight: 650; } .answer span { color: #666; font-size: 13.5px; }
+svg { width: 100%; height: auto; display: block; background: #fff; border: 1px solid #e4e0d2; border-radius: 8px; padding: 10px; box-sizing: border-box; margin: 8px 0; }
+svg text { font: 12.5px system-ui, sans-serif; fill: #222; } svg .tick { fill: #777; font-size: 11px; } svg .value { font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; background: #fff; font-size: 13.5px; width: 100%; font-variant-numeric: tabular-nums; margin: 8px 0; }
+th, td { text-align: right; padding: 4px 9px; border-bottom: 1px solid #eceae2; white-space: nowrap; } th { color: #555; font-weight: 600; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; } td.wide { white-space: normal; text-align: left; } tr.node td { color: #666; font-size: 12.5px; }
+.pass { color: #1f6f54; font-weight: 600; } .miss { color: #b3261e; font-weight: 600; } .none { color: #777; }
+.note { background: #fdf3d8; border: 1px solid #ecd9a0; border-radius: 8px; padding: 8px 14px; margin: 10px 0; }
+code { background: #f0eee5; padding: 1px 5px; border-radius: 4px; font-size: 13px; }`;
+
+const table = (head, rows) => `<div class="scroll"><table><tr>${head.map((cell) => `<th>${escape(cell)}</th>`).join('')}</tr>${rows.join('')}</table></div>`;
+const cells = (list, kind = '') => `<tr${kind ? ` class="${kind}"` : ''}>${list.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+const range = (of) => `<span class="none">${digits(of.q1)}–${digits(of.q3)}</span>`;
+const ratio = (of) => (of ? `${digits(of.median)} ${range(of)}` : '–');
+const percent = (share) => `${share >= 0 ? '+' : '−'}${digits(Math.abs(share) * 100)} %`;
+
+// What a reader asks first: for every link the fastest split run beside ONNX Runtime.
+function answers(summary) {
+  return summary.links.map((link) => {
+    const splits = link.rows.filter((row) => row.kind === 'split' && row.of_ort);
+    if (splits.length === 0) return '';
+    const best = splits.reduce((a, b) => (b.of_ort.median < a.of_ort.median ? b : a));
+    const times = 1 / best.of_ort.median;
+    const verdict = times >= 1 ? `${digits(times)}× faster` : `${digits(1 / times)}× slower`;
+    return `<div class="answer"><span>${escape(link.name)}</span><b>${verdict}</b><span>than ONNX Runtime on one core: ${escape(best.label)}, ${digits(best.latency_ms.median)} ms</span></div>`;
+  }).join('');
+}
+
+function linkSection(link, setting) {
+  const seen = link.probe
+      ? `The link carried ${digits(link.probe.goodput_mbit)} Mbit/s of payload over one TCP connection, each way at once; 64 bytes took ${digits(link.probe.round_trip_us)} µs there and back.`
+      : 'The link was not probed.';
+  const latency = link.rows.map((row) => {
+    if (row.error) return `<tr><td>${escape(row.label)}</td><td class="wide" colspan="7">${escape(row.error)}</td></tr>`;
+    const bound = row.bound ? `${digits(row.bound.ratio)} <span class="none">of max(${digits(row.bound.compute_ms)}, ${digits(row.bound.wire_ms)})</span>` : '';
+    const cells_ = [escape(row.label), digits(row.latency_ms.median), range(row.latency_ms), row.latency_ms.n, ratio(row.of_ort), ratio(row.of_dense), bound];
+    if (link.rows.some((one) => one.throughput)) cells_.push(row.throughput ? `${digits(row.throughput.per_second)} /s, busy ${digits(row.throughput.least_busy * 100)} %` : '');
+    return cells(cells_);
+  });
+  const head = ['latency, ms', 'median', 'quartiles', 'runs', 'of ONNX Runtime', 'of dense', 'of max(compute, wire)'];
+  const flight = link.rows.find((one) => one.throughput);
+  if (flight) head.push(`${flight.throughput.concurrency} in flight`);
+  const nodes = link.rows.filter((row) => !row.error).flatMap((row) => row.nodes.map((node, rank) => cells([
+    escape(row.nodes.length > 1 ? `${row.label}: node ${rank}` : row.label), digits(node.compute_ms), digits(node.pack_ms), digits(node.wait_ms),
+    node.bytes_sent ? bytes(node.bytes_sent) : '–', node.messages || '–', digits(node.cpu_ms), bytes(node.peak_rss_bytes)])));
+  return `<h2>${escape(link.name)}</h2><p>${seen}</p>${latencyBars(link)}
+<p class="quiet">Bars: medians, with quartiles. In brackets: the median of the ratios to ONNX Runtime's run of the same round (dashed line).</p>
+${table(head, latency)}<h3>Where the nodes' time went</h3>${nodeBars(link)}
+${table(['medians of a run', 'compute, ms', 'pack, ms', 'wait, ms', 'sent', 'messages', 'CPU, ms', 'peak memory'], nodes)}`;
+}
+
+function predictedSection(summary) {
+  const rows = summary.links.flatMap((link) => link.rows.filter((row) => row.predicted).map((row) => cells([
+    escape(row.label), escape(link.name), digits(row.predicted.latency_ms), digits(row.latency_ms.median), percent(row.predicted.error)])));
+  return rows.length ? `<h2>Predicted and measured</h2><p>What <code>disco simulate</code> says of the same artifacts, from a profile of these nodes and links.</p>
+${table(['', 'link', 'predicted, ms', 'measured, ms', 'error'], rows)}` : '';
+}
+
+function scalingSection(summary) {
+  if (summary.scaling.length === 0) return '';
+  const ort = summary.links.map((link) => link.rows.find((row) => row.kind === 'ort' && !row.error)).find(Boolean);
+  return `<h2>More nodes: simulated, not measured</h2><p>From <code>disco simulate</code> with the profile of this machine's cores, one core a node.
+The dashed line is ONNX Runtime on one core, as measured.</p>${scalingCurves(summary.scaling, ort && ort.latency_ms.median)}
+${table(['latency, ms', ...summary.scaling[0].points.map((point) => `${point.nodes} nodes`)],
+      summary.scaling.map((curve) => cells([escape(curve.label), ...curve.points.map((point) => digits(point.latency_ms))])))}`;
+}
+
+function toHtml(recording, summary, judged) {
+  const {setting} = recording;
+  const {machine} = setting;
+  const passed = judged.list.filter((check) => check.verdict === 'pass').length;
+  const missed = judged.list.filter((check) => check.verdict === 'miss').length;
+  const where = setting.isolated
+      ? `Each node is a network namespace of one machine with a link of its own and one core (${setting.cores.join(', ')}); the links are shaped by tbf.`
+      : 'Nodes are processes on plain loopback, one core each; no link was shaped.';
+  const coordinator = setting.coordinator === 'outside'
+      ? 'The coordinator is a machine of its own beside the nodes, whose link is not shaped.'
+      : 'The coordinator runs on node 0 and its core, so that node 0\'s link also carries the input to the others.';
+  const artifacts = recording.contenders.filter((one) => one.counted).map((one) => cells([
+    escape(one.label), escape(one.method || 'everything'), ...['macs', 'weight_bytes'].map((field) => one.counted.totals.map((node) => digits(node[field] / one.counted.unsplit[field])).join(', ')),
+    one.counted.totals.map((node) => bytes(node.bytes_sent)).join(', '), one.counted.totals.map((node) => node.messages_sent).join(', ')]));
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(setting.model)} on ${setting.nodes} nodes</title><style>${STYLE}</style>
+<h1>${escape(setting.model)} on ${setting.nodes} nodes</h1>
+<p class="quiet">${escape(Object.values(setting.shapes).map((dims) => dims.join(' × ')).join('; '))}, one thread a node, ${escape(recording.date.slice(0, 16).replace('T', ' '))} UTC, ${escape(machine.cpu)}</p>
+<div class="answers">${answers(summary)}<div class="answer"><span>limits set for this project</span><b>${passed} of ${passed + missed} hold</b><span>${judged.list.length - passed - missed} could not be measured in this run</span></div></div>
+${judged.notes.length ? `<div class="note">${judged.notes.map(escape).join('<br>')}</div>` : ''}
+${summary.links.map((link) => linkSection(link, setting)).join('')}
+${predictedSection(summary)}${scalingSection(summary)}
+<h2>Limits</h2>${table(['', 'limit', 'seen', 'verdict'], judged.list.map((check) => `<tr><td class="wide">${escape(check.what)}</td><td>${escape(check.limit)}</td><td>${check.seen}</td><td class="${check.verdict === 'not measured' ? 'none wide' : check.verdict}">${escape(check.verdict)}${check.disturbed ? ' (disturbed)' : ''}${check.why ? `: ${escape(check.why)}` : ''}</td></tr>`))}
+<h2>How this was measured</h2>
+<p>${where} ${coordinator} Latency is what the caller waits: input out, all exchanges, output back. ONNX Runtime and “one node” have their input in the process; PyTorch's rank 0 has it and broadcasts it.</p>
+<p>Runs alternate: every contender once, then all again, up to ${setting.runs} rounds after ${setting.warmup} to warm up; slow ones take part in fewer rounds, spread evenly, within ${digits(setting.seconds)} s a link.
+Ratios are medians over rounds of the ratio within one round, so that a slow spell of the machine touches both sides.${setting.priority ? ' All contenders ran at the highest priority, ahead of other programs.' : ''}</p>
+<p>Compute is time in kernels, pack in gathering, converting and copying features, wait asleep for messages; of PyTorch, wait is all time inside collectives. CPU is time on a core of all threads of that process, transport included.
+Peak memory is of the whole process, since it was given its part; of ONNX Runtime and PyTorch since they started, with Node.js and Python. Wire time, for the last ratio, is the bytes that the busier link carries at the probed rate.</p>
+${artifacts.length ? `<h3>Artifacts, by node</h3>${table(['', 'keeps', 'MACs of the model', 'weights of the model', 'sends a run', 'messages'], artifacts)}` : ''}
+${recording.left_out.length ? `<h3>Left out</h3>${table(['', 'why'], recording.left_out.map((one) => `<tr><td>${escape(one.label)}</td><td class="wide">${escape(one.error)}</td></tr>`))}` : ''}
+<h3>Machine and versions</h3>${table(['', ''], [
+    ['machine', `${machine.cpu} (${machine.vector}), ${machine.cores} cores, ${bytes(machine.memory_bytes)}${machine.virtual ? ', virtual' : ''}`],
+    ['system', `${machine.system}, ${machine.kernel}`], ['load before', machine.load.map(digits).join(', ')],
+    ['other programs\' share of the cores', summary.links.map((link) => `${link.name} ${digits(link.others * 100)} %`).join(', ')],
+    ...Object.entries(setting.versions).filter(([, version]) => version), ['command', recording.command],
+  ].map(([name, value]) => `<tr><td>${escape(name)}</td><td class="wide">${escape(value)}</td></tr>`))}
+</html>
+`;
+}
+
+module.exports = {toHtml};

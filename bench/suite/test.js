@@ -1,0 +1,140 @@
+// What the suite does with figures, on a recorded run: summaries, verdicts and the page. Measures nothing.
+//   test.js RECORDED.json
+'use strict';
+const assert = require('assert');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const {partitionOf} = require('./artifacts');
+const {checks} = require('./checks');
+const {quantile, spread, digits, bytes} = require('./figures');
+const {toHtml} = require('./html');
+const {rateOf} = require('./links');
+const {parse} = require('./options');
+const {summarise, paired} = require('./summary');
+
+const tests = {
+  'quantiles are linear between samples'() {
+    assert.strictEqual(quantile([4, 1, 3, 2], 0.5), 2.5);
+    assert.strictEqual(quantile([7], 0.9), 7);
+    assert.strictEqual(quantile([], 0.5), null);
+    assert.deepStrictEqual(spread([1, 2, 3, 4, 5]), {median: 3, q1: 2, q3: 4, min: 1, n: 5});
+  },
+  'figures have three digits that count'() {
+    assert.deepStrictEqual([0.1234, 1.234, 12.34, 123.4, 1234.5, null, NaN].map(digits), ['0.123', '1.23', '12.3', '123', '1235', '–', '–']);
+    assert.deepStrictEqual([12, 1500, 17816576, null].map(bytes), ['12 B', '1.50 kB', '17.8 MB', '–']);
+  },
+  'ratios are of the same round'() {
+    const base = {samples: [{round: 0, ms: 10}, {round: 1, ms: 100}, {round: 2, ms: 10}]};
+    // A slow spell in round 1 touches both; a round that only one took part in counts for nothing.
+    assert.strictEqual(paired([{round: 0, ms: 5}, {round: 1, ms: 50}, {round: 9, ms: 1}], base).median, 0.5);
+    assert.strictEqual(paired([{round: 0, ms: 5}], base).n, 1);
+    assert.strictEqual(paired([{round: 0, ms: 5}], null), null);
+    assert.strictEqual(paired([{round: 7, ms: 5}], base), null);
+  },
+  'rates are those of tc'() {
+    assert.deepStrictEqual(['100mbit', '1gbit', '2.5gbit', '64kbit', 'unshaped', 'loopback'].map(rateOf), [1e8, 1e9, 2.5e9, 64e3, null, null]);
+    for (const wrong of ['100', 'fast', '0mbit', '-1gbit', '1 gbit', '']) assert.throws(() => rateOf(wrong), /write 100mbit/, wrong);
+  },
+  'command lines'() {
+    const options = parse(['--model', 'a.onnx', '--links', '10mbit,unshaped', '--shape', 'x:1,3,8,8', '--artifact', 'b.onnx', '--artifact', 'c.onnx', '--quick', '--runs', '5']);
+    assert.deepStrictEqual([options.model, options.links, options.shapes, options.artifacts], ['a.onnx', ['10mbit', 'unshaped'], {x: [1, 3, 8, 8]}, ['b.onnx', 'c.onnx']]);
+    // What is given wins over --quick, wherever it stands.
+    assert.deepStrictEqual([options.runs, options.warmup], [5, parse(['--quick']).warmup]);
+    for (const wrong of [['--nodes', '1'], ['--nodes', 'two'], ['--keep', '1.5'], ['--wires', 'u9'], ['--fast'], ['--runs'], ['--shape', 'x=1'], ['file.onnx'], ['--coordinator', 'here']])
+      assert.throws(() => parse(wrong), (error) => error.usage === true, wrong.join(' '));
+  },
+  'the partition in an artifact'() {
+    const file = path.join(os.tmpdir(), `disco-bench-test-${process.pid}`);
+    const partition = {nodes: 2, wire: {'a {"}': {type: 'u8'}}, keep: {}};
+    try {
+      fs.writeFileSync(file, Buffer.concat([Buffer.from('weights {'), Buffer.from('\x0a\x0fdisco.partition\x12\xff\x01', 'latin1'), Buffer.from(JSON.stringify(partition)), Buffer.from('}}tail')]));
+      assert.deepStrictEqual(partitionOf(file), partition);
+      fs.writeFileSync(file, 'a plain model {}');
+      assert.strictEqual(partitionOf(file), null);
+    } finally {
+      fs.rmSync(file, {force: true});
+    }
+  },
+  'a recorded run becomes a summary'(recording) {
+    const summary = summarise(recording);
+    assert.strictEqual(summary.links.length, recording.links.length);
+    for (const link of summary.links) {
+      for (const row of link.rows.filter((one) => !one.error)) {
+        const raw = recording.links.find((one) => one.name === link.name).contenders[row.id];
+        assert.strictEqual(row.latency_ms.n, raw.samples.length, `${link.name}, ${row.id}`);
+        assert.ok(row.latency_ms.q1 <= row.latency_ms.median && row.latency_ms.median <= row.latency_ms.q3, row.id);
+        if (row.id === 'ort') assert.strictEqual(row.of_ort.median, 1);
+        if (row.kind === 'split') {
+          assert.strictEqual(row.nodes.length, recording.setting.nodes, row.id);
+          // What the nodes said they sent is what the artifact's plan counts.
+          const planned = recording.contenders.find((one) => one.id === row.id).counted.totals.map((node) => node.bytes_sent);
+          assert.deepStrictEqual(row.nodes.map((node) => node.bytes_sent), planned, row.id);
+          assert.ok(row.bound.ratio > 0 && row.bound.wire_ms > 0 && row.bound.compute_ms > 0, row.id);
+        }
+      }
+    }
+  },
+  'wire time counts the input where node 0 carries it'(recording) {
+    const moved = structuredClone(recording);
+    moved.setting.coordinator = 'outside';
+    const at = (one) => summarise(one).links[0].rows.find((row) => row.kind === 'split').bound.wire_ms;
+    const {input_bytes: input, nodes} = recording.setting;
+    const longest = input * (nodes - 1) * 8e3 / (recording.links[0].probe.goodput_mbit * 1e6);
+    assert.ok(at(recording) > at(moved) && at(recording) - at(moved) <= longest * 1.001);
+  },
+  'verdicts follow the figures'(recording) {
+    const judge = (change) => {
+      const copy = structuredClone(recording);
+      change(copy);
+      return checks(copy, summarise(copy)).list;
+    };
+    const slower = (id, factor) => (copy) => {
+      for (const link of copy.links) for (const sample of link.contenders[id].samples) sample.ms *= factor;
+    };
+    const single = (list) => list.find((check) => check.what.startsWith('DISCO, one node')).verdict;
+    assert.strictEqual(single(judge(slower('one', 100))), 'miss');
+    assert.strictEqual(single(judge(slower('ort', 100))), 'pass');
+    assert.strictEqual(single(judge((copy) => { for (const link of copy.links) delete link.contenders.ort; })), 'not measured');
+    const failed = judge((copy) => { for (const link of copy.links) Object.assign(link.contenders['keep-u8'], {error: 'node 1 went away', samples: []}); });
+    const dense = failed.find((check) => check.what.startsWith('100mbit') && check.limit === '≥ 12');
+    assert.strictEqual(dense.verdict, 'not measured');
+    assert.match(dense.why, /node 1 went away/);
+    const busy = judge((copy) => { for (const link of copy.links) link.contenders.ort.queued_s = [10]; });
+    assert.ok(busy.filter((check) => check.verdict !== 'not measured').every((check) => check.disturbed));
+  },
+  'the page holds every row and stands alone'(recording) {
+    const copy = structuredClone(recording);
+    copy.contenders[0].label = 'a <b> & "c"';
+    const summary = summarise(copy);
+    const page = toHtml(copy, summary, checks(copy, summary));
+    for (const {label} of copy.contenders.slice(1)) assert.ok(page.includes(label), label);
+    assert.ok(page.includes('a &lt;b&gt; &amp; &quot;c&quot;') && !page.includes('a <b>'));
+    assert.ok(!/NaN|undefined|Infinity|\[object/.test(page), /.{60}(NaN|undefined|Infinity|\[object).{20}/.exec(page));
+    assert.ok(!/(src|href)=/.test(page));
+    assert.strictEqual(page.split('<svg').length, page.split('</svg>').length);
+  },
+  'a page of a run in which all but one failed'(recording) {
+    const copy = structuredClone(recording);
+    for (const link of copy.links) {
+      link.probe = null;
+      for (const [id, result] of Object.entries(link.contenders)) if (id !== 'one') Object.assign(result, {error: 'went away', samples: []});
+    }
+    const summary = summarise(copy);
+    const page = toHtml(copy, summary, checks(copy, summary));
+    assert.ok(page.includes('went away') && !/NaN|undefined/.test(page));
+  },
+};
+
+const recording = JSON.parse(fs.readFileSync(process.argv[2], 'utf8')).recording;
+let failed = 0;
+for (const [name, test] of Object.entries(tests)) {
+  try {
+    test(recording);
+    console.log(`ok    ${name}`);
+  } catch (error) {
+    ++failed;
+    console.log(`FAIL  ${name}\n${error.stack}`);
+  }
+}
+process.exitCode = failed ? 1 : 0;
