@@ -46,8 +46,8 @@ function inspect(disco, file, nodes, shapes) {
   return {inputs, unsplit, totals};
 }
 
-// The files to measure: [{id, label, file, wire, keep}], dense first. Made ones are kept in `folder` for the next time.
-function prepare(options, tools, folder, say) {
+// The files to measure: [{id, label, file, wire, keep}], dense first; made ones lie in `folder`.
+function prepare(options, tools, folder, wanted, say) {
   const {model, name, nodes, shapes, keep, wires, artifacts, calibrate} = options;
   const list = [{id: 'dense', label: `DISCO, ${nodes} nodes, dense, fp32`, file: model, wire: 'fp32', keep: 1}];
   for (const file of artifacts) {
@@ -58,24 +58,19 @@ function prepare(options, tools, folder, say) {
     list.push({id: base, label: `DISCO, ${nodes} nodes, ${base}, ${wireOf(partition)}`, file, wire: wireOf(partition), method: partition.method});
   }
   if (artifacts.length) return list;
-  const stamp = fs.statSync(model);
   for (const wire of wires) {
-    const how = calibrate ? 'sparsify' : 'uniform';
-    const extents = Object.values(shapes).map((dims) => dims.join('x')).join('_');
-    const file = path.join(folder, `${name}-${stamp.size}-${Math.round(stamp.mtimeMs)}-${extents}-n${nodes}-k${keep}-${wire}-${how}.onnx`);
-    if (!fs.existsSync(file)) {
-      say(`making an artifact that keeps ${keep}, ${wire} wire`);
-      const part = `${file}.${process.pid}`;
-      if (calibrate) {
-        execFileSync(tools.disco, ['sparsify', model, '--nodes', String(nodes), '--communication', String(keep), '--wire', wire,
-                                   '--calibrate', calibrate, ...options.preset, '-o', part], {stdio: ['ignore', 'ignore', 'inherit']});
-      } else {
-        const words = Object.entries(shapes).flatMap(([input, dims]) => ['--shape', input, ...dims.map(String), '.']);
-        execFileSync(tools.keep, [model, String(nodes), String(keep), wire, part, ...words], {stdio: ['ignore', 'ignore', 'inherit']});
-      }
-      fs.renameSync(part, file);
+    const id = `keep-${wire}`;
+    if (!wanted(id)) continue;
+    const file = path.join(folder, `${id}.onnx`);
+    say(`making an artifact that keeps ${keep}, ${wire} wire`);
+    if (calibrate) {
+      execFileSync(tools.disco, ['sparsify', model, '--nodes', String(nodes), '--communication', String(keep), '--wire', wire,
+                                 '--calibrate', calibrate, ...options.preset, '-o', file], {stdio: ['ignore', 'ignore', 'inherit']});
+    } else {
+      const words = Object.entries(shapes).flatMap(([input, dims]) => ['--shape', input, ...dims.map(String), '.']);
+      execFileSync(tools.keep, [model, String(nodes), String(keep), wire, file, ...words], {stdio: ['ignore', 'ignore', 'inherit']});
     }
-    list.push({id: `keep-${wire}`, label: `DISCO, ${nodes} nodes, keep ${keep}, ${wire}`, file, wire, method: how});
+    list.push({id, label: `DISCO, ${nodes} nodes, keep ${keep}, ${wire}`, file, wire, method: calibrate ? 'sparsify' : 'uniform'});
   }
   return list;
 }

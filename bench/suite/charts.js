@@ -80,26 +80,37 @@ function nodeBars(link) {
   return svg(y, body, `time of the nodes on ${link.name}`);
 }
 
-// Curves over the number of nodes: [{label, points: [{nodes, latency_ms}]}], with a line at `base` ms.
-function scalingCurves(curves, base) {
-  const height = 280;
+// Curves over the number of nodes: [{label, points: [{nodes, latency_ms}]}], with a line at `base` ms. Both axes are
+// logarithmic: twice the nodes is one step, twice the time another.
+function scalingCurves(curves, base, what) {
+  const height = 250;
+  const right = WIDTH - 210;
   const nodes = [...new Set(curves.flatMap((curve) => curve.points.map((point) => point.nodes)))].sort((a, b) => a - b);
-  const most = Math.min(Math.max(...curves.flatMap((curve) => curve.points.map((point) => point.latency_ms)), base || 0), (base || Infinity) * 3) * 1.05;
-  const x = (n) => 60 + nodes.indexOf(n) / Math.max(nodes.length - 1, 1) * (WIDTH - 320);
-  const y = (ms) => height - 30 - Math.min(ms, most) / most * (height - 50);
+  const times = [...curves.flatMap((curve) => curve.points.map((point) => point.latency_ms)), ...(base ? [base] : [])];
+  const [low, high] = [Math.min(...times) / 1.2, Math.max(...times) * 1.2];
+  const along = (value, from, to) => (Math.log(value) - Math.log(from)) / Math.max(Math.log(to) - Math.log(from), 1e-9);
+  const x = (n) => 60 + (nodes.length > 1 ? along(n, nodes[0], nodes[nodes.length - 1]) : 0.5) * (right - 60);
+  const y = (ms) => height - 30 - along(ms, low, high) * (height - 44);
   const palette = ['#1f6f54', '#c2703d', '#6c8ebf', '#8e5ea2', '#b0a030', '#555'];
-  let body = '';
-  for (const tick of steps(most)) body += line(60, y(tick), WIDTH - 250, y(tick), 'stroke="#eceae2"') + text(54, y(tick) + 4, digits(tick), 'class="tick" text-anchor="end"');
-  for (const n of nodes) body += text(x(n), height - 10, n, 'class="tick" text-anchor="middle"');
-  if (base) body += line(60, y(base), WIDTH - 250, y(base), 'stroke="#8a8f98" stroke-dasharray="3 3"');
+  let body = text(6, 14, 'ms', 'class="tick"');
+  for (let decade = 10 ** Math.floor(Math.log10(low)); decade <= high; decade *= 10) {
+    for (const tick of [decade, 2 * decade, 5 * decade]) {
+      if (tick < low || tick > high) continue;
+      body += line(60, y(tick), right, y(tick), 'stroke="#eceae2"') + text(54, y(tick) + 4, digits(tick), 'class="tick" text-anchor="end"');
+    }
+  }
+  for (const n of nodes) body += text(x(n), height - 10, `${n} nodes`, 'class="tick" text-anchor="middle"');
+  if (base) body += line(60, y(base), right, y(base), 'stroke="#8a8f98" stroke-dasharray="4 3"') + text(right + 8, y(base) + 4, 'ONNX Runtime, one core', 'class="tick"');
   curves.forEach((curve, i) => {
-    const points = curve.points.map((point) => `${x(point.nodes).toFixed(1)},${y(point.latency_ms).toFixed(1)}`);
     const colour = palette[i % palette.length];
-    body += `<polyline points="${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`;
-    body += curve.points.map((point) => `<circle cx="${x(point.nodes).toFixed(1)}" cy="${y(point.latency_ms).toFixed(1)}" r="3" fill="${colour}"><title>${escape(curve.label)}, ${point.nodes} nodes: ${digits(point.latency_ms)} ms</title></circle>`).join('');
-    body += rect(WIDTH - 240, 10 + i * 20, 12, 12, colour) + text(WIDTH - 222, 20 + i * 20, curve.label);
+    const points = curve.points.map((point) => ({...point, x: x(point.nodes).toFixed(1), y: y(point.latency_ms).toFixed(1)}));
+    body += `<polyline points="${points.map((point) => `${point.x},${point.y}`).join(' ')}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="7 4"/>`;
+    body += points.map((point) => `<circle cx="${point.x}" cy="${point.y}" r="3.5" fill="#fff" stroke="${colour}" stroke-width="2"><title>${escape(curve.label)}, ${point.nodes} nodes: ${digits(point.latency_ms)} ms, simulated</title></circle>`).join('');
+    const last = curve.points[curve.points.length - 1];
+    // At the end of its curve, but for one that ends where the base line has its name.
+    body += text(right + 8, y(last.latency_ms) + (base && Math.abs(y(base) - y(last.latency_ms)) < 13 ? 17 : 4), curve.label, `style="fill:${colour}"`);
   });
-  return svg(height, body, 'latency over the number of nodes');
+  return svg(height, body, what);
 }
 
 module.exports = {latencyBars, nodeBars, scalingCurves, escape};

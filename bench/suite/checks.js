@@ -65,7 +65,7 @@ function checks(recording, summary) {
   }
   for (const one of summary.links.filter((l) => l.name === '1gbit')) {
     for (const r of one.rows) {
-      if (r.throughput) add('1gbit', `${r.label}, ${r.throughput.concurrency} in flight: share of time that the least busy node computes`, '≥', 0.9, r.throughput.least_busy);
+      if (r.throughput) add('1gbit', `${r.label}, ${r.throughput.concurrency} in flight: share of time that the less busy node's kernels run`, '≥', 0.9, r.throughput.least_busy);
     }
   }
   const predicted = summary.links.flatMap((one) => one.rows.filter((r) => r.predicted).map((r) => Math.abs(r.predicted.error)));

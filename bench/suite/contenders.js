@@ -66,18 +66,21 @@ class Split extends Contender {
     super(id, label, setting);
     this.file = file;
   }
-  async start() {
-    const {net, tools, folder, coordinator} = this.setting;
-    const addresses = [];
+  // The nodes, and the file that names them.
+  async startNodes() {
+    const {net, tools, folder} = this.setting;
+    this.addresses = [];
     for (let rank = 0; rank < net.nodes; ++rank) {
       const node = this.add(rank, [tools.disco, 'node', '--listen', `${net.address(rank)}:0`, '--threads', '1'], this.place(rank));
-      const line = await node.line(30);
-      addresses.push(/listening on (\S+)/.exec(line)[1]);
+      this.addresses.push(/listening on (\S+)/.exec(await node.line(30))[1]);
     }
     this.clusterFile = path.join(folder, `${this.id}.toml`);
-    fs.writeFileSync(this.clusterFile, addresses.map((address) => `[[node]]\naddress = "${address}"\nthreads = 1\n`).join(''));
-    this.main = this.add('coordinator', [tools.cluster, this.file, this.clusterFile, ...this.shapeWords()],
-                         this.place(coordinator === 'outside' ? 'outside' : 0));
+    fs.writeFileSync(this.clusterFile, this.addresses.map((address) => `[[node]]\naddress = "${address}"\nthreads = 1\n`).join(''));
+  }
+  async start() {
+    await this.startNodes();
+    this.main = this.add('coordinator', [this.setting.tools.cluster, this.file, this.clusterFile, ...this.shapeWords()],
+                         this.place(this.setting.coordinator === 'outside' ? 'outside' : 0));
     this.about = {deployed: JSON.parse(await this.main.line(START_SECONDS)).nodes};
   }
   run(seconds) { return this.main.ask('run', seconds); }

@@ -18,6 +18,7 @@ const spread = (list) =>
 // Three digits that count: 0.123, 12.3, 1234.
 function digits(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  if (value === 0) return '0';
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }

@@ -46,7 +46,7 @@ function linkSection(link, setting) {
     if (row.error) return `<tr><td>${escape(row.label)}</td><td class="wide" colspan="7">${escape(row.error)}</td></tr>`;
     const bound = row.bound ? `${digits(row.bound.ratio)} <span class="none">of max(${digits(row.bound.compute_ms)}, ${digits(row.bound.wire_ms)})</span>` : '';
     const cells_ = [escape(row.label), digits(row.latency_ms.median), range(row.latency_ms), row.latency_ms.n, ratio(row.of_ort), ratio(row.of_dense), bound];
-    if (link.rows.some((one) => one.throughput)) cells_.push(row.throughput ? `${digits(row.throughput.per_second)} /s, busy ${digits(row.throughput.least_busy * 100)} %` : '');
+    if (link.rows.some((one) => one.throughput)) cells_.push(row.throughput ? `${digits(row.throughput.per_second)} /s, busy ${Math.round(row.throughput.least_busy * 100)} %` : '');
     return cells(cells_);
   });
   const head = ['latency, ms', 'median', 'quartiles', 'runs', 'of ONNX Runtime', 'of dense', 'of max(compute, wire)'];
@@ -70,11 +70,16 @@ ${table(['', 'link', 'predicted, ms', 'measured, ms', 'error'], rows)}` : '';
 
 function scalingSection(summary) {
   if (summary.scaling.length === 0) return '';
-  const ort = summary.links.map((link) => link.rows.find((row) => row.kind === 'ort' && !row.error)).find(Boolean);
-  return `<h2>More nodes: simulated, not measured</h2><p>From <code>disco simulate</code> with the profile of this machine's cores, one core a node.
-The dashed line is ONNX Runtime on one core, as measured.</p>${scalingCurves(summary.scaling, ort && ort.latency_ms.median)}
-${table(['latency, ms', ...summary.scaling[0].points.map((point) => `${point.nodes} nodes`)],
-      summary.scaling.map((curve) => cells([escape(curve.label), ...curve.points.map((point) => digits(point.latency_ms))])))}`;
+  const charts = [...new Set(summary.scaling.map((curve) => curve.link))].map((name) => {
+    const curves = summary.scaling.filter((curve) => curve.link === name);
+    const link = summary.links.find((one) => one.name === name);
+    const ort = link && link.rows.find((row) => row.kind === 'ort' && !row.error);
+    return `<h3>${escape(name)}</h3>${scalingCurves(curves, ort && ort.latency_ms.median, `simulated latency over the number of nodes on ${name}`)}
+${table(['simulated latency, ms', ...curves[0].points.map((point) => `${point.nodes} nodes`)],
+      curves.map((curve) => cells([escape(curve.label), ...curve.points.map((point) => digits(point.latency_ms))])))}`;
+  });
+  return `<h2>More nodes: simulated, not measured</h2><p>What <code>disco simulate</code> says of so many nodes like this machine's first core, on links like those that were probed.
+The grey line is ONNX Runtime on one core, as measured.</p>${charts.join('')}`;
 }
 
 function toHtml(recording, summary, judged) {
@@ -94,7 +99,7 @@ function toHtml(recording, summary, judged) {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(setting.model)} on ${setting.nodes} nodes</title><style>${STYLE}</style>
 <h1>${escape(setting.model)} on ${setting.nodes} nodes</h1>
 <p class="quiet">${escape(Object.values(setting.shapes).map((dims) => dims.join(' × ')).join('; '))}, one thread a node, ${escape(recording.date.slice(0, 16).replace('T', ' '))} UTC, ${escape(machine.cpu)}</p>
-<div class="answers">${answers(summary)}<div class="answer"><span>limits set for this project</span><b>${passed} of ${passed + missed} hold</b><span>${judged.list.length - passed - missed} could not be measured in this run</span></div></div>
+<div class="answers">${answers(summary)}<div class="answer"><span>limits set for this project</span><b>${passed} of ${passed + missed} hold</b><span>${passed + missed === judged.list.length ? 'all were measured' : `${judged.list.length - passed - missed} more were not measured`}</span></div></div>
 ${judged.notes.length ? `<div class="note">${judged.notes.map(escape).join('<br>')}</div>` : ''}
 ${summary.links.map((link) => linkSection(link, setting)).join('')}
 ${predictedSection(summary)}${scalingSection(summary)}
@@ -104,7 +109,7 @@ ${predictedSection(summary)}${scalingSection(summary)}
 <p>Runs alternate: every contender once, then all again, up to ${setting.runs} rounds after ${setting.warmup} to warm up; slow ones take part in fewer rounds, spread evenly, within ${digits(setting.seconds)} s a link.
 Ratios are medians over rounds of the ratio within one round, so that a slow spell of the machine touches both sides.${setting.priority ? ' All contenders ran at the highest priority, ahead of other programs.' : ''}</p>
 <p>Compute is time in kernels, pack in gathering, converting and copying features, wait asleep for messages; of PyTorch, wait is all time inside collectives. CPU is time on a core of all threads of that process, transport included.
-Peak memory is of the whole process, since it was given its part; of ONNX Runtime and PyTorch since they started, with Node.js and Python. Wire time, for the last ratio, is the bytes that the busier link carries at the probed rate.</p>
+Peak memory is of the whole process, since it was given its part; of all others since it started, with Node.js and Python. Wire time, for the last ratio, is the bytes that the busier link carries at the probed rate.</p>
 ${artifacts.length ? `<h3>Artifacts, by node</h3>${table(['', 'keeps', 'MACs of the model', 'weights of the model', 'sends a run', 'messages'], artifacts)}` : ''}
 ${recording.left_out.length ? `<h3>Left out</h3>${table(['', 'why'], recording.left_out.map((one) => `<tr><td>${escape(one.label)}</td><td class="wide">${escape(one.error)}</td></tr>`))}` : ''}
 <h3>Machine and versions</h3>${table(['', ''], [

@@ -29,7 +29,10 @@ How:
   --runs K              rounds of interleaved runs on every link (default: 30)
   --warmup K            rounds before them (default: 3)
   --seconds S           what one contender may take on one link; slow ones run in fewer rounds, three at least (default: 30)
-  --quick               few rounds, for a first look: ends within about two minutes
+  --concurrency K       also the throughput with K requests in flight; 0: not (default: 4)
+  --no-predict          leave out what \`disco simulate\` predicts of the same runs
+  --scaling LIST        numbers of nodes to simulate, on the links as they were seen; 0: none (default: 2,4,8,16)
+  --quick               few rounds, for a first look, without the last three: ends within about two minutes
 
 Results:
   -o, --output NAME     writes NAME.html and NAME.json (default: bench-report)
@@ -52,7 +55,7 @@ function parse(words) {
   const options = {
     model: 'resnet50', shapes: {}, nodes: 2, batch: 1, artifacts: [], keep: 0.2, wires: ['fp32', 'u8'], calibrate: '', preset: [], contenders: [],
     pytorch: 'auto', links: ['100mbit', '1gbit', 'unshaped'], loopback: false, coordinator: 'node0', runs: 30, warmup: 3, seconds: 30,
-    quick: false, output: 'bench-report', render: '', clean: false, help: false, ...defaults,
+    concurrency: 4, predict: true, scaling: [2, 4, 8, 16], quick: false, output: 'bench-report', render: '', clean: false, help: false, ...defaults,
   };
   const given = new Set();
   const list = (text) => text.split(',').filter(Boolean);
@@ -71,13 +74,17 @@ function parse(words) {
     wires: (text, name) => list(text).map((wire) => one('fp32', 'fp16', 'u8')(wire, name)),
     contenders: list, pytorch: one('resnet18', 'resnet34', 'resnet50', 'resnet101', 'none'), links: list,
     coordinator: one('node0', 'outside'), runs: number(1, 100000), warmup: number(0, 1000), seconds: number(0.001, 86400, false),
-    output: same, render: same, disco: same, single: same, shared: same,
+    concurrency: number(0, 64), scaling: (text, name) => (text === '0' ? [] : list(text).map((one) => number(2, 64)(one, name))), output: same, render: same, disco: same, single: same, shared: same,
   };
   for (let i = 0; i < words.length; ++i) {
     const word = words[i] === '-o' ? '--output' : words[i] === '-h' ? '--help' : words[i];
     const name = word.replace(/^--/, '');
     if (['loopback', 'quick', 'clean', 'help'].includes(name) && word.startsWith('--')) {
       options[name] = true;
+      continue;
+    }
+    if (word === '--no-predict') {
+      options.predict = false;
       continue;
     }
     const next = () => {
@@ -101,7 +108,7 @@ function parse(words) {
     }
   }
   if (options.quick) {
-    const less = {runs: 8, warmup: 1, seconds: 4};
+    const less = {runs: 8, warmup: 1, seconds: 4, concurrency: 0, predict: false, scaling: []};
     for (const [name, value] of Object.entries(less)) if (!given.has(name)) options[name] = value;
   }
   return options;

@@ -21,7 +21,7 @@ const tests = {
     assert.deepStrictEqual(spread([1, 2, 3, 4, 5]), {median: 3, q1: 2, q3: 4, min: 1, n: 5});
   },
   'figures have three digits that count'() {
-    assert.deepStrictEqual([0.1234, 1.234, 12.34, 123.4, 1234.5, null, NaN].map(digits), ['0.123', '1.23', '12.3', '123', '1235', '–', '–']);
+    assert.deepStrictEqual([0, 0.1234, 1.234, 12.34, 123.4, 1234.5, null, NaN].map(digits), ['0', '0.123', '1.23', '12.3', '123', '1235', '–', '–']);
     assert.deepStrictEqual([12, 1500, 17816576, null].map(bytes), ['12 B', '1.50 kB', '17.8 MB', '–']);
   },
   'ratios are of the same round'() {
@@ -102,6 +102,25 @@ const tests = {
     assert.match(dense.why, /node 1 went away/);
     const busy = judge((copy) => { for (const link of copy.links) link.contenders.ort.queued_s = [10]; });
     assert.ok(busy.filter((check) => check.verdict !== 'not measured').every((check) => check.disturbed));
+  },
+  'predictions, throughput and curves are shown and judged'(recording) {
+    const copy = structuredClone(recording);
+    for (const link of copy.links) {
+      const {samples} = link.contenders.dense;
+      link.contenders.dense.predicted = {latency_ms: 1.05 * quantile(samples.map((sample) => sample.ms), 0.5)};
+      link.contenders.dense.throughput = {concurrency: 4, per_second: 12.5, least_busy: 0.42};
+    }
+    copy.scaling = [{link: '1gbit', label: 'dense', points: [{nodes: 2, latency_ms: 100}, {nodes: 16, latency_ms: 400}]},
+                    {link: '1gbit', label: 'one point', points: [{nodes: 2, latency_ms: 50}]}];
+    const summary = summarise(copy);
+    const judged = checks(copy, summary);
+    const row = summary.links[0].rows.find((one) => one.id === 'dense');
+    assert.ok(Math.abs(row.predicted.error - 0.05) < 1e-9);
+    assert.strictEqual(judged.list.find((check) => check.what.startsWith('simulator')).verdict, 'pass');
+    assert.strictEqual(judged.list.find((check) => check.what.includes('in flight')).verdict, 'miss');
+    const page = toHtml(copy, summary, judged);
+    for (const shown of ['+5.00 %', 'simulated, not measured', '16 nodes', '4 in flight', '12.5 /s']) assert.ok(page.includes(shown), shown);
+    assert.ok(!/NaN|undefined|Infinity/.test(page));
   },
   'the page holds every row and stands alone'(recording) {
     const copy = structuredClone(recording);

@@ -69,6 +69,15 @@ class Worker {
     });
   }
 
+  // All that it says until it ends by itself; an error where it fails.
+  async output(seconds = 300) {
+    const clock = setTimeout(() => this.child.kill('SIGKILL'), seconds * 1000);
+    const code = this.over ? this.child.exitCode : await new Promise((resolve) => this.child.once('close', resolve));
+    clearTimeout(clock);
+    if (code !== 0) throw this.fate;
+    return this.early.join('\n');
+  }
+
   send(word = 'run') { this.child.stdin.write(`${word}\n`); }
 
   async ask(word = 'run', seconds = 120) {

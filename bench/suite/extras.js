@@ -1,0 +1,136 @@
+// What is asked of this `disco` beyond the latency of single runs: how much it answers with several requests in flight, what its
+// simulator predicts of the same, and what it predicts of more nodes than there are cores.
+'use strict';
+const fs = require('fs');
+const path = require('path');
+const {spawnSync} = require('child_process');
+const {Split} = require('./contenders');
+const {Worker} = require('./worker');
+
+// Whether `disco COMMAND` is there, with a flag of that name.
+function offers(disco, command, flag) {
+  const run = spawnSync(disco, [command, '--help'], {encoding: 'utf8'});
+  return run.status === 0 && run.stdout.includes(flag);
+}
+
+// Nodes without a coordinator, for a `disco` that asks them by itself.
+class Nodes extends Split {
+  async start() {
+    await this.startNodes();
+    return this.clusterFile;
+  }
+}
+
+const shapeFlags = (shapes) => Object.entries(shapes).flatMap(([name, dims]) => ['--shape', `${name}:${dims.join(',')}`]);
+const json = async (words, place) => JSON.parse(await new Worker(words, place).output());
+const splitsOf = (started) => started.filter(({about, contender}) => about.kind === 'split' && !contender.out);
+
+// Answers a second with K requests in flight: {concurrency, per_second, least_busy}, by contender.
+async function throughput(link, {net, started, setting, options, tools, say, progress}) {
+  for (const {about} of splitsOf(started)) {
+    const result = link.contenders[about.id];
+    if (!result || result.error) continue;
+    progress(`${link.name}: ${options.concurrency} in flight, ${about.label}`);
+    const nodes = new Nodes(setting, `${about.id}-flight`, about.label, about.file);
+    try {
+      const cluster = await nodes.start();
+      // As many as take about as long as the latency's runs did.
+      const one = result.samples.map((sample) => sample.ms).sort((a, b) => a - b)[result.samples.length >> 1];
+      const runs = Math.max(8, Math.min(options.runs, Math.round(options.seconds * 500 / one)));
+      const said = await json([tools.disco, 'bench', about.file, '--cluster', cluster, '--concurrency', String(options.concurrency),
+                               '--runs', String(runs), '--warmup', '2', ...shapeFlags(options.shapes), '--json'],
+                              nodes.place(setting.coordinator === 'outside' ? 'outside' : 0));
+      result.throughput = read(said, options.concurrency);
+    } catch (error) {
+      say(`${link.name}: ${about.label}, ${options.concurrency} in flight: ${error.message}`);
+    } finally {
+      await nodes.stop();
+    }
+  }
+}
+
+// What `disco bench --concurrency --json` says. A node's kernels take a request so long, and it answers so many a second.
+function read(said, concurrency) {
+  if (!(said.throughput > 0)) throw new Error('`disco bench` said nothing of throughput');
+  return {concurrency, per_second: said.throughput, least_busy: Math.min(...said.nodes.map((node) => (node.compute_ms + node.pack_ms) * said.throughput / 1e3))};
+}
+
+// What the simulator says of every split on this link, from a profile of nodes like those that ran.
+async function predict(link, {net, started, setting, options, tools, say, progress}) {
+  progress(`${link.name}: profile of nodes and link`);
+  const profile = path.join(setting.folder, 'profile.json');
+  const nodes = new Nodes(setting, 'profile', 'profile');
+  try {
+    const cluster = await nodes.start();
+    const outside = setting.coordinator === 'outside';
+    const where = outside ? [] : ['--coordinator', nodes.addresses[0]];
+    await new Worker([tools.disco, 'profile', '--cluster', cluster, '--threads', '1', ...where, '-o', profile], nodes.place(outside ? 'outside' : 0)).output();
+    await nodes.stop();
+    for (const {about} of splitsOf(started)) {
+      const result = link.contenders[about.id];
+      if (!result || result.error) continue;
+      progress(`${link.name}: simulating ${about.label}`);
+      // On the other core, where there is one: nothing else of this run works now.
+      const said = await json([tools.disco, 'simulate', about.file, ...(about.id === 'dense' ? ['--nodes', String(net.nodes)] : []), '--profile', profile,
+                               ...shapeFlags(options.shapes), '--json'], {core: setting.cores[0]});
+      result.predicted = {latency_ms: said.latency_ms, nodes: said.nodes.map(({compute_ms, pack_ms, wait_ms}) => ({compute_ms, pack_ms, wait_ms}))};
+    }
+  } catch (error) {
+    say(`${link.name}: not simulated: ${error.message}`);
+  } finally {
+    await nodes.stop();
+  }
+}
+
+// A cluster for the simulator: nodes like this machine's first core, on links like the one that was probed.
+function describe(file, nodes, {goodput_mbit: rate, round_trip_us: trip}, coordinator) {
+  fs.writeFileSync(file, `${coordinator === 'outside' ? '' : 'coordinator = "node0"\n'}[[node]]
+name = "node"
+count = ${nodes}
+threads = 1
+cores = 1
+[link]
+bandwidth = "${rate.toFixed(1)}Mbit/s"
+latency = "${(trip / 2).toFixed(1)}us"
+`);
+}
+
+// Curves over the number of nodes: [{link, label, points: [{nodes, latency_ms}]}].
+async function scaling(recording, {setting, options, tools, say, progress}) {
+  const curves = [];
+  const cluster = path.join(setting.folder, 'described.toml');
+  for (const link of recording.links) {
+    if (!link.probe) continue;
+    for (const [label, words] of [['dense, fp32', []], ...options.wires.map((wire) => [`keep ${options.keep}, ${wire}`, ['--keep', String(options.keep), '--wire', wire]])]) {
+      const curve = {link: link.name, label, points: []};
+      for (const nodes of options.scaling) {
+        progress(`${link.name}: simulating ${nodes} nodes, ${label}`);
+        try {
+          describe(cluster, nodes, link.probe, setting.coordinator);
+          const said = await json([tools.disco, 'simulate', options.model, '--nodes', String(nodes), '--cluster', cluster, ...words,
+                                   ...shapeFlags(options.shapes), '--json'], {core: setting.cores[0]});
+          curve.points.push({nodes, latency_ms: said.latency_ms});
+        } catch (error) {
+          say(`${link.name}: ${nodes} nodes, ${label}: not simulated: ${error.message}`);
+          break;
+        }
+      }
+      if (curve.points.length) curves.push(curve);
+    }
+  }
+  return curves;
+}
+
+// After the latencies of a link, while it is still as it was.
+async function beyondLatency(link, context) {
+  const {options, tools} = context;
+  if (options.concurrency > 0 && offers(tools.disco, 'bench', '--concurrency')) await throughput(link, context);
+  if (options.predict && offers(tools.disco, 'simulate', '--profile') && offers(tools.disco, 'profile', '--cluster')) await predict(link, context);
+}
+// After all links.
+async function beyondNodes(recording, context) {
+  const {options, tools} = context;
+  if (options.scaling.length && offers(tools.disco, 'simulate', '--cluster')) recording.scaling = await scaling(recording, context);
+}
+
+module.exports = {beyondLatency, beyondNodes};
