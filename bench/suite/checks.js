@@ -75,7 +75,7 @@ function checks(recording, summary) {
   if (setting.model !== 'resnet50' || setting.batch !== 1 || nodes !== 2)
     notes.push('The limits were set for ResNet-50 at 224 pixels, batch 1, on two nodes; this run is another.');
   if (!setting.isolated) notes.push('Plain loopback: no link was shaped, and nothing is said about slow networks.');
-  if (setting.shared_cores) notes.push(`${nodes} nodes shared ${setting.machine.cores} cores: what splitting gains cannot be seen; the bytes and messages can.`);
+  if (setting.shared_cores) notes.push(`${nodes} nodes shared ${setting.physical_cores} physical cores: what splitting gains cannot be seen; the bytes and messages can.`);
   for (const one of summary.links) {
     const most = worst(one);
     if (most && most.queued > MOST_QUEUED)

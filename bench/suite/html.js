@@ -52,13 +52,15 @@ function linkSection(link, setting) {
   const head = ['latency, ms', 'median', 'quartiles', 'runs', 'of ONNX Runtime', 'of dense', 'of max(compute, wire)'];
   const flight = link.rows.find((one) => one.throughput);
   if (flight) head.push(`${flight.throughput.concurrency} in flight`);
-  const nodes = link.rows.filter((row) => !row.error).flatMap((row) => row.nodes.map((node, rank) => cells([
-    escape(row.nodes.length > 1 ? `${row.label}: node ${rank}` : row.label), digits(node.compute_ms), digits(node.pack_ms), digits(node.wait_ms),
-    node.bytes_sent ? bytes(node.bytes_sent) : '–', node.messages || '–', digits(node.cpu_ms), bytes(node.peak_rss_bytes)])));
+  const nodes = link.rows.filter((row) => !row.error).flatMap((row) => [
+    ...row.nodes.map((node, rank) => cells([
+      escape(row.nodes.length > 1 ? `${row.label}: node ${rank}` : row.label), digits(node.compute_ms), digits(node.pack_ms), digits(node.wait_ms), digits(node.wire_ms),
+      node.bytes_sent ? bytes(node.bytes_sent) : '–', node.messages || '–', digits(node.cpu_ms), bytes(node.peak_rss_bytes)])),
+    ...(row.coordinator_cpu_ms === null ? [] : [cells([escape(`${row.label}: coordinator`), '–', '–', '–', '–', '–', '–', digits(row.coordinator_cpu_ms), '–'])])]);
   return `<h2>${escape(link.name)}</h2><p>${seen}</p>${latencyBars(link)}
 <p class="quiet">Bars: medians, with quartiles. In brackets: the median of the ratios to ONNX Runtime's run of the same round (dashed line).</p>
 ${table(head, latency)}<h3>Where the nodes' time went</h3>${nodeBars(link)}
-${table(['medians of a run', 'compute, ms', 'pack, ms', 'wait, ms', 'sent', 'messages', 'CPU, ms', 'peak memory'], nodes)}`;
+${table(['medians of a run', 'compute, ms', 'pack, ms', 'wait, ms', 'wire, ms', 'sent', 'messages', 'CPU, ms', 'peak memory'], nodes)}`;
 }
 
 function predictedSection(summary) {
@@ -98,7 +100,7 @@ function toHtml(recording, summary, judged) {
     one.counted.totals.map((node) => bytes(node.bytes_sent)).join(', '), one.counted.totals.map((node) => node.messages_sent).join(', ')]));
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(setting.model)} on ${setting.nodes} nodes</title><style>${STYLE}</style>
 <h1>${escape(setting.model)} on ${setting.nodes} nodes</h1>
-<p class="quiet">${escape(Object.values(setting.shapes).map((dims) => dims.join(' × ')).join('; '))}, one thread a node, ${escape(recording.date.slice(0, 16).replace('T', ' '))} UTC, ${escape(machine.cpu)}</p>
+<p class="quiet">${escape(Object.values(setting.shapes).map((dims) => dims.join(' × ')).join('; '))}${setting.batch > 1 ? `, times are of a batch of ${setting.batch}` : ''}, one thread a node, ${escape(recording.date.slice(0, 16).replace('T', ' '))} UTC, ${escape(machine.cpu)}</p>
 <div class="answers">${answers(summary)}<div class="answer"><span>limits set for this project</span><b>${passed} of ${passed + missed} hold</b><span>${passed + missed === judged.list.length ? 'all were measured' : `${judged.list.length - passed - missed} more were not measured`}</span></div></div>
 ${judged.notes.length ? `<div class="note">${judged.notes.map(escape).join('<br>')}</div>` : ''}
 ${summary.links.map((link) => linkSection(link, setting)).join('')}
@@ -109,7 +111,7 @@ ${predictedSection(summary)}${scalingSection(summary)}
 <p>Runs alternate: every contender once, then all again, up to ${setting.runs} rounds after ${setting.warmup} to warm up; slow ones take part in fewer rounds, spread evenly, within ${digits(setting.seconds)} s a link.
 Ratios are medians over rounds of the ratio within one round, so that a slow spell of the machine touches both sides.${setting.priority ? ' All contenders ran at the highest priority, ahead of other programs.' : ''}</p>
 <p>Compute is time in kernels, pack in gathering, converting and copying features, wait asleep for messages; of PyTorch, wait is all time inside collectives. CPU is time on a core of all threads of that process, transport included.
-Peak memory is of the whole process, since it was given its part; of all others since it started, with Node.js and Python. Wire time, for the last ratio, is the bytes that the busier link carries at the probed rate.</p>
+Peak memory is of the whole process, since it was given its part; of all others since it started, with Node.js and Python. Wire is not measured but follows: the bytes that a node's link carries for it, at the probed rate.</p>
 ${artifacts.length ? `<h3>Artifacts, by node</h3>${table(['', 'keeps', 'MACs of the model', 'weights of the model', 'sends a run', 'messages'], artifacts)}` : ''}
 ${recording.left_out.length ? `<h3>Left out</h3>${table(['', 'why'], recording.left_out.map((one) => `<tr><td>${escape(one.label)}</td><td class="wide">${escape(one.error)}</td></tr>`))}` : ''}
 <h3>Machine and versions</h3>${table(['', ''], [

@@ -3,7 +3,13 @@
 // Prints {"ready", "version", "inputs": {name: extents}} first: extents that the model leaves open are filled as models.js says.
 'use strict';
 const readline = require('readline');
-const ort = require('onnxruntime-node');
+let ort;
+try {
+  ort = require('onnxruntime-node');
+} catch (error) {
+  console.error(`onnxruntime-node cannot be loaded (${error.message.split('\n')[0]}); try: npm install --ignore-scripts --prefix bench`);
+  process.exit(1);
+}
 const {inputs} = require('../models');
 
 (async () => {

@@ -29,12 +29,15 @@ function nodesOf(result) {
 }
 
 // What physics leaves: the busier node's work and the busier link's bytes, and how far the measured latency is from the larger.
+// Also each node's wire_ms, at the probed rate.
 function bound(row, link, setting) {
   const goodput = link.probe && link.probe.goodput_mbit * 1e6;
   if (!goodput || row.nodes.length < 2 || row.nodes.some((node) => node.compute_ms === null)) return null;
   // Beside the exchanges rank 0's link carries the input to the other nodes, unless the coordinator has a link of its own.
-  const input = setting.coordinator === 'outside' ? 0 : setting.input_bytes * (row.nodes.length - 1);
-  const wire = Math.max(...row.nodes.map((node, rank) => (node.bytes_sent + (rank === 0 ? input : 0)) * 8e3 / goodput));
+  // PyTorch's rank 0 has counted what it broadcasts.
+  const input = setting.coordinator === 'outside' || row.kind === 'pytorch' ? 0 : setting.input_bytes * (row.nodes.length - 1);
+  row.nodes.forEach((node, rank) => { node.wire_ms = (node.bytes_sent + (rank === 0 ? input : 0)) * 8e3 / goodput; });
+  const wire = Math.max(...row.nodes.map((node) => node.wire_ms));
   const compute = Math.max(...row.nodes.map((node) => node.compute_ms));
   const larger = Math.max(compute, wire);
   const near = larger / Math.max(Math.min(compute, wire), 1e-9) < 2;
@@ -59,7 +62,8 @@ function summarise(recording) {
       row.queued = Math.max(...result.queued_s) * 1e3 / row.latency_ms.median;
       const coordinator = result.roles.indexOf('coordinator');
       row.coordinator_cpu_ms = coordinator < 0 ? null : result.cpu_s[coordinator] * 1e3;
-      if (contender.kind === 'split') row.bound = bound(row, link, recording.setting);
+      const limits = bound(row, link, recording.setting);
+      if (contender.kind === 'split') row.bound = limits;
       if (result.throughput) row.throughput = result.throughput;
       if (result.predicted) row.predicted = {...result.predicted, error: result.predicted.latency_ms / row.latency_ms.median - 1};
       return row;

@@ -20,7 +20,8 @@ class Worker {
   // place: {core, wrap}; env is added to this process's.
   constructor(words, place = {}, env = {}) {
     const [program, ...rest] = pinned(words, place);
-    this.name = words[0].split('/').pop();
+    // Scripts are known by their own name.
+    this.name = words[words[0] === process.execPath || words[0].includes('python') ? 1 : 0].split('/').pop().replace(/\.\w+$/, '');
     this.errors = '';
     this.waiting = [];
     this.early = [];
@@ -44,7 +45,7 @@ class Worker {
       this.over = true;
       running.delete(this);
       const last = this.errors.trim().split('\n').pop();
-      this.fate = new Error(`${this.name} ${why}${last ? `: ${last}` : ''}`);
+      this.fate = new Error(!last ? `${this.name} ${why}` : last.startsWith(this.name) ? last : `${this.name}: ${last}`);
       for (const one of this.waiting.splice(0)) one.reject(this.fate);
     };
     this.child.on('error', (error) => end(`could not be started (${error.code})`));
