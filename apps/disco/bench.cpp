@@ -25,6 +25,7 @@ constexpr const char* kExamples =
     "  disco bench resnet50.onnx -n 2                          two processes on this machine\n"
     "  disco bench resnet50.onnx --cluster cluster.toml        the machines of a cluster\n"
     "  disco bench resnet50.onnx -n 2 -t 1 --runs 100 --json   one thread a node; figures for programs\n"
+    "  disco bench resnet50.onnx -n 2 --key disco.key          encrypted, beside the same in the clear\n"
     "  disco bench resnet50.onnx -n 2 --trace trace.json       also a picture of who waited for whom";
 
 NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
@@ -41,7 +42,8 @@ NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
   return inputs;
 }
 
-void print(const Samples& one, const Samples& split) {
+/// @param clear  the same split in the clear, where `split` is encrypted and that was timed; or null
+void print(const Samples& one, const Samples& split, const Samples* clear) {
   Table table({"", "median", "p95", "min", "compute", "pack", "wait", "sent", "messages", "peak memory"});
   const auto add = [&](const std::string& name, const Samples& samples) {
     const auto ms = [](double value) { return fmt::format("{:.2f} ms", value); };
@@ -58,11 +60,16 @@ void print(const Samples& one, const Samples& split) {
     }
   };
   add("one node", one);
-  add("split", split);
+  if (clear != nullptr) add("split, in the clear", *clear);
+  add(clear != nullptr ? "split, encrypted" : "split", split);
   table.print();
   const double ratio = quantile(split.latency, 0.5) / quantile(one.latency, 0.5);
   fmt::print("\nthe split run takes {:.3f}x of one node's time{}\n", ratio,
              ratio >= 1.0 ? ": on this network one node alone is faster" : "");
+  if (clear != nullptr) {
+    fmt::print("encryption makes that {:.3f}x of what it takes in the clear\n",
+               quantile(split.latency, 0.5) / quantile(clear->latency, 0.5));
+  }
 }
 
 }  // namespace
@@ -109,19 +116,23 @@ void add_bench(CLI::App& app, Action& action) {
       DISCO_TRY(SplitModel model, split(loaded, flags->split));
       DISCO_CHECK(flags->cluster.check_number(remote, model.shards.size()));
       const NamedTensors inputs = random_inputs(model.graph, 1);
+      DISCO_TRY(const ClusterOptions options, flags->cluster.options());
       // One node, where rank 0 is: on the first machine of the cluster, or beside the local nodes.
-      ClusterOptions options;
-      options.threads = flags->cluster.threads;
       std::vector<Graph> whole;
       whole.push_back(model.graph);
-      auto one_started = !remote.empty() ? Cluster::connect({remote.front()}, std::move(whole), options)
-                         : flags->cluster.transport == "threads"
-                             ? Cluster::start_inproc(std::move(whole), options)
-                             : Cluster::start_local(std::move(whole), options);
-      DISCO_TRY(std::unique_ptr<Cluster> one, std::move(one_started));
+      const std::vector<NodeConfig> first(remote.begin(), remote.begin() + (remote.empty() ? 0 : 1));
+      DISCO_TRY(std::unique_ptr<Cluster> one, flags->cluster.start(first, std::move(whole), options));
+      // With keys, also how long it takes without; a remote node with keys does nothing in the clear.
+      std::unique_ptr<Cluster> clear;
+      if (options.keys && remote.empty()) {
+        ClusterOptions in_the_clear = options;
+        in_the_clear.keys = nullptr;
+        DISCO_TRY(clear, flags->cluster.start(remote, model.shards, in_the_clear));
+      }
       const bool shared_machine = !remote.empty();
       Samples one_samples;
       Samples split_samples;
+      Samples clear_samples;
       RunResult last;
       Progress progress("bench", static_cast<std::size_t>(flags->runs));
       const auto sample = [&](Cluster& cluster, Samples& samples, int run, bool trace) -> Status {
@@ -137,9 +148,10 @@ void add_bench(CLI::App& app, Action& action) {
         one->shutdown();
         one.reset();
       }
-      DISCO_TRY(std::unique_ptr<Cluster> cluster, flags->cluster.start(std::move(model.shards)));
+      DISCO_TRY(std::unique_ptr<Cluster> cluster, flags->cluster.start(remote, std::move(model.shards), options));
       for (int run = 0; run < total; ++run) {
         if (one) DISCO_CHECK(sample(*one, one_samples, run, false));
+        if (clear) DISCO_CHECK(sample(*clear, clear_samples, run, false));
         DISCO_CHECK(sample(*cluster, split_samples, run, run + 1 == total && !flags->trace.empty()));
         progress.step(static_cast<std::size_t>(std::max(0, run + 1 - flags->warmup)));
       }
@@ -147,11 +159,13 @@ void add_bench(CLI::App& app, Action& action) {
       if (flags->as_json) {
         json document = split_samples.to_json();
         document["runs"] = flags->runs;
+        document["encrypted"] = options.keys != nullptr;
+        if (clear) document["in_the_clear"] = clear_samples.to_json();
         document["one_node"] = one_samples.to_json();
         document["ratio"] = quantile(split_samples.latency, 0.5) / quantile(one_samples.latency, 0.5);
         fmt::print("{}\n", document.dump(2));
       } else {
-        print(one_samples, split_samples);
+        print(one_samples, split_samples, clear ? &clear_samples : nullptr);
       }
       return {};
     };

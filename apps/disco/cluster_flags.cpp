@@ -16,6 +16,12 @@ void ClusterFlags::add_to(CLI::App& command) {
       ->type_name("HOW")
       ->capture_default_str();
   command
+      .add_option("--key", key_file,
+                  "this end's secret key (`disco keys new` makes one): everything on the wire is then encrypted, "
+                  "and every node of --cluster needs its public_key there; nodes on this machine get keys of "
+                  "their own")
+      ->type_name("FILE");
+  command
       .add_option("-t,--threads", threads, "threads a node computes with (default: the cores, shared evenly)")
       ->check(CLI::Range(1, 1024))
       ->type_name("T");
@@ -46,14 +52,29 @@ Status ClusterFlags::check_number(const std::vector<NodeConfig>& remote, std::si
                remote.size() == 1 ? "1 node" : fmt::format("{} nodes", remote.size()), shards);
 }
 
-Result<std::unique_ptr<Cluster>> ClusterFlags::start(std::vector<Graph> shards) const {
+Result<ClusterOptions> ClusterFlags::options() const {
   ClusterOptions options;
   options.threads = threads;
-  DISCO_TRY(const std::vector<NodeConfig> remote, remote_nodes());
-  if (!remote.empty()) {
-    DISCO_CHECK(check_number(remote, shards.size()));
-    return Cluster::connect(remote, std::move(shards), options);
+  if (!key_file.empty()) {
+    if (cluster_file.empty() && transport == "threads") {
+      return error(ErrorCode::InvalidArgument, "--key: threads of one process have no wire to encrypt");
+    }
+    DISCO_TRY(options.keys, KeyPair::load(key_file));
   }
+  return options;
+}
+
+Result<std::unique_ptr<Cluster>> ClusterFlags::start(std::vector<Graph> shards) const {
+  DISCO_TRY(const ClusterOptions how, options());
+  DISCO_TRY(const std::vector<NodeConfig> remote, remote_nodes());
+  DISCO_CHECK(check_number(remote, shards.size()));
+  return start(remote, std::move(shards), how);
+}
+
+Result<std::unique_ptr<Cluster>> ClusterFlags::start(const std::vector<NodeConfig>& remote,
+                                                     std::vector<Graph> shards,
+                                                     const ClusterOptions& options) const {
+  if (!remote.empty()) return Cluster::connect(remote, std::move(shards), options);
   if (transport == "threads") return Cluster::start_inproc(std::move(shards), options);
   return Cluster::start_local(std::move(shards), options);
 }

@@ -13,6 +13,7 @@ namespace disco::cli {
 struct ClusterFlags {
   std::string cluster_file;
   std::string transport = "processes";
+  std::string key_file;
   int threads = 0;
   double deadline_s = 30.0;
 
@@ -23,7 +24,14 @@ struct ClusterFlags {
   static void take_shares(const Graph& model, const std::vector<NodeConfig>& remote, SplitFlags& split);
   /// InvalidArgument where the cluster file names another number of nodes.
   [[nodiscard]] Status check_number(const std::vector<NodeConfig>& remote, std::size_t shards) const;
+  /// Threads, keys.
+  [[nodiscard]] Result<ClusterOptions> options() const;
+  /// Starts or reaches the nodes, as the flags say.
   [[nodiscard]] Result<std::unique_ptr<Cluster>> start(std::vector<Graph> shards) const;
+  /// The same, on `remote` and with `options`.
+  [[nodiscard]] Result<std::unique_ptr<Cluster>> start(const std::vector<NodeConfig>& remote,
+                                                       std::vector<Graph> shards,
+                                                       const ClusterOptions& options) const;
   [[nodiscard]] RunOptions run_options(bool trace) const;
 };
 

@@ -29,6 +29,7 @@ void add_inspect(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_zoo(CLI::App& app, Action& action);
 void add_node(CLI::App& app, Action& action);
+void add_keys(CLI::App& app, Action& action);
 
 /// Flags that choose a model and how it is split.
 struct SplitFlags {

@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   disco::cli::add_bench(app, action);
   disco::cli::add_zoo(app, action);
   disco::cli::add_node(app, action);
+  disco::cli::add_keys(app, action);
   // `disco help run` is `disco run --help`.
   std::vector<char*> words(argv, argv + argc);
   std::string help = "--help";

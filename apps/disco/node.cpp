@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cluster/node_server.h"
+#include "cluster/process.h"
 #include "command.h"
 
 namespace disco::cli {
@@ -20,6 +21,25 @@ extern "C" void on_stop_signal(int) {
   [[maybe_unused]] const auto written = write(stop_pipe[1], &byte, 1);
 }
 
+struct KeyFiles {
+  std::string key;
+  std::string authorised;
+  bool from_parent = false;
+};
+
+Status take_keys(const KeyFiles& files, NodeServerOptions& options) {
+  if (files.from_parent) {
+    DISCO_TRY(const NodeIdentity identity, identity_from_parent(options.parent_fd));
+    options.keys = identity.keys;
+    options.judge = only({identity.coordinator}, "not that of the process that started this node");
+  } else if (!files.key.empty()) {
+    DISCO_TRY(options.keys, KeyPair::load(files.key));
+    DISCO_TRY(const std::vector<PublicKey> keys, load_authorised(files.authorised));  // mistakes are told now
+    options.judge = only_those_in(files.authorised);
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_node(CLI::App& app, Action& action) {
@@ -28,12 +48,15 @@ void add_node(CLI::App& app, Action& action) {
       app.add_subcommand("node",
                          "Waits on this machine for a coordinator, takes its part and computes it.\n"
                          "One coordinator (`disco run` or `disco bench` with --cluster) is served at a time. "
-                         "Nothing on the wire is "
-                         "encrypted or authenticated: listen on a network that you trust. Ends on Ctrl-C.");
+                         "With --key and "
+                         "--authorised it speaks encrypted, and only with those that are named there; "
+                         "without, whoever reaches the port may use it. Ends on Ctrl-C.");
   command->footer(
       "Examples:\n"
       "  disco node --listen 0.0.0.0:7001                    on every machine of the cluster\n"
       "  disco node --listen 0.0.0.0:7001 --fabric-port 7002 where a firewall lets two ports through\n"
+      "  disco node --listen 0.0.0.0:7001 --key disco.key --authorised authorised.txt\n"
+      "                                                      encrypted, see `disco keys` and docs/security.md\n"
       "\n"
       "On the machine that asks, cluster.toml names them in order of rank; only addresses are needed:\n"
       "  [[node]]\n"
@@ -54,9 +77,22 @@ void add_node(CLI::App& app, Action& action) {
                    "threads to compute with (default: the coordinator's choice)")
       ->check(CLI::Range(0, 1024))
       ->type_name("T");
+  auto files = std::make_shared<KeyFiles>();
+  auto* key = command->add_option("--key", files->key, "this node's secret key (`disco keys new` makes one)")
+                  ->type_name("FILE");
+  auto* authorised =
+      command
+          ->add_option("--authorised", files->authorised,
+                       "public keys of those who may use this node, one a line with a comment behind it; "
+                       "read anew for every connection")
+          ->type_name("FILE");
+  key->needs(authorised);
+  authorised->needs(key);
   command->add_option("--parent-fd", options->parent_fd, "used by `disco run`")->group("");
-  command->callback([options, &action] {
-    action = [options]() -> Status {
+  command->add_option("--parent-keys", files->from_parent, "used by `disco run`")->group("");
+  command->callback([options, files, &action] {
+    action = [options, files]() -> Status {
+      DISCO_CHECK(take_keys(*files, *options));
       if (pipe(stop_pipe) != 0) return error(ErrorCode::Io, "node: cannot make a pipe");
       options->stop_fd = stop_pipe[0];
       std::signal(SIGINT, on_stop_signal);
@@ -65,6 +101,9 @@ void add_node(CLI::App& app, Action& action) {
         options->on_ready = [](const std::string& address) {
           fmt::print("disco node: listening on {}\n", address);
           std::fflush(stdout);
+        };
+        options->on_refusal = [](const std::string& line) {
+          fmt::print(stderr, "disco node: {}\n", as_one_line(line));
         };
       }
       return run_node_server(*options);

@@ -17,10 +17,13 @@ struct NodeConfig {
   std::string name;     ///< for messages; the address where empty
   double share = 1;     ///< of the channels, on any scale
   int threads = 0;      ///< 0: the node's own choice
+  /// "disco-public-…" of a node that is started with --key; the link to it is then encrypted, and the session
+  /// needs a key too.
+  std::string public_key;
 };
 
 /// Reads a cluster file (TOML): `[[node]]` tables in order of rank, each with `address` and optionally
-/// `name`, `share`, `threads`.
+/// `name`, `share`, `threads`, `public_key`.
 ///
 /// @return the nodes, or NotFound, Io, or InvalidArgument: one line with file:line, also for keys that do not
 /// exist

@@ -26,6 +26,9 @@ struct SessionOptions {
   Transport transport = Transport::Threads;
   /// Threads that a node computes with. 0: the machine's cores shared evenly, or a remote node's own choice.
   int threads = 0;
+  /// File of this end's secret key (`disco keys new`): everything between it and the nodes, and between the
+  /// nodes, is then encrypted, and every node of `cluster` needs its public_key. Empty: in the clear.
+  std::filesystem::path key{};
   /// For a node to start and to answer, and for the nodes to find each other; each by itself.
   std::chrono::milliseconds start_timeout{10'000};
   /// For a node to receive and compile its shard.
@@ -42,10 +45,11 @@ class Session {
   /// Starts or reaches the nodes and gives each its shard.
   ///
   /// @return the session, or
-  ///   - InvalidArgument         `cluster` names another number of nodes than the split has
+  ///   - InvalidArgument         `cluster` names another number of nodes than the split has; `key` is no key, or
+  ///                             some have keys and others have none
   ///   - NotFound                there is no `disco` program for Transport::Processes
   ///   - Timeout, PeerLost, Io   names the node that did not start, answer or compile, and why
-  ///   - ProtocolMismatch        a node of another version
+  ///   - ProtocolMismatch        a node of another version, or of another key
   ///   - Unsupported             a graph of over 1.9 GB, its weights aside
   [[nodiscard]] static Result<Session> start(const Split& split, const SessionOptions& options = {});
 

@@ -21,6 +21,9 @@ Result<Session> Session::start(const Split& split, const SessionOptions& options
     cluster_options.start_timeout = options.start_timeout;
     cluster_options.load_timeout = options.load_timeout;
     cluster_options.threads = options.threads;
+    if (!options.key.empty()) {
+      DISCO_TRY(cluster_options.keys, KeyPair::load(options.key));
+    }
     std::vector<Graph> shards = split.impl_->model.shards;
     const auto start = [&]() -> Result<std::unique_ptr<Cluster>> {
       if (!options.cluster.empty()) {

@@ -103,7 +103,7 @@ Status read_file_range(const std::filesystem::path& path, std::uint64_t offset,
   return read_exactly(file.get(), path, offset, destination);
 }
 
-Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
+Result<FileWriter> FileWriter::create(const std::filesystem::path& path, unsigned mode) {
   if (!path.has_filename()) {
     return error(ErrorCode::InvalidArgument, "'{}' is not the name of a file to write", path.string());
   }
@@ -134,7 +134,7 @@ Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
                  path.string(), folder.string());
   }
   // Without a name, where the file system can: then nothing is left even if this process is killed.
-  writer.descriptor_ = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  writer.descriptor_ = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
   if (writer.descriptor_ >= 0 && ::access(name_of(writer.descriptor_).c_str(), F_OK) == 0) {
     writer.kind_ = Kind::Nameless;
     return writer;
@@ -142,7 +142,7 @@ Result<FileWriter> FileWriter::create(const std::filesystem::path& path) {
   if (writer.descriptor_ >= 0) ::close(writer.descriptor_);  // no /proc to name it by
   do {
     writer.temporary_ = temporary_name(writer.path_);
-    writer.descriptor_ = ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    writer.descriptor_ = ::open(writer.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   } while (writer.descriptor_ < 0 && errno == EEXIST);
   if (writer.descriptor_ < 0) return system_error(path, "write");
   writer.kind_ = Kind::Temporary;
@@ -211,8 +211,8 @@ Status check_writable(const std::filesystem::path& path) {
   return writer ? Status() : writer.error();
 }
 
-Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  DISCO_TRY(FileWriter writer, FileWriter::create(path));
+Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes, unsigned mode) {
+  DISCO_TRY(FileWriter writer, FileWriter::create(path, mode));
   DISCO_CHECK(writer.append(bytes));
   return writer.commit();
 }

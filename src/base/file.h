@@ -26,9 +26,10 @@ namespace disco {
 /// leaves nothing behind, and a file of that name stays as it was. Devices and pipes are written to directly.
 class FileWriter {
  public:
+  /// @param mode  who may read and write it, as chmod has it and less the process's umask
   /// @return the writer, or NotFound (no such folder), InvalidArgument (no file name), or Io: not permitted,
   /// a folder
-  [[nodiscard]] static Result<FileWriter> create(const std::filesystem::path& path);
+  [[nodiscard]] static Result<FileWriter> create(const std::filesystem::path& path, unsigned mode = 0666);
   FileWriter(FileWriter&& other) noexcept;
   FileWriter& operator=(FileWriter&& other) noexcept;
   FileWriter(const FileWriter&) = delete;
@@ -56,6 +57,7 @@ class FileWriter {
 [[nodiscard]] Status check_writable(const std::filesystem::path& path);
 
 /// Replaces or creates a file, whole or not at all.
-[[nodiscard]] Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+[[nodiscard]] Status write_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                                unsigned mode = 0666);
 
 }  // namespace disco

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fabric/keys.h"
 #include "graph/graph.h"
 #include "runtime/executor.h"
 
@@ -27,6 +28,10 @@ struct ClusterOptions {
   /// the node's own choice.
   int threads = 0;
   bool optimise = true;  ///< see CompileOptions
+  /// The coordinator's own: everything between it and the nodes, and between the nodes, is then encrypted.
+  /// connect() needs every node's NodeConfig::public_key; start_local gives its nodes keys of their own, for
+  /// as long as they live; start_inproc has no wire. Null: in the clear.
+  KeyPair::Shared keys;
   /// What start_local runs; empty: this executable.
   std::filesystem::path executable;
   /// Its arguments, before "--listen 127.0.0.1:0 --parent-fd N".
@@ -53,8 +58,9 @@ class Cluster {
                                                                     const ClusterOptions& options = {});
   /// Ranks on machines that run `disco node`.
   ///
-  /// @return Timeout or PeerLost for a node that does not answer, ProtocolMismatch for one of another
-  /// version,
+  /// @return InvalidArgument where some have keys and others have none,
+  ///         Timeout or PeerLost for a node that does not answer, ProtocolMismatch for one of another
+  ///         version or that cannot be spoken to (who has no key, or another one),
   ///         Io for one that serves another coordinator, Unsupported for a graph over 1.9 GB beside its
   ///         weights, or a load's error
   [[nodiscard]] static Result<std::unique_ptr<Cluster>> connect(const std::vector<NodeConfig>& nodes,

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cluster/cluster.h"
+#include "fabric/keys.h"
 #include "fabric/zmq_socket.h"
 
 namespace disco {
@@ -21,6 +22,8 @@ Result<NodeConfig> read_node(const std::filesystem::path& path, const toml::tabl
       node.address = **value.as_string();
     } else if (key == "name" && value.is_string()) {
       node.name = **value.as_string();
+    } else if (key == "public_key" && value.is_string()) {
+      node.public_key = **value.as_string();
     } else if (key == "share" && value.is_number()) {
       node.share =
           value.is_integer() ? static_cast<double>(**value.as_integer()) : **value.as_floating_point();
@@ -28,14 +31,15 @@ Result<NodeConfig> read_node(const std::filesystem::path& path, const toml::tabl
                **value.as_integer() <= 1024) {
       node.threads = static_cast<int>(**value.as_integer());
     } else {
-      const bool known = key == "address" || key == "name" || key == "share" || key == "threads";
+      const bool known = key == "address" || key == "name" || key == "share" || key == "threads" ||
+                         key == "public_key";
       return at_line(
           path, value.source(),
           known ? fmt::format(
-                      "'{}' cannot be that; address and name are texts, share a positive number, threads "
-                      "a number from 0 to 1024",
+                      "'{}' cannot be that; address, name and public_key are texts, share a positive "
+                      "number, threads a number from 0 to 1024",
                       key.str())
-                : fmt::format("a node has no '{}'; known are address, name, share and threads", key.str()));
+                : fmt::format("a node has no '{}'; known are address, name, share, threads and public_key", key.str()));
     }
   }
   if (node.address.empty()) {
@@ -43,6 +47,11 @@ Result<NodeConfig> read_node(const std::filesystem::path& path, const toml::tabl
   }
   if (const auto parsed = parse_address(node.address); !parsed) {
     return at_line(path, table["address"].node()->source(), parsed.error().message);
+  }
+  if (!node.public_key.empty()) {
+    if (const auto parsed = PublicKey::parse(node.public_key); !parsed) {
+      return at_line(path, table["public_key"].node()->source(), parsed.error().message);
+    }
   }
   if (!std::isfinite(node.share) || node.share <= 0) {
     return at_line(path, table["share"].node()->source(), "a share must be positive");
@@ -71,11 +80,16 @@ Result<std::vector<NodeConfig>> load_cluster_file(const std::filesystem::path& p
   }
   std::vector<NodeConfig> nodes;
   std::set<std::string> addresses;
+  std::set<std::string> public_keys;
   if (const toml::array* list = root["node"].as_array()) {
     for (const toml::node& item : *list) {
       DISCO_TRY(NodeConfig node, read_node(path, *item.as_table()));
       if (!addresses.insert(node.address).second) {
         return at_line(path, item.source(), fmt::format("the address {} is there twice", node.address));
+      }
+      if (!node.public_key.empty() && !public_keys.insert(node.public_key).second) {
+        return at_line(path, item.source(),
+                       "this public key is there twice; every node has a key of its own");
       }
       nodes.push_back(std::move(node));
     }

@@ -27,7 +27,8 @@ using control::Message;
 /// The shard that a node holds, and its work; used by the worker thread, but for `cancel`.
 class Session {
  public:
-  explicit Session(const NodeServerOptions& options) : options_(options) {}
+  explicit Session(const NodeServerOptions& options, OnRefusal on_refusal)
+      : options_(options), on_refusal_(std::move(on_refusal)) {}
 
   /// @param ticket  of the request, counted up by the one thread that takes requests in
   Result<Message> handle(Message& request, std::uint64_t id, std::uint64_t ticket) {
@@ -47,7 +48,7 @@ class Session {
       return load(request, id);
     }
     if (op == "listen") {
-      return listen(id);
+      return listen(request, id);
     }
     if (op == "join") {
       return join(request, id);
@@ -97,10 +98,15 @@ class Session {
     return reply;
   }
 
-  Result<Message> listen(std::uint64_t id) {
+  Result<Message> listen(const Message& request, std::uint64_t id) {
     set_fabric(nullptr);  // first, so that a fixed port is free again
     DISCO_TRY(const HostPort address, parse_address(options_.listen));
-    DISCO_TRY(auto fabric, ZmqFabric::listen(fmt::format("{}:{}", address.host, options_.fabric_port)));
+    ZmqOptions fabric_options;
+    fabric_options.socket.keys = options_.keys;
+    fabric_options.on_refusal = on_refusal_;
+    DISCO_TRY(fabric_options.members, members_of(request));
+    DISCO_TRY(auto fabric,
+              ZmqFabric::listen(fmt::format("{}:{}", address.host, options_.fabric_port), fabric_options));
     DISCO_TRY(const HostPort bound, parse_address(fabric->address()));
     set_fabric(std::move(fabric));
     Message reply = control::success(id);
@@ -146,6 +152,23 @@ class Session {
     return reply;
   }
 
+  /// The public keys of the cluster's nodes by rank; none where nothing is encrypted.
+  Result<std::vector<PublicKey>> members_of(const Message& request) const {
+    std::vector<std::string> texts;
+    if (request.head.contains("public_keys")) {
+      DISCO_TRY(texts, control::texts(request, "public_keys"));
+    }
+    if (texts.empty() != (options_.keys == nullptr)) {
+      return error(ErrorCode::ProtocolMismatch, "the nodes of a cluster have keys, all of them or none");
+    }
+    std::vector<PublicKey> members;
+    for (const std::string& text : texts) {
+      DISCO_TRY(const PublicKey key, PublicKey::parse(text));
+      members.push_back(key);
+    }
+    return members;
+  }
+
   /// Clocks of two machines differ, so requests say how long, not until when.
   static Result<Clock::time_point> deadline_of(const Message& request) {
     DISCO_TRY(const std::uint64_t milliseconds, control::number(request, "deadline_ms", 86'400'000));
@@ -164,6 +187,7 @@ class Session {
   }
 
   const NodeServerOptions& options_;
+  OnRefusal on_refusal_;
   std::unique_ptr<Executor> executor_;
   std::uint32_t epoch_ = 0;
   std::mutex mutex_;
@@ -176,12 +200,21 @@ class Session {
 /// The control socket and who is behind it; used by the serving thread, but for `post`.
 class Server {
  public:
-  explicit Server(const NodeServerOptions& options) : options_(options), session_(options) {}
+  explicit Server(const NodeServerOptions& options)
+      : options_(options), session_(options, [this](const std::string& line) { refuse(line); }) {}
 
   Status serve() {
     ZmqSocketOptions socket_options;
     socket_options.heartbeat_timeout = std::chrono::seconds(10);
     socket_options.max_message_bytes = control::kMaxPartBytes;
+    socket_options.keys = options_.keys;
+    if (options_.keys) {
+      if (!options_.judge) {
+        return error(ErrorCode::InvalidArgument, "a node with keys needs to know whom it may serve");
+      }
+      DISCO_TRY(doorman_, Doorman::start(context_, options_.judge,
+                                         [this](const std::string& line) { refuse(line); }));
+    }
     DISCO_TRY(socket_, ZmqSocket::open(context_, ZMQ_ROUTER, socket_options));
     DISCO_TRY(const std::string address, socket_.bind(options_.listen));
     if (options_.parent_fd >= 0) {
@@ -253,7 +286,22 @@ class Server {
       }
     }
     open_connections_.insert(events.accepted.begin(), events.accepted.end());
+    for (const FailedHandshake& failed : events.failed) {
+      if (const auto line = refusal_of(failed, options_.keys != nullptr)) {
+        refuse(*line);
+      }
+    }
     return !events.accepted.empty() || !events.disconnected.empty();
+  }
+
+  /// Whoever is refused tries again many times a second.
+  void refuse(const std::string& line) {
+    const std::lock_guard lock(refusal_mutex_);
+    const Clock::time_point now = Clock::now();
+    std::erase_if(refusals_, [&](const auto& told) { return now - told.second > std::chrono::minutes(1); });
+    if (options_.on_refusal && refusals_.size() < 100 && refusals_.emplace(line, now).second) {
+      options_.on_refusal(line);
+    }
   }
 
   /// The coordinator is gone: what it asked for is of no use.
@@ -339,7 +387,10 @@ class Server {
   }
 
   const NodeServerOptions& options_;
+  std::mutex refusal_mutex_;
+  std::map<std::string, Clock::time_point> refusals_;  // lines, and when they were told
   ZmqContext context_;
+  std::unique_ptr<Doorman> doorman_;
   ZmqSocket socket_;
   WakeUp wake_;
   std::string owner_;          // routing id of the coordinator that is served

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "fabric/doorman.h"
 
 namespace disco {
 
@@ -21,6 +22,12 @@ struct NodeServerOptions {
   int parent_fd = -1;
   /// Readable: end the server; -1: none. For signal handlers and tests.
   int stop_fd = -1;
+  /// This node's own keys: it then speaks encrypted only, to coordinators that `judge` lets in, and to the
+  /// nodes that such a coordinator names. Null: whoever reaches the port may use the node.
+  KeyPair::Shared keys;
+  Judge judge;
+  /// Told of strangers that were refused, the same line once a minute at most; from any thread.
+  OnRefusal on_refusal;
   /// Called once with the address, when coordinators can connect.
   std::function<void(const std::string& address)> on_ready;
 };
@@ -32,9 +39,8 @@ struct NodeServerOptions {
 /// Nothing that a coordinator or another peer sends ends it: every error is an answer. When its coordinator
 /// vanishes, what runs is cancelled and the shard is dropped.
 ///
-/// There is no authentication yet: listen on a network that you trust.
-///
-/// @return Io where the port is in use (it is named), InvalidArgument where `listen` cannot be an address
+/// @return Io where the port is in use (it is named), InvalidArgument where `listen` cannot be an address or
+///         there are keys without a judge, Unsupported for keys where libzmq has no CURVE
 [[nodiscard]] Status run_node_server(const NodeServerOptions& options);
 
 }  // namespace disco

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 extern char** environ;
@@ -73,7 +75,8 @@ void restart_with_short_waits(char** arguments) {
 }
 
 Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
-                                       const std::vector<std::string>& arguments) {
+                                       const std::vector<std::string>& arguments,
+                                       const NodeIdentity& identity) {
   constexpr int kChildFd = 3;
   NodeProcess process;
   int ends[2] = {-1, -1};
@@ -86,6 +89,9 @@ Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
   std::vector<std::string> words = {executable.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   words.insert(words.end(), {"--listen", "127.0.0.1:0", "--parent-fd", std::to_string(kChildFd)});
+  if (identity.keys) {
+    words.insert(words.end(), {"--parent-keys", "1"});
+  }
   std::vector<std::string> variables = environment_with(kShortWaits);
 
   // All else that this process has open closes on exec; what does not is the user's own, and inherited as
@@ -104,7 +110,37 @@ Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
     process.pid_ = -1;
     return error(ErrorCode::Io, "cannot start {}: {}", executable.string(), std::strerror(failure));
   }
+  if (identity.keys) {
+    // A few bytes, which fit in the socket's buffer. Where the child is gone, address() says so.
+    for (const auto part : {identity.keys->secret(), identity.coordinator.bytes()}) {
+      std::ignore = ::send(process.lifeline_, part.data(), part.size(), MSG_NOSIGNAL);
+    }
+  }
   return process;
+}
+
+Result<NodeIdentity> identity_from_parent(int parent_fd) {
+  std::array<std::uint8_t, 2 * kKeyBytes> bytes{};
+  std::size_t done = 0;
+  pollfd item{parent_fd, POLLIN, 0};
+  while (done < bytes.size()) {
+    const int ready = poll(&item, 1, 10'000);
+    if (ready < 0 && errno == EINTR) {
+      continue;
+    }
+    const ssize_t size = ready > 0 ? ::read(parent_fd, bytes.data() + done, bytes.size() - done) : 0;
+    if (size <= 0) {
+      explicit_bzero(bytes.data(), bytes.size());
+      return error(ErrorCode::Io, "the starting process sent no keys");
+    }
+    done += static_cast<std::size_t>(size);
+  }
+  const std::span<const std::uint8_t, 2 * kKeyBytes> all(bytes);
+  auto keys = KeyPair::from_secret(all.first<kKeyBytes>());
+  NodeIdentity identity{.coordinator = PublicKey(all.last<kKeyBytes>())};
+  explicit_bzero(bytes.data(), bytes.size());
+  DISCO_TRY(identity.keys, std::move(keys));
+  return identity;
 }
 
 NodeProcess& NodeProcess::operator=(NodeProcess&& other) noexcept {

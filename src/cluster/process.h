@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "fabric/fabric.h"
+#include "fabric/keys.h"
 
 namespace disco {
 
@@ -18,15 +19,27 @@ namespace disco {
 /// returns where nothing is to do, or nothing can be done. Call it first in main(), with main's arguments.
 void restart_with_short_waits(char** arguments);
 
+/// What an encrypted node is told by who starts it: its own keys, and whom alone it serves.
+struct NodeIdentity {
+  KeyPair::Shared keys;  ///< null: it speaks in the clear
+  PublicKey coordinator;
+};
+
+/// Takes over what start() gave the child; by the socket pair, so that the secret is in no argument, variable
+/// or file. @return Io where it does not come within 10 s.
+[[nodiscard]] Result<NodeIdentity> identity_from_parent(int parent_fd);
+
 /// A child that runs a node server. It ends when this object does, and when this process does, even by
 /// SIGKILL: the child watches its end of a socket pair whose other end only this process holds.
 class NodeProcess {
  public:
-  /// Starts `executable arguments… --listen 127.0.0.1:0 --parent-fd N`. OpenMP's waits are made short by its
+  /// Starts `executable arguments… --listen 127.0.0.1:0 --parent-fd N`, and with keys `--parent-keys 1`: see
+  /// identity_from_parent. OpenMP's waits are made short by its
   /// environment where the user did not set them. Its standard error goes to memory, for
   /// messages.
   [[nodiscard]] static Result<NodeProcess> start(const std::filesystem::path& executable,
-                                                 const std::vector<std::string>& arguments);
+                                                 const std::vector<std::string>& arguments,
+                                                 const NodeIdentity& identity = {});
   NodeProcess() = default;
   NodeProcess(NodeProcess&& other) noexcept { *this = std::move(other); }
   NodeProcess& operator=(NodeProcess&& other) noexcept;

@@ -37,17 +37,24 @@ class RemoteCluster final : public Cluster {
                                                  ? std::filesystem::read_symlink("/proc/self/exe", failure)
                                                  : options.executable;
     const Clock::time_point deadline = Clock::now() + options.start_timeout;
+    std::vector<NodeConfig> configs;
+    std::vector<std::string> public_keys;
     for (std::size_t rank = 0; rank < nodes; ++rank) {
-      DISCO_TRY(NodeProcess process, NodeProcess::start(executable, options.arguments));
+      NodeIdentity identity;
+      if (options.keys) {
+        DISCO_TRY(identity.keys, KeyPair::make());
+        identity.coordinator = options.keys->public_key();
+      }
+      public_keys.push_back(options.keys ? identity.keys->public_key().text() : "");
+      DISCO_TRY(NodeProcess process, NodeProcess::start(executable, options.arguments, identity));
       processes_.push_back(std::move(process));
     }
-    std::vector<NodeConfig> configs;
     for (NodeProcess& process : processes_) {
       auto address = process.address(deadline);
       if (!address) {
         return in_context(fmt::format("node {}", configs.size()), address.error());
       }
-      configs.push_back({.address = *address});
+      configs.push_back({.address = *address, .public_key = public_keys[configs.size()]});
     }
     return configs;
   }
@@ -58,7 +65,9 @@ class RemoteCluster final : public Cluster {
       return error(ErrorCode::InvalidArgument, "{} shards for {} nodes", shards.size(), configs.size());
     }
     options_ = options;
+    DISCO_CHECK(take_keys(configs));
     ZmqSocketOptions socket_options;
+    socket_options.keys = options.keys;
     socket_options.heartbeat_timeout = std::chrono::seconds(10);
     socket_options.max_message_bytes = control::kMaxPartBytes;
     socket_options.linger = milliseconds(200);
@@ -70,7 +79,9 @@ class RemoteCluster final : public Cluster {
       info.label = config.name.empty() ? config.address : config.name + ", " + config.address;
       info.process = rank < processes_.size() ? processes_[rank].pid() : -1;
       nodes_.push_back(std::move(info));
-      DISCO_TRY(node.socket, ZmqSocket::open(context_, ZMQ_DEALER, socket_options));
+      DISCO_TRY(node.socket,
+                ZmqSocket::open(context_, ZMQ_DEALER, socket_options,
+                                options.keys ? std::optional(public_keys_[rank]) : std::nullopt));
       if (const Status status = node.socket.connect(config.address); !status) {
         return in_context(describe(rank), status.error());
       }
@@ -148,6 +159,7 @@ class RemoteCluster final : public Cluster {
   struct Node {
     std::string address;
     ZmqSocket socket;
+    HandshakeVerdict handshakes;
     bool met = false;  // it has answered once: the end of its connection is its end
     bool lost = false;
     std::int64_t clock_offset_ns = 0;
@@ -168,6 +180,26 @@ class RemoteCluster final : public Cluster {
   template <typename T>
   Result<T> named(std::size_t rank, Result<T> result) const {
     return result ? std::move(result) : Result<T>(in_context(describe(rank), result.error()));
+  }
+
+  /// The nodes' public keys: of all where this end has a key, of none where it has none. What is meant to be
+  /// encrypted never travels in the clear by mistake.
+  Status take_keys(const std::vector<NodeConfig>& configs) {
+    public_keys_.clear();
+    for (std::size_t rank = 0; rank < configs.size(); ++rank) {
+      const NodeConfig& config = configs[rank];
+      if (config.public_key.empty() != (options_.keys == nullptr)) {
+        return error(ErrorCode::InvalidArgument, "node {} ({}) has {}", rank, config.address,
+                     options_.keys ? "no public_key in the cluster file; with --key nothing is sent in the clear"
+                                   : "a public_key in the cluster file; say --key too, the file of this end's "
+                                     "own key (`disco keys new` makes one)");
+      }
+      if (options_.keys) {
+        DISCO_TRY(const PublicKey key, PublicKey::parse(config.public_key));
+        public_keys_.push_back(key);
+      }
+    }
+    return {};
   }
 
   Status load(const std::vector<NodeConfig>& configs, std::vector<Graph>& shards) {
@@ -198,8 +230,15 @@ class RemoteCluster final : public Cluster {
 
   /// Brings the nodes together under a new epoch: each opens a port, then all learn of all.
   Status join() {
-    DISCO_CHECK(exchange(
-        "listen", [](std::size_t, Message&) { return Status(); }, options_.start_timeout));
+    std::vector<std::string> public_keys;
+    for (const PublicKey& key : public_keys_) {
+      public_keys.push_back(key.text());
+    }
+    const auto introduce = [&](std::size_t, Message& message) {
+      message.head["public_keys"] = public_keys;
+      return Status();
+    };
+    DISCO_CHECK(exchange("listen", introduce, options_.start_timeout));
     std::vector<std::string> addresses;
     std::vector<std::string> labels;
     for (std::size_t rank = 0; rank < links_.size(); ++rank) {
@@ -317,8 +356,15 @@ class RemoteCluster final : public Cluster {
     if (!link.socket.is_open()) {
       return false;
     }
-    const bool ended = !link.socket.events().disconnected.empty();
+    const ZmqEvents events = link.socket.events();
+    const bool ended = !events.disconnected.empty();
     bool any = ended;
+    if (!link.met && !link.reply && !link.fault) {
+      if (const auto why = link.handshakes.take(events, options_.keys)) {
+        set_fault(rank, error(ErrorCode::ProtocolMismatch, "{} {}", describe(rank), *why), false);
+        return true;
+      }
+    }
     // So many at a time that deadlines are looked at, however fast a node sends.
     std::optional<std::vector<ZmqFrame>> frames;
     for (int i = 0; i < 256 && (frames = link.socket.receive()); ++i) {
@@ -435,7 +481,8 @@ class RemoteCluster final : public Cluster {
   ClusterOptions options_;
   std::vector<NodeProcess> processes_;  // by rank, where they are ours
   ZmqContext context_;
-  std::vector<Node> links_;  // by rank
+  std::vector<Node> links_;              // by rank
+  std::vector<PublicKey> public_keys_;  // by rank; none where nothing is encrypted
   std::uint64_t cluster_ = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
   std::uint32_t epoch_ = 0;
   std::uint64_t request_ = 0;

@@ -26,6 +26,15 @@ constexpr int kMostRanks = 1000;
 
 Result<std::unique_ptr<ZmqFabric>> ZmqFabric::listen(const std::string& address, const ZmqOptions& options) {
   std::unique_ptr<ZmqFabric> fabric(new ZmqFabric(options));
+  if (static_cast<bool>(options.socket.keys) == options.members.empty()) {
+    return error(ErrorCode::InvalidArgument, "a fabric with {} needs {} of its members",
+                 options.members.empty() ? "keys" : "members", options.members.empty() ? "the keys" : "keys");
+  }
+  if (options.socket.keys) {
+    DISCO_TRY(fabric->doorman_,
+              Doorman::start(fabric->context_, only(options.members, "of no member of this cluster"),
+                             [end = fabric.get()](const std::string& line) { end->refuse(line); }));
+  }
   DISCO_TRY(fabric->listener_, ZmqSocket::open(fabric->context_, ZMQ_ROUTER, options.socket));
   DISCO_TRY(fabric->address_, fabric->listener_.bind(address));
   return fabric;
@@ -48,6 +57,13 @@ ZmqFabric::~ZmqFabric() {
 Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadline) {
   const Clock::time_point start = Clock::now();
   const int size = static_cast<int>(membership.addresses.size());
+  const auto& keys = options_.socket.keys;
+  if (keys && (membership.rank < 0 || options_.members.size() != membership.addresses.size() ||
+               membership.rank >= size ||
+               options_.members[static_cast<std::size_t>(membership.rank)] != keys->public_key())) {
+    return error(ErrorCode::InvalidArgument, "cannot join as node {} of {}: the members' keys ({}) say otherwise",
+                 membership.rank, size, options_.members.size());
+  }
   if (connected_ || size > kMostRanks || membership.rank < 0 || membership.rank >= size ||
       (!membership.labels.empty() && membership.labels.size() != membership.addresses.size())) {
     return error(ErrorCode::InvalidArgument, "cannot join as node {} of {} (addresses {}, labels {})",
@@ -64,7 +80,10 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
         membership.labels.empty() ? at(peer).address : membership.labels[static_cast<std::size_t>(peer)];
   }
   for (int peer = 0; peer < rank_; ++peer) {
-    DISCO_TRY(at(peer).socket, ZmqSocket::open(context_, ZMQ_DEALER, options_.socket));
+    DISCO_TRY(at(peer).socket,
+              ZmqSocket::open(context_, ZMQ_DEALER, options_.socket,
+                              keys ? std::optional(options_.members[static_cast<std::size_t>(peer)])
+                                   : std::nullopt));
     if (const Status connecting = at(peer).socket.connect(at(peer).address); !connecting) {
       return in_context(describe(peer), connecting.error());
     }
@@ -91,8 +110,9 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
     if (Clock::now() >= deadline) {
       const int peer = static_cast<int>(missing - peers_.begin());
       const double waited = seconds(Clock::now() - start);
+      const std::lock_guard lock(stranger_mutex_);
       if (peer > rank_ && stranger_) {
-        return error(ErrorCode::ProtocolMismatch, "{} did not join within {:.1f} s; refused was {}",
+        return error(ErrorCode::ProtocolMismatch, "{} did not join within {:.1f} s; {}",
                      describe(peer), waited, *stranger_);
       }
       return error(ErrorCode::Timeout, "{} did not {} within {:.1f} s; is it running and reachable?",
@@ -263,14 +283,25 @@ bool ZmqFabric::pump_events() {
       }
     }
     open_connections_.insert(events.accepted.begin(), events.accepted.end());
+    for (const FailedHandshake& failed : events.failed) {
+      if (const auto line = refusal_of(failed, options_.socket.keys != nullptr)) {
+        refuse(*line);
+      }
+    }
   }
   for (int peer = 0; peer < rank_; ++peer) {
     if (at(peer).socket.is_open() && fresh_[events_of(1 + peer)]) {
       fresh_[events_of(1 + peer)] = false;
-      if (!at(peer).socket.events().disconnected.empty()) {
+      const ZmqEvents events = at(peer).socket.events();
+      const auto verdict = at(peer).ready ? std::nullopt
+                                          : at(peer).handshakes.take(events, options_.socket.keys);
+      if (verdict) {
+        any = true;
+        fault(peer, ErrorCode::ProtocolMismatch, *verdict);
+      } else if (events.disconnected.size() > events.failed.size()) {
         any = true;
         lost(peer);
-      }
+      }  // else libzmq tries again, and still has what waits to be sent
     }
   }
   return any;
@@ -365,6 +396,24 @@ Status ZmqFabric::check_hello(const wire::Hello& hello) const {
   return {};
 }
 
+Status ZmqFabric::check_sender(const wire::Hello& hello, const std::string& sender) const {
+  if (!options_.socket.keys || sender == options_.members[hello.rank].text()) {
+    return {};
+  }
+  return error(ErrorCode::ProtocolMismatch, "it says that it is node {}, but shows the key {}", hello.rank,
+               sender);
+}
+
+void ZmqFabric::refuse(const std::string& line) {
+  {
+    const std::lock_guard lock(stranger_mutex_);
+    stranger_ = line;
+  }
+  if (options_.on_refusal) {
+    options_.on_refusal(line);
+  }
+}
+
 void ZmqFabric::admit(std::vector<ZmqFrame> parts) {
   std::string refusal;
   int peer = -1;
@@ -379,6 +428,8 @@ void ZmqFabric::admit(std::vector<ZmqFrame> parts) {
     refusal = hello.error().message;
   } else if (const Status fits = check_hello(*hello); !fits) {
     refusal = fits.error().message;
+  } else if (const Status is_it = check_sender(*hello, parts[2].sender()); !is_it) {
+    refusal = is_it.error().message;
   } else if (static_cast<int>(hello->rank) <= rank_ || at(static_cast<int>(hello->rank)).ready) {
     refusal =
         fmt::format("it says that it is node {}, which {}", hello->rank,
@@ -387,7 +438,7 @@ void ZmqFabric::admit(std::vector<ZmqFrame> parts) {
     peer = static_cast<int>(hello->rank);
   }
   if (peer < 0) {
-    stranger_ = "another peer: " + refusal;
+    refuse("refused another peer: " + refusal);
     std::vector<ZmqFrame> answer;
     const wire::Header head{
         .version = options_.version, .kind = wire::Kind::Refusal, .bytes = refusal.size()};

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "fabric/doorman.h"
 #include "fabric/fabric.h"
 #include "fabric/inbox.h"
 #include "fabric/wire.h"
@@ -27,6 +28,11 @@ struct ZmqOptions {
   std::size_t max_kept_bytes = std::size_t{1} << 30;
   /// What this end says it speaks. Only a test has a reason to change it.
   std::uint16_t version = wire::kVersion;
+  /// Where socket.keys are given: the members' public keys by rank. Nobody else is let in, and none of them as
+  /// another.
+  std::vector<PublicKey> members;
+  /// Told of strangers that were refused; from any thread.
+  OnRefusal on_refusal;
 };
 
 /// Who is in the mesh, as the coordinator tells every rank alike.
@@ -40,7 +46,8 @@ struct Membership {
 
 /// A rank listens on one ROUTER socket for all peers of higher rank and connects one DEALER socket to each of
 /// lower rank, so that a node needs one open port. Peers are told apart by the connection's identity and a
-/// handshake (wire.h), never by what a connection claims later; strangers are refused and do no harm.
+/// handshake (wire.h), never by what a connection claims later; strangers are refused and do no harm. With
+/// keys all links are encrypted, and a rank is who holds the key that its member is known by.
 ///
 /// A peer whose connection ends (watched by socket monitors, heartbeats and TCP keepalive) is gone for this
 /// epoch. libzmq's I/O thread moves the bytes while the rank computes. Payloads are copied neither on the way
@@ -52,7 +59,7 @@ struct Membership {
 class ZmqFabric final : public Fabric {
  public:
   /// Opens the port. Io where it is in use (the line names it), InvalidArgument where `address` cannot be
-  /// one.
+  /// one or keys are given without members, Unsupported for keys where libzmq has no CURVE.
   [[nodiscard]] static Result<std::unique_ptr<ZmqFabric>> listen(const std::string& address,
                                                                  const ZmqOptions& options = {});
   /// Lingers until what was sent is out, ZmqSocketOptions::linger at most; not at all after cancel().
@@ -85,6 +92,7 @@ class ZmqFabric final : public Fabric {
     std::string identity;  // of a higher rank's connection to listener_
     int connection = -1;   // its TCP socket, as events name it
     bool ready = false;
+    HandshakeVerdict handshakes;
     std::optional<Error> fault;  // set once; the link is of no use from then on
     Clock::time_point heard{};
     LinkCounters counters;
@@ -106,13 +114,18 @@ class ZmqFabric final : public Fabric {
   void say_hello(int peer);
   bool post(int peer, wire::Kind kind, const MessageId& id, ZmqFrame payload);
   Status check_hello(const wire::Hello& hello) const;
+  Status check_sender(const wire::Hello& hello, const std::string& sender) const;
+  void refuse(const std::string& line);
   Status check_peer(int peer) const;
   std::optional<Error> cancelled() const;
   Peer& at(int peer) { return peers_[static_cast<std::size_t>(peer)]; }
   const Peer& at(int peer) const { return peers_[static_cast<std::size_t>(peer)]; }
 
   ZmqOptions options_;
-  ZmqContext context_;  // outlives the sockets below
+  std::mutex stranger_mutex_;
+  std::optional<std::string> stranger_;  // who was refused last, and why; the doorman's thread says so too
+  ZmqContext context_;                   // outlives the sockets below
+  std::unique_ptr<Doorman> doorman_;
   ZmqSocket listener_;
   std::string address_;
   int rank_ = 0;
@@ -127,7 +140,6 @@ class ZmqFabric final : public Fabric {
   std::vector<bool> fresh_;                // by index of watched_
   std::map<std::string, int> identities_;  // ranks by their connection's identity
   std::set<int> open_connections_;         // of listener_
-  std::optional<std::string> stranger_;    // who was refused last, and why
   Inbox inbox_;
 
   WakeUp wake_;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 
 #include "base/result.h"
 #include "fabric/fabric.h"
+#include "fabric/keys.h"
 
 namespace disco {
 
@@ -57,6 +59,8 @@ class ZmqFrame {
   [[nodiscard]] std::string text() const;
   /// The TCP socket that it came in by, or -1.
   [[nodiscard]] int source() const { return zmq_msg_get(&message_, ZMQ_SRCFD); }
+  /// The public key of who sent it, as text, where the Doorman of a listening socket let it in; else empty.
+  [[nodiscard]] std::string sender() const;
   [[nodiscard]] zmq_msg_t* get() { return &message_; }
 
   /// Hands the bytes out as a Payload, without a copy. Their alignment is whatever libzmq's decoder left.
@@ -72,19 +76,57 @@ struct ZmqSocketOptions {
   std::chrono::milliseconds linger{1000};
   int high_water_messages = 16384;
   std::int64_t max_message_bytes = std::int64_t{1} << 30;
+  /// This end's own keys: it then speaks encrypted only, and a listening socket lets in whom the Doorman of
+  /// its context lets in. Null: everything is in the clear.
+  KeyPair::Shared keys;
+};
+
+/// Why two ends did not come to speak.
+enum class HandshakeFault {
+  Mechanism,  ///< one speaks encrypted, the other in the clear
+  Refused,    ///< the other end does not let this one's key in
+  WrongKey,   ///< the other end took this one for the holder of another key
+  Cut,        ///< the other end left in the middle: any of these, or something else that failed
+};
+
+/// A handshake that failed, and with whom: an IP address for accepted connections where it is known still.
+struct FailedHandshake {
+  HandshakeFault fault = HandshakeFault::Cut;
+  std::string peer;
 };
 
 /// Whether a socket's connections come and go.
 struct ZmqEvents {
   std::vector<int> accepted;      ///< TCP sockets
   std::vector<int> disconnected;  ///< TCP sockets
+  std::vector<FailedHandshake> failed;
+};
+
+/// The line about a stranger at a listening socket's door, for whoever runs it. None for a key that is
+/// refused: the Doorman says that.
+[[nodiscard]] std::optional<std::string> refusal_of(const FailedHandshake& failed, bool encrypted);
+
+/// What a connecting socket's handshakes say about the other end.
+class HandshakeVerdict {
+ public:
+  /// The fault that is final, as what follows the peer's name; none where another attempt may go well.
+  [[nodiscard]] std::optional<std::string> take(const ZmqEvents& events, const KeyPair::Shared& keys);
+
+ private:
+  int cuts_ = 0;
 };
 
 /// A socket and its monitor. Used by one thread at a time. No call waits.
 class ZmqSocket {
  public:
-  /// Opens a socket of `type` (ZMQ_ROUTER, ZMQ_DEALER) with keepalive, heartbeats and a monitor.
-  static Result<ZmqSocket> open(const ZmqContext& context, int type, const ZmqSocketOptions& options);
+  /// Opens a socket of `type` (ZMQ_ROUTER to listen, ZMQ_DEALER to connect) with keepalive, heartbeats and a
+  /// monitor.
+  ///
+  /// @param server  whose key the other end of an encrypted ZMQ_DEALER must hold
+  /// @return the socket, Io, InvalidArgument for keys without `server` and the other way round, or Unsupported
+  ///         for keys where libzmq has no CURVE
+  static Result<ZmqSocket> open(const ZmqContext& context, int type, const ZmqSocketOptions& options,
+                                const std::optional<PublicKey>& server = std::nullopt);
 
   ZmqSocket() = default;
   ~ZmqSocket() { close(); }
@@ -118,9 +160,12 @@ class ZmqSocket {
 
  private:
   static int fd_of(void* socket);
+  Status encrypt(int type, const KeyPair::Shared& keys, const std::optional<PublicKey>& server);
 
   void* socket_ = nullptr;
   void* monitor_ = nullptr;
+  std::map<int, std::string> peers_;     // IP addresses of accepted connections
+  std::optional<HandshakeFault> fault_;  // of the connection whose end is told of next
 };
 
 /// Sleeps until one of the sockets or their monitors has something, `wake` (an eventfd or pipe) is readable,

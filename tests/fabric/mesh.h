@@ -15,7 +15,26 @@ namespace disco::testing {
 
 using namespace std::chrono_literals;
 
-/// Ends of a mesh of `ranks` over "inproc" or "zmq" (on free ports of the loopback interface).
+/// As many key pairs.
+inline std::vector<KeyPair::Shared> make_keys(int ranks) {
+  std::vector<KeyPair::Shared> keys;
+  for (int rank = 0; rank < ranks; ++rank) {
+    keys.push_back(KeyPair::make().value());
+  }
+  return keys;
+}
+
+/// What rank `rank` of a mesh of these is told.
+inline ZmqOptions options_of(const std::vector<KeyPair::Shared>& keys, int rank, ZmqOptions options = {}) {
+  options.socket.keys = keys.at(static_cast<std::size_t>(rank));
+  for (const KeyPair::Shared& key : keys) {
+    options.members.push_back(key->public_key());
+  }
+  return options;
+}
+
+/// Ends of a mesh of `ranks` over "inproc", "zmq" (on free ports of the loopback interface) or "curve" (the
+/// same, encrypted).
 inline std::vector<std::unique_ptr<Fabric>> make_mesh(const std::string& transport, int ranks,
                                                       const ZmqOptions& options = {},
                                                       std::uint32_t epoch = 1) {
@@ -24,8 +43,9 @@ inline std::vector<std::unique_ptr<Fabric>> make_mesh(const std::string& transpo
   }
   std::vector<std::unique_ptr<ZmqFabric>> ends;
   Membership membership{.cluster = 42, .epoch = epoch};
+  const auto keys = transport == "curve" ? make_keys(ranks) : std::vector<KeyPair::Shared>();
   for (int rank = 0; rank < ranks; ++rank) {
-    auto end = ZmqFabric::listen("127.0.0.1:0", options);
+    auto end = ZmqFabric::listen("127.0.0.1:0", keys.empty() ? options : options_of(keys, rank, options));
     EXPECT_TRUE(end.ok()) << (end ? "" : end.error().message);
     membership.addresses.push_back((*end)->address());
     ends.push_back(std::move(*end));
