@@ -148,7 +148,8 @@ void add_bench(CLI::App& app, Action& action) {
         one->shutdown();
         one.reset();
       }
-      DISCO_TRY(std::unique_ptr<Cluster> cluster, flags->cluster.start(remote, std::move(model.shards), options));
+      DISCO_TRY(std::unique_ptr<Cluster> cluster,
+                flags->cluster.start(remote, std::move(model.shards), options));
       for (int run = 0; run < total; ++run) {
         if (one) DISCO_CHECK(sample(*one, one_samples, run, false));
         if (clear) DISCO_CHECK(sample(*clear, clear_samples, run, false));

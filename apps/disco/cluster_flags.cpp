@@ -16,10 +16,11 @@ void ClusterFlags::add_to(CLI::App& command) {
       ->type_name("HOW")
       ->capture_default_str();
   command
-      .add_option("--key", key_file,
-                  "this end's secret key (`disco keys new` makes one): everything on the wire is then encrypted, "
-                  "and every node of --cluster needs its public_key there; nodes on this machine get keys of "
-                  "their own")
+      .add_option(
+          "--key", key_file,
+          "this end's secret key (`disco keys new` makes one): everything on the wire is then encrypted, "
+          "and every node of --cluster needs its public_key there; nodes on this machine get keys of "
+          "their own")
       ->type_name("FILE");
   command
       .add_option("-t,--threads", threads, "threads a node computes with (default: the cores, shared evenly)")

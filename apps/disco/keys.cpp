@@ -18,17 +18,18 @@ constexpr const char* kExamples =
     "  disco keys new -o ~/.config/disco/pi1.key          and pi1.key.pub beside it\n"
     "  disco keys show pi1.key                            the public key of a secret one\n"
     "\n"
-    "One pair for every node and one for whoever coordinates. On each node, the coordinator's public key is a\n"
-    "line of the file of --authorised; in cluster.toml, each node has its public_key. docs/security.md says\n"
-    "what this protects, and what it does not.";
+    "One pair for every node and one for whoever coordinates. On each node, the coordinator's public\n"
+    "key is a line of the file of --authorised; in cluster.toml, each node has its public_key.\n"
+    "docs/security.md says what this protects, and what it does not.";
 
 }  // namespace
 
 void add_keys(CLI::App& app, Action& action) {
-  CLI::App* keys = app.add_subcommand("keys",
-                                      "Makes and shows the keys that encrypt the links of a cluster.\n"
-                                      "A pair is a secret file, which stays on its machine and only its owner "
-                                      "may read, and a public key, which names it to the others.");
+  CLI::App* keys =
+      app.add_subcommand("keys",
+                         "Makes and shows the keys that encrypt the links of a cluster.\n"
+                         "A pair is a secret file, which stays on its machine and only its owner "
+                         "may read, and a public key, which names it to the others.");
   keys->footer(kExamples);
   keys->require_subcommand(1);
 

@@ -45,7 +45,8 @@ class Session {
   /// Starts or reaches the nodes and gives each its shard.
   ///
   /// @return the session, or
-  ///   - InvalidArgument         `cluster` names another number of nodes than the split has; `key` is no key, or
+  ///   - InvalidArgument         `cluster` names another number of nodes than the split has; `key` is no key,
+  ///   or
   ///                             some have keys and others have none
   ///   - NotFound                there is no `disco` program for Transport::Processes
   ///   - Timeout, PeerLost, Io   names the node that did not start, answer or compile, and why
@@ -55,7 +56,8 @@ class Session {
 
   /// Runs the network once.
   ///
-  /// @param inputs  exactly the model's, by name, row-major, of the extents that the split fixed (Split::inputs)
+  /// @param inputs  exactly the model's, by name, row-major, of the extents that the split fixed
+  /// (Split::inputs)
   /// @return the outputs, row-major, with what every node spent; or
   ///   - NotFound, InvalidArgument, ShapeMismatch  the inputs
   ///   - Timeout, PeerLost                         names the node, its address and what was waited for

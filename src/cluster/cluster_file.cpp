@@ -31,15 +31,15 @@ Result<NodeConfig> read_node(const std::filesystem::path& path, const toml::tabl
                **value.as_integer() <= 1024) {
       node.threads = static_cast<int>(**value.as_integer());
     } else {
-      const bool known = key == "address" || key == "name" || key == "share" || key == "threads" ||
-                         key == "public_key";
+      const bool known =
+          key == "address" || key == "name" || key == "share" || key == "threads" || key == "public_key";
       return at_line(
           path, value.source(),
-          known ? fmt::format(
-                      "'{}' cannot be that; address, name and public_key are texts, share a positive "
-                      "number, threads a number from 0 to 1024",
-                      key.str())
-                : fmt::format("a node has no '{}'; known are address, name, share, threads and public_key", key.str()));
+          known ? fmt::format("'{}' cannot be that; address, name and public_key are texts, share a positive "
+                              "number, threads a number from 0 to 1024",
+                              key.str())
+                : fmt::format("a node has no '{}'; known are address, name, share, threads and public_key",
+                              key.str()));
     }
   }
   if (node.address.empty()) {

@@ -212,8 +212,8 @@ class Server {
       if (!options_.judge) {
         return error(ErrorCode::InvalidArgument, "a node with keys needs to know whom it may serve");
       }
-      DISCO_TRY(doorman_, Doorman::start(context_, options_.judge,
-                                         [this](const std::string& line) { refuse(line); }));
+      DISCO_TRY(doorman_,
+                Doorman::start(context_, options_.judge, [this](const std::string& line) { refuse(line); }));
     }
     DISCO_TRY(socket_, ZmqSocket::open(context_, ZMQ_ROUTER, socket_options));
     DISCO_TRY(const std::string address, socket_.bind(options_.listen));

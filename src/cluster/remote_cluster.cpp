@@ -190,9 +190,10 @@ class RemoteCluster final : public Cluster {
       const NodeConfig& config = configs[rank];
       if (config.public_key.empty() != (options_.keys == nullptr)) {
         return error(ErrorCode::InvalidArgument, "node {} ({}) has {}", rank, config.address,
-                     options_.keys ? "no public_key in the cluster file; with --key nothing is sent in the clear"
-                                   : "a public_key in the cluster file; say --key too, the file of this end's "
-                                     "own key (`disco keys new` makes one)");
+                     options_.keys
+                         ? "no public_key in the cluster file; with --key nothing is sent in the clear"
+                         : "a public_key in the cluster file; say --key too, the file of this end's "
+                           "own key (`disco keys new` makes one)");
       }
       if (options_.keys) {
         DISCO_TRY(const PublicKey key, PublicKey::parse(config.public_key));
@@ -481,7 +482,7 @@ class RemoteCluster final : public Cluster {
   ClusterOptions options_;
   std::vector<NodeProcess> processes_;  // by rank, where they are ours
   ZmqContext context_;
-  std::vector<Node> links_;              // by rank
+  std::vector<Node> links_;             // by rank
   std::vector<PublicKey> public_keys_;  // by rank; none where nothing is encrypted
   std::uint64_t cluster_ = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
   std::uint32_t epoch_ = 0;

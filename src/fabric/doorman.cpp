@@ -50,7 +50,8 @@ Doorman::~Doorman() {
 
 void Doorman::serve() {
   while (true) {
-    std::array<zmq_pollitem_t, 2> items = {{{socket_, 0, ZMQ_POLLIN, 0}, {nullptr, stop_.fd(), ZMQ_POLLIN, 0}}};
+    std::array<zmq_pollitem_t, 2> items = {
+        {{socket_, 0, ZMQ_POLLIN, 0}, {nullptr, stop_.fd(), ZMQ_POLLIN, 0}}};
     if (zmq_poll(items.data(), static_cast<int>(items.size()), -1) < 0 && zmq_errno() != EINTR) return;
     if (items[1].revents != 0) return;
     if (items[0].revents != 0) answer();

@@ -37,8 +37,7 @@ class Doorman {
   Doorman& operator=(const Doorman&) = delete;
 
  private:
-  Doorman(Judge judge, OnRefusal on_refusal)
-      : judge_(std::move(judge)), on_refusal_(std::move(on_refusal)) {}
+  Doorman(Judge judge, OnRefusal on_refusal) : judge_(std::move(judge)), on_refusal_(std::move(on_refusal)) {}
   void serve();
   void answer();
 

@@ -60,10 +60,9 @@ void append_hex(std::string& text, std::span<const std::uint8_t> bytes) {
 
 /// What is wrong with the digits behind a prefix.
 std::string fault_of(std::string_view digits) {
-  return digits.size() == 2 * kKeyBytes
-             ? "has characters that are no hexadecimal digits"
-             : fmt::format("has {} digits instead of {}: it is cut off or damaged", digits.size(),
-                           2 * kKeyBytes);
+  return digits.size() == 2 * kKeyBytes ? "has characters that are no hexadecimal digits"
+                                        : fmt::format("has {} digits instead of {}: it is cut off or damaged",
+                                                      digits.size(), 2 * kKeyBytes);
 }
 
 struct Line {
@@ -226,9 +225,10 @@ Status KeyPair::save(const std::filesystem::path& path, bool replace) const {
   for (const auto& file : {path, shown}) {
     std::error_code failure;
     if (!replace && std::filesystem::exists(std::filesystem::symlink_status(file, failure))) {
-      return error(ErrorCode::Io,
-                   "{}: is there already; a key that is replaced is lost. Choose another name, or say --force",
-                   file.string());
+      return error(
+          ErrorCode::Io,
+          "{}: is there already; a key that is replaced is lost. Choose another name, or say --force",
+          file.string());
     }
   }
   std::string text;

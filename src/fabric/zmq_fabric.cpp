@@ -61,8 +61,9 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
   if (keys && (membership.rank < 0 || options_.members.size() != membership.addresses.size() ||
                membership.rank >= size ||
                options_.members[static_cast<std::size_t>(membership.rank)] != keys->public_key())) {
-    return error(ErrorCode::InvalidArgument, "cannot join as node {} of {}: the members' keys ({}) say otherwise",
-                 membership.rank, size, options_.members.size());
+    return error(ErrorCode::InvalidArgument,
+                 "cannot join as node {} of {}: the members' keys ({}) say otherwise", membership.rank, size,
+                 options_.members.size());
   }
   if (connected_ || size > kMostRanks || membership.rank < 0 || membership.rank >= size ||
       (!membership.labels.empty() && membership.labels.size() != membership.addresses.size())) {
@@ -81,9 +82,9 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
   }
   for (int peer = 0; peer < rank_; ++peer) {
     DISCO_TRY(at(peer).socket,
-              ZmqSocket::open(context_, ZMQ_DEALER, options_.socket,
-                              keys ? std::optional(options_.members[static_cast<std::size_t>(peer)])
-                                   : std::nullopt));
+              ZmqSocket::open(
+                  context_, ZMQ_DEALER, options_.socket,
+                  keys ? std::optional(options_.members[static_cast<std::size_t>(peer)]) : std::nullopt));
     if (const Status connecting = at(peer).socket.connect(at(peer).address); !connecting) {
       return in_context(describe(peer), connecting.error());
     }
@@ -112,8 +113,8 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
       const double waited = seconds(Clock::now() - start);
       const std::lock_guard lock(stranger_mutex_);
       if (peer > rank_ && stranger_) {
-        return error(ErrorCode::ProtocolMismatch, "{} did not join within {:.1f} s; {}",
-                     describe(peer), waited, *stranger_);
+        return error(ErrorCode::ProtocolMismatch, "{} did not join within {:.1f} s; {}", describe(peer),
+                     waited, *stranger_);
       }
       return error(ErrorCode::Timeout, "{} did not {} within {:.1f} s; is it running and reachable?",
                    describe(peer), peer > rank_ ? "join" : "answer", waited);
@@ -293,8 +294,8 @@ bool ZmqFabric::pump_events() {
     if (at(peer).socket.is_open() && fresh_[events_of(1 + peer)]) {
       fresh_[events_of(1 + peer)] = false;
       const ZmqEvents events = at(peer).socket.events();
-      const auto verdict = at(peer).ready ? std::nullopt
-                                          : at(peer).handshakes.take(events, options_.socket.keys);
+      const auto verdict =
+          at(peer).ready ? std::nullopt : at(peer).handshakes.take(events, options_.socket.keys);
       if (verdict) {
         any = true;
         fault(peer, ErrorCode::ProtocolMismatch, *verdict);

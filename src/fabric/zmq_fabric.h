@@ -28,8 +28,8 @@ struct ZmqOptions {
   std::size_t max_kept_bytes = std::size_t{1} << 30;
   /// What this end says it speaks. Only a test has a reason to change it.
   std::uint16_t version = wire::kVersion;
-  /// Where socket.keys are given: the members' public keys by rank. Nobody else is let in, and none of them as
-  /// another.
+  /// Where socket.keys are given: the members' public keys by rank. Nobody else is let in, and none of them
+  /// as another.
   std::vector<PublicKey> members;
   /// Told of strangers that were refused; from any thread.
   OnRefusal on_refusal;

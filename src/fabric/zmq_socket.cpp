@@ -45,8 +45,8 @@ std::string peer_of(int connection) {
   return inet_ntop(address.ss_family, bytes, text, sizeof text) != nullptr ? text : "";
 }
 
-/// ZMQ_ZAP_ENFORCE_DOMAIN, which libzmq has since 4.3 and its header hides from those who do not ask for drafts.
-/// Without it anybody comes in where no Doorman answers.
+/// ZMQ_ZAP_ENFORCE_DOMAIN, which libzmq has since 4.3 and its header hides from those who do not ask for
+/// drafts. Without it anybody comes in where no Doorman answers.
 constexpr int kEnforceDomain = 93;
 /// What CURVE adds to a message, with room to spare.
 constexpr std::int64_t kEncryptionBytes = 256;
@@ -60,9 +60,10 @@ std::optional<std::string> refusal_of(const FailedHandshake& failed, bool encryp
   const std::string who = failed.peer.empty() ? "a connection" : failed.peer;
   switch (failed.fault) {
     case HandshakeFault::Mechanism:
-      return encrypted ? fmt::format("refused {}: it speaks in the clear, and only who has a key is let in", who)
-                       : fmt::format("refused {}: it speaks encrypted, and this node was started without --key",
-                                     who);
+      return encrypted
+                 ? fmt::format("refused {}: it speaks in the clear, and only who has a key is let in", who)
+                 : fmt::format("refused {}: it speaks encrypted, and this node was started without --key",
+                               who);
     case HandshakeFault::WrongKey:
       return fmt::format("refused {}: it expects another key than this node's", who);
     case HandshakeFault::Cut:
@@ -80,9 +81,10 @@ std::optional<std::string> HandshakeVerdict::take(const ZmqEvents& events, const
         return keys ? "speaks in the clear, which is not done here with keys; start it with --key"
                     : "speaks encrypted only; give --key, and its public_key in the cluster file";
       case HandshakeFault::Refused:
-        return fmt::format("refused the key of this end, {}; add it to the file that it was started with as "
-                           "--authorised",
-                           keys ? keys->public_key().text() : "which has none");
+        return fmt::format(
+            "refused the key of this end, {}; add it to the file that it was started with as "
+            "--authorised",
+            keys ? keys->public_key().text() : "which has none");
       case HandshakeFault::WrongKey: return "took this end for the holder of another key";
       case HandshakeFault::Cut: ++cuts_; break;
     }
@@ -181,7 +183,8 @@ Result<ZmqSocket> ZmqSocket::open(const ZmqContext& context, int type, const Zmq
     set(ZMQ_ROUTER_MANDATORY, 1);
   }
   const std::string endpoint = fmt::format("inproc://monitor-{}", number.fetch_add(1));
-  zmq_socket_monitor(socket.socket_, endpoint.c_str(), ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+  zmq_socket_monitor(socket.socket_, endpoint.c_str(),
+                     ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                          ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
   socket.monitor_ = zmq_socket(context.get(), ZMQ_PAIR);
   if (socket.monitor_ == nullptr || zmq_connect(socket.monitor_, endpoint.c_str()) != 0) {

@@ -123,7 +123,8 @@ class ZmqSocket {
   /// monitor.
   ///
   /// @param server  whose key the other end of an encrypted ZMQ_DEALER must hold
-  /// @return the socket, Io, InvalidArgument for keys without `server` and the other way round, or Unsupported
+  /// @return the socket, Io, InvalidArgument for keys without `server` and the other way round, or
+  /// Unsupported
   ///         for keys where libzmq has no CURVE
   static Result<ZmqSocket> open(const ZmqContext& context, int type, const ZmqSocketOptions& options,
                                 const std::optional<PublicKey>& server = std::nullopt);

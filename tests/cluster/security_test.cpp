@@ -66,8 +66,10 @@ class Security : public ::testing::Test {
   };
 
   /// A node with keys_[rank], which serves the coordinator, who has keys_[5].
-  [[nodiscard]] std::unique_ptr<Node> node(std::size_t rank, const std::string& listen = "127.0.0.1:0") const {
-    return std::make_unique<Node>(keys_[rank], only({keys_[5]->public_key()}, "not the coordinator's"), listen);
+  [[nodiscard]] std::unique_ptr<Node> node(std::size_t rank,
+                                           const std::string& listen = "127.0.0.1:0") const {
+    return std::make_unique<Node>(keys_[rank], only({keys_[5]->public_key()}, "not the coordinator's"),
+                                  listen);
   }
   [[nodiscard]] ClusterOptions options() const {
     ClusterOptions options;
@@ -244,7 +246,8 @@ TEST_F(Security, TheListIsReadAnewForEveryConnection) {
   std::filesystem::remove(file);
   EXPECT_FALSE(connect({node.config}, options()).ok()) << "no list: nobody";
   EXPECT_NE(node.refusals().find(name + " is not in " + file.string()), std::string::npos) << node.refusals();
-  EXPECT_NE(node.refusals().find(file.string() + ":1: not a public key"), std::string::npos) << node.refusals();
+  EXPECT_NE(node.refusals().find(file.string() + ":1: not a public key"), std::string::npos)
+      << node.refusals();
 }
 
 TEST_F(Security, NothingIsInTheClearOnTheWire) {

@@ -73,13 +73,16 @@ class RecordingProxy {
           ::close(items[i].fd);
           continue;
         }
+        {
+          const std::lock_guard lock(mutex_);  // before it is sent on: who gets it may look at once
+          bytes_.append(buffer, static_cast<std::size_t>(size));
+        }
         for (ssize_t done = 0; done < size;) {
-          const ssize_t sent = ::send(other, buffer + done, static_cast<std::size_t>(size - done), MSG_NOSIGNAL);
+          const ssize_t sent =
+              ::send(other, buffer + done, static_cast<std::size_t>(size - done), MSG_NOSIGNAL);
           if (sent <= 0) break;
           done += sent;
         }
-        const std::lock_guard lock(mutex_);
-        bytes_.append(buffer, static_cast<std::size_t>(size));
       }
       if (items[1].revents != 0) {
         const int in = accept(listener_, nullptr, nullptr);
