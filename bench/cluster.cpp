@@ -1,7 +1,7 @@
 // One model over the nodes of a cluster: answers "run" on standard input with what one run took, as a line of
 // JSON, so that another program can interleave its own runs with these. Ends with its input.
 //
-//   bench_cluster MODEL.onnx CLUSTER.toml [--shape INPUT EXTENT … .] …
+//   bench_cluster MODEL.onnx CLUSTER.toml [--key FILE] [--shape INPUT EXTENT … .] …
 //
 // The model is split as its partition says, or densely over the nodes of the cluster file, which choose their
 // threads.
@@ -27,7 +27,7 @@ void say(const json& line) {
   std::fflush(stdout);
 }
 
-Status serve(const char* path, const char* cluster_file, const InputShapes& shapes) {
+Status serve(const char* path, const char* cluster_file, const char* key, const InputShapes& shapes) {
   DISCO_TRY(const std::vector<NodeConfig> nodes, load_cluster_file(cluster_file));
   DISCO_TRY(Graph model, load_onnx(path));
   SplitOptions options{.shapes = shapes.shapes};
@@ -38,7 +38,11 @@ Status serve(const char* path, const char* cluster_file, const InputShapes& shap
   model = {};
   const NamedTensors inputs = bench::random_inputs(split.graph);
   split.graph = {};
-  DISCO_TRY(const std::unique_ptr<Cluster> cluster, Cluster::connect(nodes, std::move(split.shards)));
+  ClusterOptions how;
+  if (key != nullptr) {
+    DISCO_TRY(how.keys, KeyPair::load(key));
+  }
+  DISCO_TRY(const std::unique_ptr<Cluster> cluster, Cluster::connect(nodes, std::move(split.shards), how));
   json about = json::array();
   for (const NodeInfo& node : cluster->nodes())
     about.push_back({{"weight_bytes", node.weight_bytes}, {"arena_bytes", node.arena_bytes}});
@@ -64,10 +68,12 @@ Status serve(const char* path, const char* cluster_file, const InputShapes& shap
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fmt::print(stderr, "usage: bench_cluster MODEL.onnx CLUSTER.toml [--shape INPUT EXTENT … .] …\n");
+    fmt::print(stderr,
+               "usage: bench_cluster MODEL.onnx CLUSTER.toml [--key FILE] [--shape INPUT EXTENT … .] …\n");
     return 2;
   }
-  if (const auto status = serve(argv[1], argv[2], bench::shapes_of(argc, argv, 3)); !status) {
+  const char* key = argc > 4 && std::string_view(argv[3]) == "--key" ? argv[4] : nullptr;
+  if (const auto status = serve(argv[1], argv[2], key, bench::shapes_of(argc, argv, 3)); !status) {
     fmt::print(stderr, "bench_cluster: {}\n", status.error().message);
     return 1;
   }

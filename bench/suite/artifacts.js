@@ -60,7 +60,7 @@ function prepare(options, tools, folder, wanted, say) {
   if (artifacts.length) return list;
   for (const wire of wires) {
     const id = `keep-${wire}`;
-    if (!wanted(id)) continue;
+    if (!wanted(id) && !wanted(`${id}-encrypted`)) continue;
     const file = path.join(folder, `${id}.onnx`);
     say(`making an artifact that keeps ${keep}, ${wire} wire`);
     if (calibrate) {

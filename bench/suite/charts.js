@@ -42,7 +42,7 @@ function latencyBars(link) {
     const {median, q1, q3} = row.latency_ms;
     const cut = median > most;
     body += text(LABEL - 8, y + 14, row.label, 'text-anchor="end"') +
-            rect(LABEL, y, x(median) - LABEL, 19, COLOURS[row.kind], `${row.label}: median ${digits(median)} ms, quartiles ${digits(q1)} and ${digits(q3)}`);
+            rect(LABEL, y, x(median) - LABEL, 19, row.of_clear ? '#6fa08c' : COLOURS[row.kind], `${row.label}: median ${digits(median)} ms, quartiles ${digits(q1)} and ${digits(q3)}`);
     if (!cut) body += line(x(q1), y + 9.5, x(q3), y + 9.5) + line(x(q1), y + 5, x(q1), y + 14) + line(x(q3), y + 5, x(q3), y + 14);
     else body += `<path d="M${x(most) - 14} ${y - 1} l6 10 l-6 11 h5 l6 -11 l-6 -10 z" fill="#fff"/>`;
     body += text(Math.max(x(median), cut ? 0 : x(q3)) + 6, y + 14, `${digits(median)}${row.of_ort && row.kind !== 'ort' ? `  (${digits(row.of_ort.median)}×)` : ''}`, 'class="value"');
@@ -53,7 +53,7 @@ function latencyBars(link) {
 
 // Where each node's time went.
 function nodeBars(link) {
-  const rows = link.rows.filter((row) => !row.error && row.nodes.length > 1);
+  const rows = link.rows.filter((row) => !row.error && row.nodes.length > 1 && !row.of_clear);
   if (rows.length === 0) return '';
   const STEP = 20;
   const total = (node) => PARTS.reduce((sum, [field]) => sum + (node[field] || 0), 0);

@@ -11,7 +11,7 @@ function checks(recording, summary) {
   const link = (name) => summary.links.find((one) => one.name === name);
   const row = (name, id) => (link(name) || {rows: []}).rows.find((one) => one.id === id);
   // Artifacts by their wire; where the user named several, each is judged.
-  const artifacts = (wire) => recording.contenders.filter((one) => one.kind === 'split' && one.id !== 'dense' && one.wire === wire);
+  const artifacts = (wire) => recording.contenders.filter((one) => one.kind === 'split' && one.id !== 'dense' && !one.clear && one.wire === wire);
   // Programs of one thread tell whether others got in the way: threads of a node also wait for each other.
   const worst = (one) => one.rows.filter((r) => r.queued !== undefined && (r.kind === 'ort' || r.kind === 'one')).sort((a, b) => b.queued - a.queued)[0];
   const disturbed = (one) => one.steal > MOST_QUEUED || (worst(one) && worst(one).queued > MOST_QUEUED);
@@ -54,7 +54,7 @@ function checks(recording, summary) {
   }
   for (const one of summary.links) {
     for (const r of one.rows) {
-      if (r.bound) add(one.name, `${r.label}: latency of max(compute, wire)`, '≤', r.bound.limit, r.bound.ratio);
+      if (r.bound && !r.of_clear) add(one.name, `${r.label}: latency of max(compute, wire)`, '≤', r.bound.limit, r.bound.ratio);
     }
   }
   for (const contender of recording.contenders.filter((c) => c.kind === 'pytorch' && c.world > 1)) {

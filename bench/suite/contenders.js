@@ -1,5 +1,6 @@
 // Who is measured: each starts its processes where the nodes are, and then runs once whenever it is asked to.
 'use strict';
+const {execFileSync} = require('child_process');
 const fs = require('fs');
 const path = require('path');
 const {Worker} = require('./worker');
@@ -60,26 +61,42 @@ class OneNode extends Contender {
   async run(seconds) { return {ms: await this.main.ask('run', seconds)}; }
 }
 
-// A split model over `disco node` processes.
+// A split model over `disco node` processes, in the clear or encrypted.
 class Split extends Contender {
-  constructor(setting, id, label, file) {
+  constructor(setting, id, label, file, encrypted = false) {
     super(id, label, setting);
     this.file = file;
+    this.encrypted = encrypted;
+  }
+  // A pair of keys in a file: {file, known}, the latter its public key.
+  makeKey(who) {
+    const file = path.join(this.setting.folder, `${this.id}-${who}.key`);
+    execFileSync(this.setting.tools.disco, ['keys', 'new', '-o', file], {stdio: ['ignore', 'ignore', 'pipe']});
+    return {file, known: fs.readFileSync(`${file}.pub`, 'utf8').split(/\s/)[0]};
   }
   // The nodes, and the file that names them.
   async startNodes() {
     const {net, tools, folder} = this.setting;
     this.addresses = [];
+    const authorised = path.join(folder, `${this.id}-authorised.txt`);
+    if (this.encrypted) {
+      this.key = this.makeKey('coordinator');
+      fs.writeFileSync(authorised, `${this.key.known}\n`);
+    }
+    let members = '';
     for (let rank = 0; rank < net.nodes; ++rank) {
-      const node = this.add(rank, [tools.disco, 'node', '--listen', `${net.address(rank)}:0`, '--threads', '1'], this.place(rank));
+      const key = this.encrypted ? this.makeKey(rank) : null;
+      const words = key ? ['--key', key.file, '--authorised', authorised] : [];
+      const node = this.add(rank, [tools.disco, 'node', '--listen', `${net.address(rank)}:0`, '--threads', '1', ...words], this.place(rank));
       this.addresses.push(/listening on (\S+)/.exec(await node.line(30))[1]);
+      members += `[[node]]\naddress = "${this.addresses[rank]}"\nthreads = 1\n${key ? `public_key = "${key.known}"\n` : ''}`;
     }
     this.clusterFile = path.join(folder, `${this.id}.toml`);
-    fs.writeFileSync(this.clusterFile, this.addresses.map((address) => `[[node]]\naddress = "${address}"\nthreads = 1\n`).join(''));
+    fs.writeFileSync(this.clusterFile, members);
   }
   async start() {
     await this.startNodes();
-    this.main = this.add('coordinator', [this.setting.tools.cluster, this.file, this.clusterFile, ...this.shapeWords()],
+    this.main = this.add('coordinator', [this.setting.tools.cluster, this.file, this.clusterFile, ...(this.key ? ['--key', this.key.file] : []), ...this.shapeWords()],
                          this.place(this.setting.coordinator === 'outside' ? 'outside' : 0));
     this.about = {deployed: JSON.parse(await this.main.line(START_SECONDS)).nodes};
   }

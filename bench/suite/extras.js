@@ -23,7 +23,7 @@ class Nodes extends Split {
 
 const shapeFlags = (shapes) => Object.entries(shapes).flatMap(([name, dims]) => ['--shape', `${name}:${dims.join(',')}`]);
 const json = async (words, place) => JSON.parse(await new Worker(words, place).output());
-const splitsOf = (started) => started.filter(({about, contender}) => about.kind === 'split' && !contender.out);
+const splitsOf = (started) => started.filter(({about, contender}) => about.kind === 'split' && !about.clear && !contender.out);
 
 // Answers a second with K requests in flight: {concurrency, per_second, least_busy}, by contender.
 async function throughput(link, {net, started, setting, options, tools, say, progress}) {
@@ -133,4 +133,4 @@ async function beyondNodes(recording, context) {
   if (options.scaling.length && offers(tools.disco, 'simulate', '--cluster')) recording.scaling = await scaling(recording, context);
 }
 
-module.exports = {beyondLatency, beyondNodes};
+module.exports = {beyondLatency, beyondNodes, offers};

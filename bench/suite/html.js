@@ -29,7 +29,7 @@ const percent = (share) => `${share >= 0 ? '+' : '−'}${digits(Math.abs(share) 
 // What a reader asks first: for every link the fastest split run beside ONNX Runtime.
 function answers(summary) {
   return summary.links.map((link) => {
-    const splits = link.rows.filter((row) => row.kind === 'split' && row.of_ort);
+    const splits = link.rows.filter((row) => row.kind === 'split' && row.of_ort && !row.of_clear);
     if (splits.length === 0) return '';
     const best = splits.reduce((a, b) => (b.of_ort.median < a.of_ort.median ? b : a));
     const times = 1 / best.of_ort.median;
@@ -61,6 +61,13 @@ function linkSection(link, setting) {
 <p class="quiet">Bars: medians, with quartiles. In brackets: the median of the ratios to ONNX Runtime's run of the same round (dashed line).</p>
 ${table(head, latency)}<h3>Where the nodes' time went</h3>${nodeBars(link)}
 ${table(['medians of a run', 'compute, ms', 'pack, ms', 'wait, ms', 'wire, ms', 'sent', 'messages', 'CPU, ms', 'peak memory'], nodes)}`;
+}
+
+function encryptedSection(summary) {
+  const rows = summary.links.flatMap((link) => link.rows.filter((row) => row.of_clear).map((row) => cells([
+    escape(row.label), escape(link.name), digits(row.latency_ms.median), ratio(row.of_clear), row.nodes.map((node) => digits(node.cpu_ms)).join(', ')])));
+  return rows.length ? `<h2>Encryption</h2><p>The same artifacts with every connection encrypted (CURVE), beside the same in the clear.</p>
+${table(['', 'link', 'latency, ms', 'of the clear run', 'CPU by node, ms'], rows)}` : '';
 }
 
 function predictedSection(summary) {
@@ -104,7 +111,7 @@ function toHtml(recording, summary, judged) {
 <div class="answers">${answers(summary)}<div class="answer"><span>limits set for this project</span><b>${passed} of ${passed + missed} hold</b><span>${passed + missed === judged.list.length ? 'all were measured' : `${judged.list.length - passed - missed} more were not measured`}</span></div></div>
 ${judged.notes.length ? `<div class="note">${judged.notes.map(escape).join('<br>')}</div>` : ''}
 ${summary.links.map((link) => linkSection(link, setting)).join('')}
-${predictedSection(summary)}${scalingSection(summary)}
+${encryptedSection(summary)}${predictedSection(summary)}${scalingSection(summary)}
 <h2>Limits</h2>${table(['', 'limit', 'seen', 'verdict'], judged.list.map((check) => `<tr><td class="wide">${escape(check.what)}</td><td>${escape(check.limit)}</td><td>${check.seen}</td><td class="${check.verdict === 'not measured' ? 'none wide' : check.verdict}">${escape(check.verdict)}${check.disturbed ? ' (disturbed)' : ''}${check.why ? `: ${escape(check.why)}` : ''}</td></tr>`))}
 <h2>How this was measured</h2>
 <p>${where} ${coordinator} Latency is what the caller waits: input out, all exchanges, output back. ONNX Runtime and “one node” have their input in the process; PyTorch's rank 0 has it and broadcasts it.</p>

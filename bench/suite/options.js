@@ -18,6 +18,7 @@ What is measured:
                         kept at random, which costs what a uniform choice costs and answers nothing of use
   --preset NAME         for images among them, see \`disco sparsify --help\`
   --contenders LIST     only these: ort, one, dense, keep-fp32, keep-u8 (or an artifact's file name without .onnx),
+                        each split one also with -encrypted behind it,
                         pytorch-one, pytorch-gloo, pytorch-one-onednn, pytorch-gloo-onednn
   --pytorch NAME|none   the network that PyTorch runs: resnet18, 34, 50 or 101 (default: the model's, where it is one)
 
@@ -30,9 +31,10 @@ How:
   --warmup K            rounds before them (default: 3)
   --seconds S           what one contender may take on one link; slow ones run in fewer rounds, three at least (default: 30)
   --concurrency K       also the throughput with K requests in flight; 0: not (default: 4)
+  --no-encryption       leave out what the same takes encrypted
   --no-predict          leave out what \`disco simulate\` predicts of the same runs
   --scaling LIST        numbers of nodes to simulate, on the links as they were seen; 0: none (default: 2,4,8,16)
-  --quick               few rounds, for a first look, without the last three: ends within about two minutes
+  --quick               few rounds, for a first look, without the last four: ends within about two minutes
 
 Results:
   -o, --output NAME     writes NAME.html and NAME.json (default: bench-report)
@@ -55,7 +57,7 @@ function parse(words) {
   const options = {
     model: 'resnet50', shapes: {}, nodes: 2, batch: 1, artifacts: [], keep: 0.2, wires: ['fp32', 'u8'], calibrate: '', preset: [], contenders: [],
     pytorch: 'auto', links: ['100mbit', '1gbit', 'unshaped'], loopback: false, coordinator: 'node0', runs: 30, warmup: 3, seconds: 30,
-    concurrency: 4, predict: true, scaling: [2, 4, 8, 16], quick: false, output: 'bench-report', render: '', clean: false, help: false, ...defaults,
+    concurrency: 4, encryption: true, predict: true, scaling: [2, 4, 8, 16], quick: false, output: 'bench-report', render: '', clean: false, help: false, ...defaults,
   };
   const given = new Set();
   const list = (text) => text.split(',').filter(Boolean);
@@ -83,8 +85,8 @@ function parse(words) {
       options[name] = true;
       continue;
     }
-    if (word === '--no-predict') {
-      options.predict = false;
+    if (word === '--no-predict' || word === '--no-encryption') {
+      options[name.slice(3)] = false;
       continue;
     }
     const next = () => {
@@ -108,7 +110,7 @@ function parse(words) {
     }
   }
   if (options.quick) {
-    const less = {runs: 8, warmup: 1, seconds: 4, concurrency: 0, predict: false, scaling: []};
+    const less = {runs: 8, warmup: 1, seconds: 4, concurrency: 0, encryption: options.contenders.some((id) => id.endsWith('-encrypted')), predict: false, scaling: []};
     for (const [name, value] of Object.entries(less)) if (!given.has(name)) options[name] = value;
   }
   return options;

@@ -57,6 +57,7 @@ function summarise(recording) {
       row.latency_ms = spread(result.samples.map((sample) => sample.ms));
       row.of_ort = paired(result.samples, ort && !ort.error ? ort : null);
       row.of_dense = paired(result.samples, dense && !dense.error ? dense : null);
+      if (contender.clear) row.of_clear = paired(result.samples, link.contenders[contender.clear]);
       row.nodes = nodesOf(result);
       // What a process waited for a core, of the latency. Where one thread does all, somebody else had it.
       row.queued = Math.max(...result.queued_s) * 1e3 / row.latency_ms.median;
