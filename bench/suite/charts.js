@@ -37,6 +37,7 @@ function latencyBars(link) {
   for (const tick of steps(most)) {
     body += line(x(tick), 4, x(tick), height - 22, 'stroke="#eceae2"') + text(x(tick), height - 6, `${digits(tick)}${tick === 0 ? ' ms' : ''}`, 'class="tick" text-anchor="middle"');
   }
+  let labels = '';
   rows.forEach((row, i) => {
     const y = 6 + i * STEP;
     const {median, q1, q3} = row.latency_ms;
@@ -45,10 +46,10 @@ function latencyBars(link) {
             rect(LABEL, y, x(median) - LABEL, 19, row.of_clear ? '#6fa08c' : COLOURS[row.kind], `${row.label}: median ${digits(median)} ms, quartiles ${digits(q1)} and ${digits(q3)}`);
     if (!cut) body += line(x(q1), y + 9.5, x(q3), y + 9.5) + line(x(q1), y + 5, x(q1), y + 14) + line(x(q3), y + 5, x(q3), y + 14);
     else body += `<path d="M${x(most) - 14} ${y - 1} l6 10 l-6 11 h5 l6 -11 l-6 -10 z" fill="#fff"/>`;
-    body += text(Math.max(x(median), cut ? 0 : x(q3)) + 6, y + 14, `${digits(median)}${row.of_ort && row.kind !== 'ort' ? `  (${digits(row.of_ort.median)}×)` : ''}`, 'class="value"');
+    labels += text(Math.max(x(median), cut ? 0 : x(q3)) + 6, y + 14, `${digits(median)}${row.of_ort && row.kind !== 'ort' ? `  (${digits(row.of_ort.median)}×)` : ''}`, 'class="value"');
   });
   if (ort) body += line(x(ort.latency_ms.median), 2, x(ort.latency_ms.median), height - 22, 'stroke="#8a8f98" stroke-dasharray="3 3"');
-  return svg(height, body, `latency on ${link.name}`);
+  return svg(height, body + labels, `latency on ${link.name}`);
 }
 
 // Where each node's time went.
