@@ -57,6 +57,7 @@ Status serve(const char* path, const char* cluster_file, const char* key, const 
                             {"total_ms", node.total_ms},
                             {"bytes_sent", node.bytes_sent},
                             {"messages", node.messages_sent},
+                            {"bytes_received", node.bytes_received},
                             {"peak_rss_bytes", node.peak_rss_bytes}});
     }
     say({{"ms", result.total_ms}, {"nodes", statistics}});

@@ -100,7 +100,7 @@ function toHtml(recording, summary, judged) {
       ? `Each node is a network namespace of one machine with a link of its own and one core (${setting.cores.join(', ')}); the links are shaped by tbf.`
       : 'Nodes are processes on plain loopback, one core each; no link was shaped.';
   const coordinator = setting.coordinator === 'outside'
-      ? 'The coordinator is a machine of its own beside the nodes, whose link is not shaped.'
+      ? 'The coordinator is a machine of its own beside the nodes; its link is not shaped, theirs still carry the input to them.'
       : 'The coordinator runs on node 0 and its core, so that node 0\'s link also carries the input to the others.';
   const artifacts = recording.contenders.filter((one) => one.counted).map((one) => cells([
     escape(one.label), escape(one.method || 'everything'), ...['macs', 'weight_bytes'].map((field) => one.counted.totals.map((node) => digits(node[field] / one.counted.unsplit[field])).join(', ')),
@@ -118,7 +118,7 @@ ${encryptedSection(summary)}${predictedSection(summary)}${scalingSection(summary
 <p>Runs alternate: every contender once, then all again, up to ${setting.runs} rounds after ${setting.warmup} to warm up; slow ones take part in fewer rounds, spread evenly, within ${digits(setting.seconds)} s a link.
 Ratios are medians over rounds of the ratio within one round, so that a slow spell of the machine touches both sides.${setting.priority ? ' All contenders ran at the highest priority, ahead of other programs.' : ''}</p>
 <p>Compute is time in kernels, pack in gathering, converting and copying features, wait asleep for messages; of PyTorch, wait is all time inside collectives. CPU is time on a core of all threads of that process, transport included.
-Peak memory is of the whole process, since it was given its part; of all others since it started, with Node.js and Python. Wire is not measured but follows: the bytes that a node's link carries for it, at the probed rate.</p>
+Peak memory is of the whole process, since it was given its part; of all others since it started, with Node.js and Python. Wire is not measured but follows: the bytes that a node's link carries in its busier direction, at the probed rate.</p>
 ${artifacts.length ? `<h3>Artifacts, by node</h3>${table(['', 'keeps', 'MACs of the model', 'weights of the model', 'sends a run', 'messages'], artifacts)}` : ''}
 ${recording.left_out.length ? `<h3>Left out</h3>${table(['', 'why'], recording.left_out.map((one) => `<tr><td>${escape(one.label)}</td><td class="wide">${escape(one.error)}</td></tr>`))}` : ''}
 <h3>Machine and versions</h3>${table(['', ''], [

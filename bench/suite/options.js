@@ -26,7 +26,7 @@ How:
   --links LIST          100mbit, 1gbit, any other rate of tc, or unshaped (default: 100mbit,1gbit,unshaped)
   --loopback            no namespaces: plain loopback, as without root
   --coordinator WHERE   node0: on the first node's machine, so that its link carries the input to the others (default);
-                        outside: on a machine of its own, whose link is not shaped
+                        outside: on a machine of its own, whose link is not shaped (the nodes' still are)
   --runs K              rounds of interleaved runs on every link (default: 30)
   --warmup K            rounds before them (default: 3)
   --seconds S           what one contender may take on one link; slow ones run in fewer rounds, three at least (default: 30)

@@ -21,7 +21,7 @@ function nodesOf(result) {
   return Array.from({length: ranks}, (_, rank) => {
     const at = roles.findIndex((role) => role === rank || (ranks === 1 && role === 'process'));
     const node = samples.length && samples[0].nodes
-        ? Object.fromEntries(['compute_ms', 'pack_ms', 'wait_ms', 'bytes_sent', 'messages', 'peak_rss_bytes'].map((field) => [field, fieldOf(samples, rank, field)]))
+        ? Object.fromEntries(['compute_ms', 'pack_ms', 'wait_ms', 'bytes_sent', 'bytes_received', 'messages', 'peak_rss_bytes'].map((field) => [field, fieldOf(samples, rank, field)]))
         : {compute_ms: median(samples.map((sample) => sample.ms)), bytes_sent: 0, messages: 0};
     return {...node, cpu_ms: cpu[at] === undefined ? null : cpu[at] * 1e3,
             peak_rss_bytes: node.peak_rss_bytes || (memory[at] ? memory[at].peak : null)};
@@ -33,10 +33,15 @@ function nodesOf(result) {
 function bound(row, link, setting) {
   const goodput = link.probe && link.probe.goodput_mbit * 1e6;
   if (!goodput || row.nodes.length < 2 || row.nodes.some((node) => node.compute_ms === null)) return null;
-  // Beside the exchanges rank 0's link carries the input to the other nodes, unless the coordinator has a link of its own.
-  // PyTorch's rank 0 has counted what it broadcasts.
-  const input = setting.coordinator === 'outside' || row.kind === 'pytorch' ? 0 : setting.input_bytes * (row.nodes.length - 1);
-  row.nodes.forEach((node, rank) => { node.wire_ms = (node.bytes_sent + (rank === 0 ? input : 0)) * 8e3 / goodput; });
+  // Beside the exchanges the input has to reach every node: over rank 0's link where the coordinator is there, and over
+  // each node's own. PyTorch's rank 0 has counted what it broadcasts.
+  const outside = setting.coordinator === 'outside';
+  const input = row.kind === 'pytorch' ? 0 : setting.input_bytes;
+  row.nodes.forEach((node, rank) => {
+    const out = node.bytes_sent + (rank === 0 && !outside ? input * (row.nodes.length - 1) : 0);
+    const into = (node.bytes_received || 0) + (rank > 0 || outside ? input : 0);
+    node.wire_ms = Math.max(out, into) * 8e3 / goodput;
+  });
   const wire = Math.max(...row.nodes.map((node) => node.wire_ms));
   const compute = Math.max(...row.nodes.map((node) => node.compute_ms));
   const larger = Math.max(compute, wire);
