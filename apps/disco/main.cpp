@@ -51,7 +51,7 @@ disco::Status flush_results() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const std::string_view computes : {"node", "run", "eval", "report", "bench"}) {
+  for (const std::string_view computes : {"node", "run", "eval", "report", "bench", "profile", "simulate", "plan"}) {
     if (argc > 1 && argv[1] == computes) disco::restart_with_short_waits(argv);
   }
   CLI::App app{kAbout, "disco"};
@@ -70,6 +70,9 @@ int main(int argc, char** argv) {
   disco::cli::add_report(app, action);
   disco::cli::add_inspect(app, action);
   disco::cli::add_bench(app, action);
+  disco::cli::add_profile(app, action);
+  disco::cli::add_simulate(app, action);
+  disco::cli::add_plan(app, action);
   disco::cli::add_zoo(app, action);
   disco::cli::add_node(app, action);
   disco::cli::add_keys(app, action);

@@ -244,6 +244,7 @@ void Lowering::add_step(Step step, const std::vector<BufferId>& touched, BufferI
     Buffer& buffer = program_.buffers[static_cast<std::size_t>(id)];
     buffer.first = std::min(buffer.first, index);
     buffer.last = std::max(buffer.last, index);
+    if (id != program_.scratchpad) step.bytes += buffer.bytes;
   }
   program_.steps.push_back(std::move(step));
   program_.wire_of_step.push_back(wire);

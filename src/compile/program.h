@@ -41,6 +41,7 @@ struct Step {
   std::uint32_t tag = 0;
   std::size_t wire_bytes = 0;
   std::int64_t macs = 0;  ///< multiply-accumulates of a Compute step
+  std::size_t bytes = 0;  ///< of the buffers that it reads and writes, weights included; without scratch
 };
 
 struct CompileOptions {

@@ -1,0 +1,193 @@
+#include "plan/costs.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "base/random.h"
+#include "compile/program.h"
+#include "runtime/executor.h"
+
+namespace disco {
+
+namespace {
+
+/// OpenMP's threads while it lives; oneDNN's primitives are made for the number that it finds.
+class Threads {
+ public:
+  explicit Threads(int threads) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(std::max(1, threads));
+  }
+  ~Threads() { omp_set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Steps of one key cost the same.
+std::string key_of(const Step& step, int threads) {
+  return fmt::format("{},{},{},{},{},{},{}", threads, static_cast<int>(step.kind), step.op, step.macs,
+                     step.bytes, step.wire_bytes, step.kernel->implementation());
+}
+
+NamedTensors random_inputs(const Graph& graph) {
+  Random random(1);
+  NamedTensors inputs;
+  for (const ValueId id : graph.inputs) {
+    Tensor tensor = Tensor::zeros(graph.value(id).type, graph.value(id).shape());
+    if (tensor.type() == DataType::Float32) {
+      for (std::int64_t i = 0; i < tensor.elements(); ++i)
+        tensor.data<float>()[i] = static_cast<float>(random.normal());
+    }
+    inputs[graph.value(id).name] = std::move(tensor);
+  }
+  return inputs;
+}
+
+/// Runs until nothing has become faster for this many runs.
+constexpr int kSettled = 4;
+constexpr std::chrono::milliseconds kLongest{3000};
+
+/// Seconds of each step's kernel. Steps run in order, with messages of zeros, so that each finds the caches
+/// as it would. Of several runs the second shortest time counts: what else a machine does comes on top.
+Result<std::vector<double>> measure(const Program& program, const NamedTensors& inputs, int runs) {
+  const std::vector<Step>& steps = program.steps();
+  std::vector<std::vector<std::byte>> messages(steps.size());
+  for (std::size_t s = 0; s < steps.size(); ++s) {
+    if (steps[s].kind == StepKind::Receive) messages[s].resize(steps[s].wire_bytes);
+  }
+  std::vector<std::array<double, 2>> best(steps.size(), {1e30, 1e30});  // the shortest, and the next
+  Workspace workspace(program);
+  const auto start = Clock::now();
+  double sum = 1e30;
+  for (int run = -1, settled = 0; run < runs || settled < kSettled; ++run) {  // the first warms up
+    if (run > 2 && Clock::now() - start > kLongest) break;
+    for (const auto& [name, tensor] : inputs) DISCO_CHECK(workspace.set_input(name, tensor));
+    auto mark = Clock::now();
+    for (std::size_t s = 0; s < steps.size(); ++s) {
+      if (steps[s].kind == StepKind::Receive) {
+        // As a message that has just come: in the caches as far as it fits.
+        std::memset(messages[s].data(), 0, messages[s].size());
+        workspace.set_message(s, messages[s]);
+        mark = Clock::now();
+      }
+      if (const Status status = steps[s].kernel->run(workspace); !status) {
+        return error(status.error().code, "step '{}' ({}): {}", steps[s].name, steps[s].op,
+                     status.error().message);
+      }
+      const auto now = Clock::now();
+      const double time = std::chrono::duration<double>(now - mark).count();
+      mark = now;
+      if (run < 0) continue;
+      auto& [first, second] = best[s];
+      if (time < first) {
+        second = std::exchange(first, time);
+      } else {
+        second = std::min(second, time);
+      }
+    }
+    double now = 0;
+    for (const auto& times : best) now += times[1];
+    settled = now < 0.99 * sum ? 0 : settled + 1;
+    sum = std::min(sum, now);
+  }
+  std::vector<double> seconds;
+  for (const auto& times : best) seconds.push_back(times[1]);
+  return seconds;
+}
+
+}  // namespace
+
+std::map<std::string, WorkClass> work_classes(const Graph& graph) {
+  std::map<std::string, WorkClass> classes;
+  for (const Node& node : graph.nodes) {
+    WorkClass work = WorkClass::Memory;
+    if (node.is("Conv") || node.is("ConvTranspose")) {
+      work = node.int_or("group", 1) > 1 ? WorkClass::Depthwise : WorkClass::Convolution;
+    } else if (node.is("Gemm") || node.is("MatMul")) {
+      work = WorkClass::MatMul;
+    }
+    std::string name = node.name;
+    if (name.empty() && !node.outputs.empty() && node.outputs[0] != kNoValue)
+      name = graph.value(node.outputs[0]).name;
+    classes.emplace(std::move(name), work);
+  }
+  return classes;
+}
+
+Status StepCosts::measure_steps(const Program& program, const NamedTensors& inputs, int threads) {
+  const std::vector<Step>& steps = program.steps();
+  const bool all_known = std::all_of(steps.begin(), steps.end(), [&](const Step& step) {
+    return measured_.contains(key_of(step, threads));
+  });
+  if (all_known) return {};
+  DISCO_TRY(const std::vector<double> seconds, measure(program, inputs, options_.runs));
+  // Of steps that are alike, such as the blocks of one stage, the mean.
+  std::map<std::string, std::pair<double, int>> sums;
+  for (std::size_t s = 0; s < steps.size(); ++s) {
+    auto& [sum, count] = sums[key_of(steps[s], threads)];
+    sum += seconds[s];
+    ++count;
+  }
+  for (const auto& [key, sum] : sums) measured_.try_emplace(key, sum.first / sum.second);
+  return {};
+}
+
+Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node) {
+  const std::map<std::string, WorkClass> classes = work_classes(shard);
+  NamedTensors inputs = random_inputs(shard);
+  SimulatedProgram result;
+  for (const auto& [name, tensor] : inputs) result.input_bytes += tensor.bytes();
+  for (const ValueId id : shard.outputs) {
+    const Value& value = shard.value(id);
+    if (value.has_shape())
+      result.output_bytes += static_cast<std::uint64_t>(element_count(value.shape())) * size_of(value.type);
+  }
+  const Threads threads(node.threads);
+  DISCO_TRY(const Program program, compile(std::move(shard)));
+  result.weight_bytes = program.weight_bytes();
+  result.arena_bytes = program.arena_bytes();
+  const std::vector<Step>& steps = program.steps();
+  if (!options_.estimate) {
+    DISCO_CHECK(measure_steps(program, inputs, node.threads));
+  }
+  std::array<double, kWorkClasses> slower{};
+  for (std::size_t c = 0; c < kWorkClasses; ++c) slower[c] = slowness(node, here_, static_cast<WorkClass>(c));
+  for (const Step& step : steps) {
+    const auto known = classes.find(step.name);
+    WorkClass work = WorkClass::Memory;
+    if (step.kind != StepKind::Compute) {
+      work = WorkClass::Pack;
+    } else if (step.macs > 0) {
+      work = known != classes.end() && known->second != WorkClass::Memory ? known->second : WorkClass::MatMul;
+    }
+    const auto c = static_cast<std::size_t>(work);
+    double seconds = 0;
+    if (!options_.estimate) {
+      seconds = measured_.at(key_of(step, node.threads)) * slower[c];
+    } else {
+      const double amount = static_cast<double>(step.kind != StepKind::Compute ? step.wire_bytes
+                                                : step.macs > 0 ? static_cast<std::size_t>(step.macs)
+                                                                : step.bytes);
+      const bool own = !node.speeds[c].empty();
+      if (!own && here_[c].empty()) {
+        return error(ErrorCode::InvalidArgument,
+                     "an estimate for {} needs the speed of {} steps; give a profile of `disco profile`",
+                     node.name, to_string(work));
+      }
+      seconds = node.step_overhead_s +
+                seconds_of(own ? node.speeds[c] : here_[c], amount) * (own ? 1.0 : slower[c]);
+    }
+    result.steps.push_back({step.kind, step.name, step.op, seconds, step.peer, step.tag, step.wire_bytes});
+  }
+  return result;
+}
+
+}  // namespace disco

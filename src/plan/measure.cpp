@@ -1,0 +1,428 @@
+#include "plan/measure.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <thread>
+
+#include "plan/probe_graph.h"
+
+namespace disco {
+
+namespace {
+
+constexpr int kRuns = 5;
+constexpr int kPings = 40;
+constexpr int kTiny = 100;
+constexpr int kBig = 16;
+constexpr std::array<std::int64_t, 3> kPacked = {2048, 16384, 131072};  // numbers
+constexpr std::int64_t kFedNumbers = 1 << 17;
+
+/// The lower quartile: what else a machine does comes on top of a time.
+double typical(std::vector<double> values) {
+  if (values.empty()) return 0.0;
+  const auto quarter = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 4);
+  std::nth_element(values.begin(), quarter, values.end());
+  return *quarter;
+}
+
+double seconds(const TraceEvent& event) { return static_cast<double>(event.end_ns - event.start_ns) * 1e-9; }
+
+struct SpeedLayer {
+  std::string name;
+  WorkClass work;
+  double amount;
+};
+
+void add_speed_sample(Speeds& speeds, WorkClass work, double amount, double time) {
+  auto& list = speeds[static_cast<std::size_t>(work)];
+  list.push_back({amount, std::max(time, 1e-8)});
+  std::sort(list.begin(), list.end(),
+            [](const SpeedSample& a, const SpeedSample& b) { return a.work < b.work; });
+}
+
+/// The layers that speeds are taken from, in `graph`, which may be null.
+std::vector<SpeedLayer> speed_layers(ProbeGraph* graph) {
+  std::vector<SpeedLayer> layers;
+  const auto name_of = [](WorkClass work, double amount) {
+    return fmt::format("{}/{:.0f}", to_string(work), amount);
+  };
+  const auto convolution = [&](std::int64_t channels, std::int64_t extent, std::int64_t kernel,
+                               bool depthwise) {
+    const WorkClass work = depthwise ? WorkClass::Depthwise : WorkClass::Convolution;
+    const std::int64_t inputs = depthwise ? 1 : channels;
+    const auto amount = static_cast<double>(channels * inputs * kernel * kernel * extent * extent);
+    const std::string name = name_of(work, amount);
+    layers.push_back({name, work, amount});
+    if (graph == nullptr) return;
+    const ValueId x = graph->filled(name + "/x", {1, channels, extent, extent});
+    const ValueId weight = graph->constant(name + "/weight", {channels, inputs, kernel, kernel});
+    graph->keep(graph->conv(name, x, weight, depthwise ? channels : 1), name + "/kept");
+  };
+  convolution(16, 32, 3, false);
+  convolution(128, 28, 1, false);
+  convolution(64, 28, 3, false);
+  convolution(256, 14, 3, false);
+  convolution(128, 56, 3, false);
+  convolution(32, 28, 3, true);
+  convolution(144, 56, 3, true);
+  for (const auto& [rows, inner, columns] : {std::tuple{1, 512, 1000}, std::tuple{64, 192, 192},
+                                             std::tuple{197, 192, 768}, std::tuple{197, 768, 768}}) {
+    const double amount = 1.0 * rows * inner * columns;
+    const std::string name = name_of(WorkClass::MatMul, amount);
+    layers.push_back({name, WorkClass::MatMul, amount});
+    if (graph == nullptr) continue;
+    const ValueId x = graph->filled(name + "/x", {rows, inner});
+    graph->keep(
+        graph->op(name, "MatMul", {x, graph->constant(name + "/weight", {inner, columns})}, {rows, columns}),
+        name + "/kept");
+  }
+  for (const std::int64_t numbers : {4096, 65536, 1 << 20}) {
+    const auto amount = static_cast<double>(numbers * 12);  // two read, one written
+    const std::string name = name_of(WorkClass::Memory, amount);
+    layers.push_back({name, WorkClass::Memory, amount});
+    if (graph == nullptr) continue;
+    const ValueId a = graph->filled(name + "/a", {1, numbers});
+    const ValueId b = graph->filled(name + "/b", {1, numbers});
+    graph->keep(graph->op(name, "Add", {a, b}, {1, numbers}), name + "/kept");
+  }
+  return layers;
+}
+
+/// What one pair's program measures, on its first node.
+struct PairProgram {
+  int tiny = kTiny;
+  std::int64_t big_numbers = 0;
+  int layers = 0;  ///< of each stretch of computing
+};
+
+/// Both nodes run this; only who begins differs.
+Graph pair_graph(int rank, const PairProgram& plan) {
+  const int peer = 1 - rank;
+  ProbeGraph graph(fmt::format("link{}", rank), "x");
+  const Shape small = {1, 16};
+  ValueId ball = graph.filled("small", small);
+  const ValueId tiny = ball;
+  for (int i = 0; i < kPings; ++i) {
+    if (rank == 0) graph.send("ping", ball, peer);
+    ball = graph.receive("ping", small, peer);
+    if (rank == 1) graph.send("ping", ball, peer);
+  }
+  if (rank == 0) graph.keep(ball, "ball");
+  std::vector<ValueId> packed;
+  for (const std::int64_t numbers : kPacked)
+    packed.push_back(graph.filled(fmt::format("packed{}", numbers), {1, numbers}));
+  const Shape large = {1, plan.big_numbers};
+  const std::vector<std::int64_t> many_big(kBig, plan.big_numbers);
+  const ValueId big = graph.filled("large", large);
+  const ValueId weight = graph.constant("weight", {64, 64, 3, 3});
+  ValueId x = graph.filled("features", {1, 64, 28, 28});
+  const auto compute = [&](const char* name) {
+    for (int i = 0; i < plan.layers; ++i) x = graph.conv(name, x, weight, 1);
+  };
+  // Both are here, and in step, once a message went each way.
+  const auto meet = [&] {
+    graph.send("meet", tiny, peer);
+    graph.receive_all("meet", {16}, peer);
+  };
+  for (const ValueId id : packed) graph.send("pack", id, peer);
+  graph.receive_all("pack", {kPacked.begin(), kPacked.end()}, peer);
+  meet();
+  for (int i = 0; i < kBig; ++i) graph.send("stream", big, peer);
+  graph.receive_all("stream", many_big, peer);
+  if (plan.layers > 0) {
+    compute("warm");
+    meet();
+    compute("alone");
+    meet();
+    for (int i = 0; i < plan.tiny; ++i) graph.send("tiny", tiny, peer);
+    compute("with_tiny");
+    graph.receive_all("tiny", std::vector<std::int64_t>(static_cast<std::size_t>(plan.tiny), 16), peer);
+    meet();
+    for (int i = 0; i < kBig; ++i) graph.send("behind", big, peer);
+    compute("with_big");
+    graph.receive_all("behind", many_big, peer);
+  }
+  graph.keep(x, fmt::format("y{}", rank));
+  return graph.take();
+}
+
+double sum_of(const NodeTrace& trace, std::string_view name) {
+  double sum = 0;
+  for (const TraceEvent& event : trace.events) {
+    // Named alike, they are told apart by a suffix.
+    if (event.phase == TracePhase::Compute && event.name.starts_with(name)) sum += seconds(event);
+  }
+  return sum;
+}
+
+std::vector<const TraceEvent*> events_of(const NodeTrace& trace, std::string_view name, TracePhase phase) {
+  std::vector<const TraceEvent*> events;
+  for (const TraceEvent& event : trace.events) {
+    if (event.phase == phase && event.name == name) events.push_back(&event);
+  }
+  return events;
+}
+
+/// All runs' figures, in seconds, by what is measured.
+using Figures = std::map<std::string, std::vector<double>>;
+
+void read_figures(const NodeTrace& trace, const PairProgram& plan, Figures& figures) {
+  const auto pings = events_of(trace, "ping", TracePhase::Unpack);
+  for (std::size_t i = 1; i < pings.size(); ++i)
+    figures["round_trip"].push_back(static_cast<double>(pings[i]->end_ns - pings[i - 1]->end_ns) * 1e-9);
+  const double bytes = static_cast<double>(plan.big_numbers) * 4;
+  // The ends of the waits tell when each came.
+  const auto stream = events_of(trace, "stream", TracePhase::Wait);
+  const double streamed = static_cast<double>(stream.back()->end_ns - stream.front()->end_ns) * 1e-9;
+  figures["stream_byte"].push_back(std::max(streamed, 1e-7) / (bytes * (kBig - 1)));
+  if (plan.layers == 0) return;
+  for (const TraceEvent* event : events_of(trace, "tiny", TracePhase::Pack)) {
+    figures["send"].push_back(seconds(*event));
+  }
+  const auto waits = events_of(trace, "tiny", TracePhase::Wait);
+  const auto unpacks = events_of(trace, "tiny", TracePhase::Unpack);
+  for (std::size_t i = 0; i < waits.size(); ++i)
+    figures["receive"].push_back(seconds(*waits[i]) + seconds(*unpacks[i]));
+  const double alone = sum_of(trace, "alone");
+  figures["alone"].push_back(alone);
+  figures["with_tiny"].push_back(sum_of(trace, "with_tiny"));
+  figures["with_big"].push_back(sum_of(trace, "with_big"));
+  const auto packs = events_of(trace, "pack", TracePhase::Pack);
+  for (std::size_t i = 0; i < packs.size(); ++i) {
+    figures[fmt::format("pack{}", kPacked[i])].push_back(seconds(*packs[i]));
+  }
+}
+
+/// Runs one program on pairs that share no node, and gathers what each end saw.
+Result<std::map<std::size_t, Figures>> run_pairs(
+    const std::vector<std::pair<std::size_t, std::size_t>>& pairs, const std::vector<PairProgram>& plans,
+    const StartCluster& start, int runs) {
+  std::map<std::size_t, Figures> figures;
+  std::vector<Status> failed(pairs.size());
+  std::vector<std::array<Figures, 2>> seen(pairs.size());
+  std::vector<std::thread> threads;
+  for (std::size_t p = 0; p < pairs.size(); ++p) {
+    threads.emplace_back([&, p] {
+      failed[p] = [&]() -> Status {
+        std::vector<Graph> shards;
+        for (int rank = 0; rank < 2; ++rank) shards.push_back(pair_graph(rank, plans[p]));
+        DISCO_TRY(const std::unique_ptr<Cluster> cluster,
+                  start({pairs[p].first, pairs[p].second}, std::move(shards)));
+        const NamedTensors inputs = {{"x", Tensor::of<float>({1}, {1.0F})}};
+        for (int run = -1; run < runs; ++run) {
+          DISCO_TRY(const RunResult result, cluster->run(inputs, {.trace = true}));
+          if (run < 0) continue;
+          for (std::size_t end = 0; end < 2; ++end) read_figures(result.traces[end], plans[p], seen[p][end]);
+        }
+        return {};
+      }();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t p = 0; p < pairs.size(); ++p) {
+    DISCO_CHECK(failed[p]);
+    figures[pairs[p].first] = std::move(seen[p][0]);
+    figures[pairs[p].second] = std::move(seen[p][1]);
+  }
+  return figures;
+}
+
+/// Rounds of pairs in which every node meets every other one once (the circle method).
+std::vector<std::vector<std::pair<std::size_t, std::size_t>>> tournament(std::size_t nodes) {
+  std::vector<std::vector<std::pair<std::size_t, std::size_t>>> rounds;
+  const std::size_t seats = nodes + nodes % 2;
+  for (std::size_t round = 0; round + 1 < seats; ++round) {
+    auto& pairs = rounds.emplace_back();
+    // One sits still, and the others go around.
+    const std::size_t others = seats - 1;
+    for (std::size_t k = 0; k < seats / 2; ++k) {
+      const std::size_t a = k == 0 ? others : (round + k) % others;
+      const std::size_t b = (round + others - k) % others;
+      if (std::max(a, b) < nodes) pairs.emplace_back(std::min(a, b), std::max(a, b));
+    }
+  }
+  return rounds;
+}
+
+Status measure_node(NodeProfile& node, std::size_t index, const StartCluster& start) {
+  std::vector<Graph> shards;
+  shards.push_back(speed_graph());
+  DISCO_TRY(const std::unique_ptr<Cluster> cluster, start({index}, std::move(shards)));
+  const NamedTensors inputs = {{"x", Tensor::of<float>({1}, {1.0F})}};
+  std::map<std::string, std::vector<double>> times;
+  for (int run = -1; run < kRuns; ++run) {
+    DISCO_TRY(const RunResult result, cluster->run(inputs, {.trace = true}));
+    if (run < 0) continue;
+    for (const TraceEvent& event : result.traces[0].events) times[event.name].push_back(seconds(event));
+  }
+  for (const SpeedLayer& layer : speed_layers(nullptr))
+    add_speed_sample(node.speeds, layer.work, layer.amount, typical(times[layer.name]));
+  return {};
+}
+
+/// What a run costs beside the node's own work: a little input, and a larger one.
+Status measure_requests(NodeProfile& node, std::size_t index, const StartCluster& start) {
+  std::array<double, 2> beside{};
+  for (int large = 0; large < 2; ++large) {
+    Graph graph;
+    const ValueId x = graph.add_value("x", DataType::Float32);
+    const ValueId y = graph.add_value("y", DataType::Float32);
+    graph.value(x).set_shape({large == 1 ? kFedNumbers : 1});
+    graph.value(y).set_shape({1});
+    graph.inputs = {x};
+    graph.outputs = {y};
+    Node sum;
+    sum.name = "sum";
+    sum.op = "ReduceMean";
+    sum.inputs = {x};
+    sum.outputs = {y};
+    graph.nodes.push_back(std::move(sum));
+    NamedTensors inputs = {{"x", Tensor::zeros(DataType::Float32, graph.value(x).shape())}};
+    std::vector<Graph> shards;
+    shards.push_back(std::move(graph));
+    DISCO_TRY(const std::unique_ptr<Cluster> cluster, start({index}, std::move(shards)));
+    std::vector<double> times;
+    for (int run = 0; run < 4 * kRuns; ++run) {
+      DISCO_TRY(const RunResult result, cluster->run(inputs));
+      times.push_back(result.total_ms * 1e-3 -
+                      (result.statistics[0].compute_ms + result.statistics[0].pack_ms) * 1e-3);
+    }
+    beside[static_cast<std::size_t>(large)] = typical(std::move(times));
+  }
+  node.request_s = beside[0];
+  node.request_byte_s = std::max(0.0, beside[1] - beside[0]) / static_cast<double>(kFedNumbers * 4);
+  return {};
+}
+
+/// Takes from a pair's figures what they say about the node, beside the link.
+void learn_messages(const Figures& figures, const PairProgram& plan, double bandwidth, NodeProfile& node) {
+  const auto middle = [&](const char* name) { return typical(figures.at(name)); };
+  MessageCost& cost = node.messages;
+  cost.send_s = middle("send");
+  cost.receive_s = middle("receive");
+  const double alone = middle("alone");
+  const double tiny = std::clamp((middle("with_tiny") - alone) / plan.tiny, 0.0, 1e-3);
+  cost.io_send_s = cost.io_receive_s = tiny / 2;
+  // What was on its way while the node computed.
+  const double moved = std::min(static_cast<double>(plan.big_numbers) * 4 * kBig, bandwidth * alone);
+  const double byte = std::clamp((middle("with_big") - alone - 2 * kBig * tiny / 2) / moved, 0.0, 1e-8);
+  // Receiving copies once more, out of the packets.
+  cost.send_byte_s = 0.4 * byte;
+  cost.receive_byte_s = 0.6 * byte;
+  if (!node.speeds[static_cast<std::size_t>(WorkClass::Pack)].empty()) return;
+  for (const std::int64_t numbers : kPacked) {
+    add_speed_sample(node.speeds, WorkClass::Pack, static_cast<double>(numbers) * 4,
+                     typical(figures.at(fmt::format("pack{}", numbers))) - cost.send_s);
+  }
+}
+
+}  // namespace
+
+Graph speed_graph() {
+  ProbeGraph graph("speeds", "x");
+  speed_layers(&graph);
+  return graph.take();
+}
+
+Result<Speeds> measure_speeds(int threads) {
+  ClusterOptions options;
+  options.threads = std::max(1, threads);
+  const StartCluster start = [&](const std::vector<std::size_t>&, std::vector<Graph> shards) {
+    return Cluster::start_inproc(std::move(shards), options);
+  };
+  NodeProfile here;
+  DISCO_CHECK(measure_node(here, 0, start));
+  PairProgram plan{.big_numbers = 4096, .layers = 4};
+  DISCO_TRY(const auto figures, run_pairs({{0, 1}}, {plan}, start, kRuns));
+  learn_messages(figures.at(0), plan, 1e12, here);
+  return here.speeds;
+}
+
+Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartCluster& start,
+                                const MeasureOptions& options) {
+  Profile profile;
+  const auto rounds = tournament(nodes.size());
+  const std::size_t total = 2 * nodes.size() + rounds.size();
+  std::size_t done = 0;
+  const auto step = [&] {
+    if (options.on_progress) options.on_progress(++done, total);
+  };
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    DISCO_CHECK(measure_node(nodes[n], n, start));
+    step();
+    DISCO_CHECK(measure_requests(nodes[n], n, start));
+    step();
+  }
+  std::vector<bool> known(nodes.size(), false);
+  double slowest = 1e15, longest = 0;
+  for (const auto& pairs : rounds) {
+    // A short look first, so that slow links are not kept busy for long, and fast ones are.
+    DISCO_TRY(const auto looks,
+              run_pairs(pairs, std::vector<PairProgram>(pairs.size(), {.big_numbers = 4096}), start, 2));
+    std::vector<PairProgram> plans;
+    for (const auto& [a, b] : pairs) {
+      const double rough =
+          1.0 / std::max(typical(looks.at(a).at("stream_byte")), typical(looks.at(b).at("stream_byte")));
+      PairProgram plan;
+      const double bytes = std::clamp(rough * options.link_seconds / 2 / kBig, 16384.0, 2e6);
+      plan.big_numbers = static_cast<std::int64_t>(bytes / 4);
+      const double layer =
+          std::max(seconds_of(nodes[a].speeds[0], 28901376.0), seconds_of(nodes[b].speeds[0], 28901376.0));
+      plan.layers = static_cast<int>(std::clamp(0.06 / layer, 4.0, 200.0));
+      plans.push_back(plan);
+    }
+    DISCO_TRY(const auto figures, run_pairs(pairs, plans, start, kRuns));
+    for (std::size_t p = 0; p < pairs.size(); ++p) {
+      const auto& [a, b] = pairs[p];
+      for (const std::size_t n : {a, b}) {
+        if (known[n]) continue;
+        learn_messages(figures.at(n), plans[p], 1.0 / typical(figures.at(n).at("stream_byte")), nodes[n]);
+        known[n] = true;
+      }
+    }
+    for (std::size_t p = 0; p < pairs.size(); ++p) {
+      const auto& [a, b] = pairs[p];
+      // One way: half of a round trip, without what both processors do for it.
+      double way = typical(figures.at(a).at("round_trip")) / 2;
+      for (const std::size_t n : {a, b}) {
+        const MessageCost& cost = nodes[n].messages;
+        way -= (cost.send_s + cost.receive_s + cost.io_send_s + cost.io_receive_s) / 2;
+      }
+      way = std::max(way, 2e-6);
+      for (const std::size_t n : {a, b})
+        nodes[n].messages.wake_s = std::min(nodes[n].messages.wake_s, 0.7 * way);
+      way -= (nodes[a].messages.wake_s + nodes[b].messages.wake_s) / 2;
+      for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
+        LinkProfile link;
+        link.bytes_per_s = 1.0 / typical(figures.at(to).at("stream_byte"));
+        link.latency_s = std::max(way, 0.0);
+        slowest = std::min(slowest, link.bytes_per_s);
+        longest = std::max(longest, link.latency_s);
+        profile.links[{nodes[from].name, nodes[to].name}] = link;
+      }
+    }
+    step();
+  }
+  const auto home = std::find_if(nodes.begin(), nodes.end(), [&](const NodeProfile& node) {
+    return !options.coordinator.empty() && node.name == options.coordinator;
+  });
+  if (home != nodes.end()) {
+    // Inputs of the others are counted on this machine's link then.
+    profile.coordinator = home->name;
+    for (NodeProfile& node : nodes) {
+      if (node.name == home->name) continue;
+      const LinkProfile& link = profile.links.at({home->name, node.name});
+      node.request_byte_s = std::max(0.0, node.request_byte_s - 1.0 / link.bytes_per_s);
+      node.request_s = std::max(0.0, node.request_s - 2 * link.latency_s);
+    }
+  }
+  if (!profile.links.empty()) profile.link = {.bytes_per_s = slowest, .latency_s = longest};
+  profile.nodes = std::move(nodes);
+  return profile;
+}
+
+}  // namespace disco

@@ -1,0 +1,187 @@
+#include "plan/planner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "reference/specialise.h"
+#include "sparsify/traffic.h"
+#include "zoo/zoo.h"
+
+namespace disco {
+namespace {
+
+/// Speeds that make every cost a matter of arithmetic: 1 GMAC/s, and 1 GB/s of memory.
+Speeds plain_speeds() {
+  Speeds speeds;
+  for (std::size_t c = 0; c < kWorkClasses; ++c) speeds[c] = {{1e3, 1e-6}, {1e9, 1.0}};
+  return speeds;
+}
+
+Graph model() {
+  auto graph = zoo("cifar-resnet20", {1});
+  EXPECT_TRUE(graph) << graph.error().message;
+  auto fixed = specialise(*graph, {{}, 1});
+  EXPECT_TRUE(fixed) << fixed.error().message;
+  return std::move(*fixed);
+}
+
+class PlannerTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { graph_ = std::make_unique<Graph>(model()); }
+  static void TearDownTestSuite() { graph_.reset(); }
+
+  static Result<Plan> plan(const Profile& profile, const PlanOptions& options) {
+    StepCosts costs(plain_speeds(), {.estimate = true});
+    return make_plan(*graph_, profile, costs, options);
+  }
+  /// Nodes without overheads.
+  static Profile cluster(const std::vector<double>& speeds, double bytes_per_s) {
+    Profile profile = uniform_profile(static_cast<int>(speeds.size()), {.bytes_per_s = bytes_per_s});
+    for (std::size_t n = 0; n < speeds.size(); ++n) profile.nodes[n].speed = speeds[n];
+    return profile;
+  }
+  static std::unique_ptr<Graph> graph_;
+};
+std::unique_ptr<Graph> PlannerTest::graph_;
+
+TEST_F(PlannerTest, TakesMoreNodesWhereTheNetworkIsFast) {
+  const auto result = plan(cluster({1, 1, 1, 1}, 1e11), {.keeps = {1.0}, .wires = {"fp32"}});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->chosen);
+  EXPECT_FALSE(result->alone_is_better);
+  EXPECT_EQ(result->candidates[*result->chosen].nodes.size(), 4U);
+  EXPECT_LT(result->candidates[*result->chosen].simulation.latency_ms,
+            0.5 * result->alone.simulation.latency_ms);
+}
+
+TEST_F(PlannerTest, SaysThatOneNodeIsFasterWhereTheNetworkIsSlow) {
+  const auto result = plan(cluster({1, 1}, 1e6), {.keeps = {1.0}, .wires = {"fp32"}});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE(result->alone_is_better);
+}
+
+TEST_F(PlannerTest, GivesFastNodesMore) {
+  const auto result =
+      plan(cluster({1, 3, 0.5}, 1e11), {.keeps = {1.0}, .wires = {"fp32"}, .node_counts = {3}});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->chosen);
+  const PlanCandidate& chosen = result->candidates[*result->chosen];
+  EXPECT_EQ(chosen.nodes, (std::vector<std::size_t>{1, 0, 2}));
+  EXPECT_NEAR(std::accumulate(chosen.shares.begin(), chosen.shares.end(), 0.0), 1.0, 0.005);
+  EXPECT_GT(chosen.shares[0], 1.8 * chosen.shares[1]);
+  EXPECT_GT(chosen.shares[1], 1.3 * chosen.shares[2]);
+  // All are about as long at it.
+  double least = 1e30, most = 0;
+  for (const SimulatedNode& node : chosen.simulation.nodes) {
+    least = std::min(least, node.compute_ms + node.pack_ms);
+    most = std::max(most, node.compute_ms + node.pack_ms);
+  }
+  EXPECT_LT(most, 1.5 * least);
+}
+
+TEST_F(PlannerTest, KeepsWithinTheMemoryOfEachNode) {
+  Profile profile = cluster({1, 1}, 1e11);
+  const auto free = plan(profile, {.keeps = {1.0}, .wires = {"fp32"}});
+  ASSERT_TRUE(free) << free.error().message;
+  const std::uint64_t usual = free->candidates[0].memory;
+  profile.nodes[1].memory_free = usual * 7 / 10;
+  const auto result = plan(profile, {.keeps = {1.0}, .wires = {"fp32"}});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->chosen);
+  const PlanCandidate& chosen = result->candidates[*result->chosen];
+  EXPECT_TRUE(chosen.fits);
+  for (std::size_t r = 0; r < 2; ++r) {
+    if (chosen.nodes[r] == 1) {
+      EXPECT_LE(chosen.simulation.nodes[r].memory_bytes, profile.nodes[1].memory_free) << "rank " << r;
+    }
+  }
+  profile.nodes[0].memory_free = profile.nodes[1].memory_free = usual / 10;
+  const auto none = plan(profile, {.keeps = {1.0}, .wires = {"fp32"}});
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_FALSE(none->chosen);
+  EXPECT_FALSE(none->alone_is_better);
+}
+
+TEST_F(PlannerTest, GivesUpAsLittleAsTheTargetAsks) {
+  const Profile profile = cluster({1, 1}, 2e8);
+  const auto all = plan(profile, {.wires = {"fp32"}});
+  ASSERT_TRUE(all) << all.error().message;
+  double dense = 0, least = 1e30;
+  for (const PlanCandidate& candidate : all->candidates) {
+    if (candidate.keep == 1.0) dense = candidate.simulation.latency_ms;
+    least = std::min(least, candidate.simulation.latency_ms);
+  }
+  ASSERT_LT(least, dense);
+  const double target = (dense + least) / 2;
+  const auto result = plan(profile, {.target_latency_ms = target, .wires = {"fp32"}});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->chosen);
+  const PlanCandidate& chosen = result->candidates[*result->chosen];
+  EXPECT_LE(chosen.simulation.latency_ms, target);
+  for (const PlanCandidate& candidate : result->candidates)
+    EXPECT_FALSE(candidate.reaches && candidate.keep > chosen.keep) << candidate.keep << " > " << chosen.keep;
+  EXPECT_GT(chosen.keep, 0.05);
+  EXPECT_LT(chosen.keep, 1.0);
+  const auto impossible = plan(profile, {.target_latency_ms = least / 100, .wires = {"fp32"}});
+  ASSERT_TRUE(impossible);
+  EXPECT_FALSE(impossible->chosen);
+}
+
+TEST_F(PlannerTest, PrefersRoundingToLeavingOut) {
+  const auto dense = plan(cluster({1, 1}, 1e9), {.keeps = {1.0}, .wires = {"fp32"}});
+  ASSERT_TRUE(dense && !dense->candidates.empty());
+  const auto result =
+      plan(cluster({1, 1}, 1e9), {.max_bytes = static_cast<double>(dense->candidates[0].bytes) * 0.6});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->chosen);
+  EXPECT_EQ(result->candidates[*result->chosen].keep, 1.0);
+  EXPECT_EQ(result->candidates[*result->chosen].wire, "fp16");
+}
+
+TEST_F(PlannerTest, PlansForSixtyFourNodes) {
+  const auto result = plan(cluster(std::vector<double>(64, 1.0), 1e9),
+                           {.keeps = {1.0}, .wires = {"fp32"}, .node_counts = {64}});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->chosen);
+  EXPECT_EQ(result->candidates[*result->chosen].nodes.size(), 64U);
+}
+
+TEST_F(PlannerTest, AssumedKeepSetsCarryTheirShareOfTheBytes) {
+  for (const int nodes : {2, 3, 5}) {
+    const auto partition = partition_channels(*graph_, {nodes, {}});
+    ASSERT_TRUE(partition);
+    const auto traffic = traffic_of(*graph_, *partition);
+    ASSERT_TRUE(traffic);
+    for (const double keep : {0.7, 0.4, 0.15}) {
+      const auto sparse = with_exchanges(*graph_, *partition, keep, "");
+      ASSERT_TRUE(sparse) << sparse.error().message;
+      const double bytes = static_cast<double>(traffic->bytes(kept_of(*graph_, *traffic, *sparse)));
+      EXPECT_NEAR(bytes / static_cast<double>(traffic->dense_bytes), keep, 0.05)
+          << nodes << " nodes, keep " << keep;
+    }
+  }
+}
+
+TEST_F(PlannerTest, StepsAreMeasured) {
+  const auto partition = partition_channels(*graph_, {2, {}});
+  ASSERT_TRUE(partition);
+  auto shards = make_shards(*graph_, *partition);
+  ASSERT_TRUE(shards);
+  StepCosts costs({}, {.runs = 2});
+  NodeProfile node, slow;
+  slow.speed = 0.25;
+  const auto program = costs.of((*shards)[0], node);
+  const auto slower = costs.of((*shards)[0], slow);
+  ASSERT_TRUE(program && slower);
+  ASSERT_EQ(program->steps.size(), slower->steps.size());
+  for (std::size_t s = 0; s < program->steps.size(); ++s) {
+    EXPECT_GT(program->steps[s].seconds, 0.0) << program->steps[s].name;
+    EXPECT_NEAR(slower->steps[s].seconds, 4 * program->steps[s].seconds, 1e-12);  // measured once
+  }
+  EXPECT_EQ(program->input_bytes, 32U * 32 * 3 * 4);
+}
+
+}  // namespace
+}  // namespace disco
