@@ -49,10 +49,13 @@ async function throughput(link, {net, started, setting, options, tools, say, pro
   }
 }
 
-// What `disco bench --concurrency --json` says. A node's kernels take a request so long, and it answers so many a second.
+// What `disco bench --concurrency --json` says; of one node, as many requests on the first one alone.
 function read(said, concurrency) {
-  if (!(said.throughput > 0)) throw new Error('`disco bench` said nothing of throughput');
-  return {concurrency, per_second: said.throughput, least_busy: Math.min(...said.nodes.map((node) => (node.compute_ms + node.pack_ms) * said.throughput / 1e3))};
+  const split = said.in_flight;
+  if (!split || !(split.requests_per_second > 0)) throw new Error('`disco bench` said nothing of throughput');
+  const one = said.one_node && said.one_node.in_flight;
+  return {concurrency, per_second: split.requests_per_second, busy: split.busy, least_busy: Math.min(...split.busy),
+          one_per_second: one ? one.requests_per_second : null};
 }
 
 // What the simulator says of every split on this link, from a profile of nodes like those that ran.

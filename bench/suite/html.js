@@ -45,13 +45,9 @@ function linkSection(link, setting) {
   const latency = link.rows.map((row) => {
     if (row.error) return `<tr><td>${escape(row.label)}</td><td class="wide" colspan="7">${escape(row.error)}</td></tr>`;
     const bound = row.bound ? `${digits(row.bound.ratio)} <span class="none">of max(${digits(row.bound.compute_ms)}, ${digits(row.bound.wire_ms)})</span>` : '';
-    const cells_ = [escape(row.label), digits(row.latency_ms.median), range(row.latency_ms), row.latency_ms.n, ratio(row.of_ort), ratio(row.of_dense), bound];
-    if (link.rows.some((one) => one.throughput)) cells_.push(row.throughput ? `${digits(row.throughput.per_second)} /s, busy ${Math.round(row.throughput.least_busy * 100)} %` : '');
-    return cells(cells_);
-  });
+    return cells([escape(row.label), digits(row.latency_ms.median), range(row.latency_ms), row.latency_ms.n, ratio(row.of_ort), ratio(row.of_dense), bound]);
+      });
   const head = ['latency, ms', 'median', 'quartiles', 'runs', 'of ONNX Runtime', 'of dense', 'of max(compute, wire)'];
-  const flight = link.rows.find((one) => one.throughput);
-  if (flight) head.push(`${flight.throughput.concurrency} in flight`);
   const nodes = link.rows.filter((row) => !row.error).flatMap((row) => [
     ...row.nodes.map((node, rank) => cells([
       escape(row.nodes.length > 1 ? `${row.label}: node ${rank}` : row.label), digits(node.compute_ms), digits(node.pack_ms), digits(node.wait_ms), digits(node.wire_ms),
@@ -61,6 +57,18 @@ function linkSection(link, setting) {
 <p class="quiet">Bars: medians, with quartiles. In brackets: the median of the ratios to ONNX Runtime's run of the same round (dashed line).</p>
 ${table(head, latency)}<h3>Where the nodes' time went</h3>${nodeBars(link)}
 ${table(['medians of a run', 'compute, ms', 'pack, ms', 'wait, ms', 'wire, ms', 'sent', 'messages', 'CPU, ms', 'peak memory'], nodes)}`;
+}
+
+function flightSection(summary, setting) {
+  const rows = summary.links.flatMap((link) => link.rows.filter((row) => row.throughput).map((row) => {
+    const {per_second: rate, busy, one_per_second: one} = row.throughput;
+    return cells([escape(row.label), escape(link.name), digits(rate * setting.batch), digits(1e3 / row.latency_ms.median * setting.batch),
+                  one ? digits(rate / one) : '–', busy.map((share) => `${Math.round(share * 100)} %`).join(', ')]);
+  }));
+  if (rows.length === 0) return '';
+  const {concurrency} = summary.links.flatMap((link) => link.rows).find((row) => row.throughput).throughput;
+  return `<h2>${concurrency} requests in flight</h2><p>Answers a second while a node computes for one request as another waits for the network.</p>
+${table(['', 'link', `a second, ${concurrency} in flight`, 'a second, one after the other', 'of one node\'s', 'kernels busy, by node'], rows)}`;
 }
 
 function encryptedSection(summary) {
@@ -111,7 +119,7 @@ function toHtml(recording, summary, judged) {
 <div class="answers">${answers(summary)}<div class="answer"><span>limits set for this project</span><b>${passed} of ${passed + missed} hold</b><span>${passed + missed === judged.list.length ? 'all were measured' : `${judged.list.length - passed - missed} more were not measured`}</span></div></div>
 ${judged.notes.length ? `<div class="note">${judged.notes.map(escape).join('<br>')}</div>` : ''}
 ${summary.links.map((link) => linkSection(link, setting)).join('')}
-${encryptedSection(summary)}${predictedSection(summary)}${scalingSection(summary)}
+${flightSection(summary, setting)}${encryptedSection(summary)}${predictedSection(summary)}${scalingSection(summary)}
 <h2>Limits</h2>${table(['', 'limit', 'seen', 'verdict'], judged.list.map((check) => `<tr><td class="wide">${escape(check.what)}</td><td>${escape(check.limit)}</td><td>${check.seen}</td><td class="${check.verdict === 'not measured' ? 'none wide' : check.verdict}">${escape(check.verdict)}${check.disturbed ? ' (disturbed)' : ''}${check.why ? `: ${escape(check.why)}` : ''}</td></tr>`))}
 <h2>How this was measured</h2>
 <p>${where} ${coordinator} Latency is what the caller waits: input out, all exchanges, output back. ONNX Runtime and “one node” have their input in the process; PyTorch's rank 0 has it and broadcasts it.</p>

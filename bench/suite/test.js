@@ -115,7 +115,7 @@ const tests = {
     for (const link of copy.links) {
       const {samples} = link.contenders.dense;
       link.contenders.dense.predicted = {latency_ms: 1.05 * quantile(samples.map((sample) => sample.ms), 0.5)};
-      link.contenders.dense.throughput = {concurrency: 4, per_second: 12.5, least_busy: 0.42};
+      link.contenders.dense.throughput = {concurrency: 4, per_second: 12.5, busy: [0.42, 0.9], least_busy: 0.42, one_per_second: 10};
     }
     copy.scaling = [{link: '1gbit', label: 'dense', points: [{nodes: 2, latency_ms: 100}, {nodes: 16, latency_ms: 400}]},
                     {link: '1gbit', label: 'one point', points: [{nodes: 2, latency_ms: 50}]}];
@@ -126,7 +126,7 @@ const tests = {
     assert.strictEqual(judged.list.find((check) => check.what.startsWith('simulator')).verdict, 'pass');
     assert.strictEqual(judged.list.find((check) => check.what.includes('in flight')).verdict, 'miss');
     const page = toHtml(copy, summary, judged);
-    for (const shown of ['+5.00 %', 'simulated, not measured', '16 nodes', '4 in flight', '12.5 /s']) assert.ok(page.includes(shown), shown);
+    for (const shown of ['+5.00 %', 'simulated, not measured', '16 nodes', '4 requests in flight', '<td>12.5</td>', '<td>1.25</td>', '42 %, 90 %']) assert.ok(page.includes(shown), shown);
     assert.ok(!/NaN|undefined|Infinity/.test(page));
   },
   'the page holds every row and stands alone'(recording) {
