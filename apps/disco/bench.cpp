@@ -12,6 +12,7 @@
 #include "cluster_flags.h"
 #include "command.h"
 #include "graph/onnx.h"
+#include "mpi.h"
 #include "samples.h"
 
 namespace disco::cli {
@@ -160,7 +161,7 @@ void add_bench(CLI::App& app, Action& action) {
       if (flags->as_json) {
         json document = split_samples.to_json();
         document["runs"] = flags->runs;
-        document["encrypted"] = options.keys != nullptr;
+        document["encrypted"] = options.keys != nullptr && !mpi_job();  // MPI encrypts nothing
         if (clear) document["in_the_clear"] = clear_samples.to_json();
         document["one_node"] = one_samples.to_json();
         document["ratio"] = quantile(split_samples.latency, 0.5) / quantile(one_samples.latency, 0.5);

@@ -1,8 +1,11 @@
 #include "cluster_flags.h"
 
+#include "mpi.h"
+
 namespace disco::cli {
 
 void ClusterFlags::add_to(CLI::App& command) {
+  if (mpi_launch()) transport = "mpi";
   command
       .add_option(
           "--cluster", cluster_file,
@@ -10,9 +13,11 @@ void ClusterFlags::add_to(CLI::App& command) {
           "this machine)")
       ->type_name("FILE");
   command
-      .add_option("--transport", transport,
-                  "processes: local nodes are processes that talk over ZeroMQ; threads: of this process")
-      ->check(CLI::IsMember({"processes", "threads"}))
+      .add_option(
+          "--transport", transport,
+          "processes: local nodes are processes that talk over ZeroMQ; threads: of this process; mpi: "
+          "the processes of mpirun, and what is taken where that started this one")
+      ->check(CLI::IsMember({"processes", "threads", "mpi"}))
       ->type_name("HOW")
       ->capture_default_str();
   command
@@ -35,7 +40,7 @@ void ClusterFlags::add_to(CLI::App& command) {
 }
 
 Result<std::vector<NodeConfig>> ClusterFlags::remote_nodes() const {
-  if (cluster_file.empty()) return std::vector<NodeConfig>{};
+  if (cluster_file.empty()) return mpi_job() ? mpi_job()->nodes() : std::vector<NodeConfig>{};
   return load_cluster_file(cluster_file);
 }
 
@@ -49,14 +54,20 @@ void ClusterFlags::take_shares(const Graph& model, const std::vector<NodeConfig>
 Status ClusterFlags::check_number(const std::vector<NodeConfig>& remote, std::size_t shards) const {
   if (remote.empty() || remote.size() == shards) return {};
   return error(ErrorCode::InvalidArgument,
-               "{}: it names {}, but the model is split over {}; leave --nodes out", cluster_file,
+               "{}: it names {}, but the model is split over {}; leave --nodes out",
+               cluster_file.empty() ? "mpirun" : cluster_file,
                remote.size() == 1 ? "1 node" : fmt::format("{} nodes", remote.size()), shards);
 }
 
 Result<ClusterOptions> ClusterFlags::options() const {
   ClusterOptions options;
   options.threads = threads;
-  if (!key_file.empty()) {
+  if (mpi_job() && cluster_file.empty()) {
+    if (!key_file.empty()) {
+      return error(ErrorCode::InvalidArgument, "--key: the processes of an MPI job make keys of their own");
+    }
+    options.keys = mpi_job()->keys();
+  } else if (!key_file.empty()) {
     if (cluster_file.empty() && transport == "threads") {
       return error(ErrorCode::InvalidArgument, "--key: threads of one process have no wire to encrypt");
     }

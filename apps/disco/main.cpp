@@ -13,6 +13,7 @@
 #include "cluster/process.h"
 #include "command.h"
 #include "help.h"
+#include "mpi.h"
 
 namespace {
 
@@ -37,8 +38,25 @@ constexpr const char* kExamples =
     "disco COMMAND --help says more. An error is one line on standard error; the exit status is 2 for a\n"
     "wrong command line, 1 for everything else that went wrong.";
 
+/// What there is to say about a command line, the first process of an MPI job says; and it alone fails, since
+/// the first one that does ends all, whether or not they have had their say.
+bool is_quiet() {
+  const auto launch = disco::mpi_launch();
+  return launch && launch->rank > 0;
+}
+
 int complain(std::string_view message, int status) {
   fmt::print(stderr, "disco: {}\n", disco::as_one_line(message));
+  return status;
+}
+
+/// What the command line asks for. In an MPI job the first process does it, with the others as its nodes.
+disco::Status perform(const CLI::App& app, const disco::cli::Action& action) {
+  if (!disco::cli::uses_mpi(app)) return action();
+  disco::Status status = disco::cli::start_mpi_job();
+  auto& job = disco::cli::mpi_job();
+  if (status) status = job->rank() == 0 ? action() : job->serve();
+  job.reset();
   return status;
 }
 
@@ -51,7 +69,8 @@ disco::Status flush_results() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (const std::string_view computes : {"node", "run", "eval", "report", "bench", "profile", "simulate", "plan"}) {
+  for (const std::string_view computes :
+       {"node", "run", "eval", "report", "bench", "profile", "simulate", "plan"}) {
     if (argc > 1 && argv[1] == computes) disco::restart_with_short_waits(argv);
   }
   CLI::App app{kAbout, "disco"};
@@ -85,20 +104,21 @@ int main(int argc, char** argv) {
   }
   if (words.size() > 1) {
     const std::string complaint = disco::cli::unknown_command(app, words[1]);
-    if (!complaint.empty()) return complain(complaint, 2);
+    if (!complaint.empty()) return is_quiet() ? EXIT_SUCCESS : complain(complaint, 2);
   }
   try {
     app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::Success& wish) {
+    if (is_quiet()) return EXIT_SUCCESS;
     app.exit(wish);  // --help and --version
     std::cout.flush();
     if (std::cout) return EXIT_SUCCESS;
     return complain(fmt::format("cannot write to standard output: {}", std::strerror(errno)), 1);
   } catch (const CLI::ParseError& problem) {
-    return complain(disco::cli::explain(app, problem), 2);
+    return is_quiet() ? EXIT_SUCCESS : complain(disco::cli::explain(app, problem), 2);
   }
   try {
-    disco::Status status = action();
+    disco::Status status = perform(app, action);
     if (status) status = flush_results();
     if (!status) {
       return complain(status.error().message,

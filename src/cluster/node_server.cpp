@@ -100,6 +100,11 @@ class Session {
 
   Result<Message> listen(const Message& request, std::uint64_t id) {
     set_fabric(nullptr);  // first, so that a fixed port is free again
+    if (options_.join) {
+      Message reply = control::success(id);
+      reply.head["port"] = 0;  // nobody connects
+      return reply;
+    }
     DISCO_TRY(const HostPort address, parse_address(options_.listen));
     ZmqOptions fabric_options;
     fabric_options.socket.keys = options_.keys;
@@ -124,12 +129,18 @@ class Session {
     DISCO_TRY(const std::uint64_t epoch,
               control::number(request, "epoch", std::numeric_limits<std::uint32_t>::max()));
     DISCO_TRY(const Clock::time_point deadline, deadline_of(request));
-    if (!fabric_) {
-      return error(ErrorCode::ProtocolMismatch, "a 'join' without a 'listen' before it");
-    }
     membership.rank = static_cast<int>(rank);
     membership.epoch = epoch_ = static_cast<std::uint32_t>(epoch);
-    DISCO_CHECK(fabric_->connect(membership, deadline));
+    if (options_.join) {
+      DISCO_TRY(auto fabric, options_.join(membership));
+      set_fabric(std::move(fabric));
+      return control::success(id);
+    }
+    auto* const fabric = dynamic_cast<ZmqFabric*>(fabric_.get());
+    if (fabric == nullptr) {
+      return error(ErrorCode::ProtocolMismatch, "a 'join' without a 'listen' before it");
+    }
+    DISCO_CHECK(fabric->connect(membership, deadline));
     return control::success(id);
   }
 
@@ -175,7 +186,7 @@ class Session {
     return Clock::now() + std::chrono::milliseconds(milliseconds);
   }
 
-  void set_fabric(std::shared_ptr<ZmqFabric> fabric) {
+  void set_fabric(std::shared_ptr<Fabric> fabric) {
     {
       const std::lock_guard lock(mutex_);
       std::swap(fabric_, fabric);
@@ -191,8 +202,8 @@ class Session {
   std::unique_ptr<Executor> executor_;
   std::uint32_t epoch_ = 0;
   std::mutex mutex_;
-  std::shared_ptr<ZmqFabric> fabric_;  // changed under the mutex; read by the worker without it
-  std::uint64_t ticket_ = 0;           // of the request that is worked on
+  std::shared_ptr<Fabric> fabric_;  // changed under the mutex; read by the worker without it
+  std::uint64_t ticket_ = 0;        // of the request that is worked on
   std::uint64_t cancelled_upto_ = 0;
   std::string cancel_reason_;
 };

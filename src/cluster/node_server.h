@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "fabric/doorman.h"
+#include "fabric/zmq_fabric.h"
 
 namespace disco {
 
@@ -26,6 +27,9 @@ struct NodeServerOptions {
   /// nodes that such a coordinator names. Null: whoever reaches the port may use the node.
   KeyPair::Shared keys;
   Judge judge;
+  /// How this node joins the mesh of its cluster where there is a transport already, such as MPI's; null:
+  /// over ZeroMQ.
+  std::function<Result<std::unique_ptr<Fabric>>(const Membership&)> join;
   /// Told of strangers that were refused, the same line once a minute at most; from any thread.
   OnRefusal on_refusal;
   /// Called once with the address, when coordinators can connect.

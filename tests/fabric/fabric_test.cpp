@@ -8,7 +8,7 @@ namespace disco::testing {
 namespace {
 
 class Transport : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(, Transport, ::testing::Values("inproc", "zmq", "curve"),
+INSTANTIATE_TEST_SUITE_P(, Transport, ::testing::ValuesIn(transports()),
                          [](const auto& info) { return info.param; });
 
 std::uint64_t seed_of(int from, int to, std::uint32_t tag) {

@@ -9,11 +9,20 @@
 #include <vector>
 
 #include "fabric/inproc.h"
+#include "fabric/mpi.h"
 #include "fabric/zmq_fabric.h"
 
 namespace disco::testing {
 
 using namespace std::chrono_literals;
+
+#ifdef DISCO_TEST_MPI
+/// The test's own job of one process.
+MpiWorld& mpi_world();
+inline std::vector<std::string> transports() { return {"mpi"}; }
+#else
+inline std::vector<std::string> transports() { return {"inproc", "zmq", "curve"}; }
+#endif
 
 /// As many key pairs.
 inline std::vector<KeyPair::Shared> make_keys(int ranks) {
@@ -33,14 +42,26 @@ inline ZmqOptions options_of(const std::vector<KeyPair::Shared>& keys, int rank,
   return options;
 }
 
-/// Ends of a mesh of `ranks` over "inproc", "zmq" (on free ports of the loopback interface) or "curve" (the
-/// same, encrypted).
+/// Ends of a mesh of `ranks` over "inproc", "zmq" (on free ports of the loopback interface) "curve" (the
+/// same, encrypted) or "mpi" (in a job of one process).
 inline std::vector<std::unique_ptr<Fabric>> make_mesh(const std::string& transport, int ranks,
                                                       const ZmqOptions& options = {},
                                                       std::uint32_t epoch = 1) {
   if (transport == "inproc") {
     return InprocMesh::create(ranks);
   }
+#ifdef DISCO_TEST_MPI
+  if (transport == "mpi") {
+    static std::uint64_t cluster = 0;
+    MpiWorld::Mesh mesh{.cluster = ++cluster, .epoch = epoch};
+    mesh.labels.assign(static_cast<std::size_t>(ranks), "an end in this process");
+    std::vector<std::unique_ptr<Fabric>> fabrics;
+    for (mesh.rank = 0; mesh.rank < ranks; ++mesh.rank) {
+      fabrics.push_back(mpi_world().join(mesh).value());
+    }
+    return fabrics;
+  }
+#endif
   std::vector<std::unique_ptr<ZmqFabric>> ends;
   Membership membership{.cluster = 42, .epoch = epoch};
   const auto keys = transport == "curve" ? make_keys(ranks) : std::vector<KeyPair::Shared>();
