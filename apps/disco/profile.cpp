@@ -83,16 +83,13 @@ Status run(const Flags& flags) {
   }
   const StartCluster start = [&](const std::vector<std::size_t>& chosen,
                                  std::vector<Graph> shards) -> Result<std::unique_ptr<Cluster>> {
-    ClusterOptions options;
-    options.threads = nodes[chosen.front()].threads;
-    if (remote.empty()) {
-      return flags.cluster.transport == "threads" ? Cluster::start_inproc(std::move(shards), options)
-                                                  : Cluster::start_local(std::move(shards), options);
-    }
+    DISCO_TRY(ClusterOptions options, flags.cluster.options());
+    if (remote.empty()) options.threads = nodes[chosen.front()].threads;
     std::vector<NodeConfig> configs;
-    for (const std::size_t n : chosen) configs.push_back(remote[n]);
-    options.threads = flags.cluster.threads;
-    return Cluster::connect(configs, std::move(shards), options);
+    for (const std::size_t n : chosen) {
+      if (!remote.empty()) configs.push_back(remote[n]);
+    }
+    return flags.cluster.start(configs, std::move(shards), options);
   };
   MeasureOptions options;
   options.coordinator = flags.coordinator;
