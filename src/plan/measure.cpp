@@ -16,9 +16,8 @@ namespace {
 
 constexpr int kRuns = 5;
 constexpr int kPings = 40;
-constexpr int kTiny = 100;
 constexpr int kBig = 16;
-constexpr std::array<std::int64_t, 3> kPacked = {2048, 16384, 131072};  // numbers
+constexpr int kPauses = 4;
 constexpr std::int64_t kFedNumbers = 1 << 17;
 
 /// The lower quartile: what else a machine does comes on top of a time.
@@ -89,14 +88,26 @@ std::vector<SpeedLayer> speed_layers(ProbeGraph* graph) {
     const ValueId b = graph->filled(name + "/b", {1, numbers});
     graph->keep(graph->op(name, "Add", {a, b}, {1, numbers}), name + "/kept");
   }
+  for (const std::int64_t numbers : {4096, 65536, 262144}) {
+    // Concatenations copy with the kernel that packs.
+    const auto amount = static_cast<double>(numbers * 4);
+    const std::string name = name_of(WorkClass::Pack, amount);
+    layers.push_back({name, WorkClass::Pack, amount});
+    if (graph == nullptr) continue;
+    const ValueId a = graph->filled(name + "/a", {1, numbers / 4});
+    const ValueId b = graph->filled(name + "/b", {1, numbers - numbers / 4});
+    graph->keep(graph->op(name, "Concat", {a, b}, {1, numbers}, {{"axis", std::int64_t{1}}}), name + "/kept");
+  }
   return layers;
 }
 
 /// What one pair's program measures, on its first node.
 struct PairProgram {
-  int tiny = kTiny;
-  std::int64_t big_numbers = 0;
-  int layers = 0;  ///< of each stretch of computing
+  std::int64_t big_numbers = 0;     ///< of each message of the stream
+  std::int64_t hidden_numbers = 0;  ///< of those that travel while their node computes
+  std::int64_t burst_numbers = 0;   ///< of a message after a pause
+  int pause_layers = 0;             ///< of computing that makes the pause
+  int layers = 0;                   ///< of each stretch of computing; a multiple of kBig, or 0
 };
 
 /// Both nodes run this; only who begins differs.
@@ -112,39 +123,58 @@ Graph pair_graph(int rank, const PairProgram& plan) {
     if (rank == 1) graph.send("ping", ball, peer);
   }
   if (rank == 0) graph.keep(ball, "ball");
-  std::vector<ValueId> packed;
-  for (const std::int64_t numbers : kPacked)
-    packed.push_back(graph.filled(fmt::format("packed{}", numbers), {1, numbers}));
   const Shape large = {1, plan.big_numbers};
   const std::vector<std::int64_t> many_big(kBig, plan.big_numbers);
   const ValueId big = graph.filled("large", large);
   const ValueId weight = graph.constant("weight", {64, 64, 3, 3});
   ValueId x = graph.filled("features", {1, 64, 28, 28});
-  const auto compute = [&](const char* name) {
-    for (int i = 0; i < plan.layers; ++i) x = graph.conv(name, x, weight, 1);
+  const auto compute = [&](const char* name, int layers) {
+    for (int i = 0; i < layers; ++i) x = graph.conv(name, x, weight, 1);
   };
   // Both are here, and in step, once a message went each way.
   const auto meet = [&] {
     graph.send("meet", tiny, peer);
     graph.receive_all("meet", {16}, peer);
   };
-  for (const ValueId id : packed) graph.send("pack", id, peer);
-  graph.receive_all("pack", {kPacked.begin(), kPacked.end()}, peer);
   meet();
   for (int i = 0; i < kBig; ++i) graph.send("stream", big, peer);
   graph.receive_all("stream", many_big, peer);
   if (plan.layers > 0) {
-    compute("warm");
+    // Shapers let something pass at once after a pause. The other node waits meanwhile.
+    const Shape burst = {1, plan.burst_numbers};
+    const ValueId whole = graph.filled("burst", burst);
+    for (int i = 0; i < kPauses; ++i) {
+      for (const bool large : {true, false}) {
+        const char* name = large ? "burst" : "paced";
+        if (rank == 0) {
+          compute("pause", plan.pause_layers);
+          graph.send(name, large ? whole : tiny, peer);
+          graph.receive_all(name, {16}, peer);
+        } else {
+          graph.receive_all(name, {large ? plan.burst_numbers : 16}, peer);
+          graph.send(name, tiny, peer);
+        }
+      }
+    }
     meet();
-    compute("alone");
+    compute("warm", plan.layers);
     meet();
-    for (int i = 0; i < plan.tiny; ++i) graph.send("tiny", tiny, peer);
-    compute("with_tiny");
-    graph.receive_all("tiny", std::vector<std::int64_t>(static_cast<std::size_t>(plan.tiny), 16), peer);
+    compute("alone", plan.layers);
     meet();
-    for (int i = 0; i < kBig; ++i) graph.send("behind", big, peer);
-    compute("with_big");
-    graph.receive_all("behind", many_big, peer);
+    // As layers do: each sends what it has, and computes while that travels.
+    const ValueId features = graph.filled("hidden", {1, plan.hidden_numbers});
+    const auto beside = [&](const char* name, const char* computing, ValueId id, std::int64_t numbers) {
+      std::vector<ValueId> received;
+      for (int i = 0; i < kBig; ++i) {
+        graph.send(name, id, peer);
+        compute(computing, plan.layers / kBig);
+        received.push_back(graph.receive(name, {1, numbers}, peer));
+      }
+      graph.keep_received(name, std::move(received));
+    };
+    beside("tiny", "with_tiny", tiny, 16);
+    meet();
+    beside("behind", "with_big", features, plan.hidden_numbers);
   }
   graph.keep(x, fmt::format("y{}", rank));
   return graph.take();
@@ -180,9 +210,19 @@ void read_figures(const NodeTrace& trace, const PairProgram& plan, Figures& figu
   const double streamed = static_cast<double>(stream.back()->end_ns - stream.front()->end_ns) * 1e-9;
   figures["stream_byte"].push_back(std::max(streamed, 1e-7) / (bytes * (kBig - 1)));
   if (plan.layers == 0) return;
-  for (const TraceEvent* event : events_of(trace, "tiny", TracePhase::Pack)) {
-    figures["send"].push_back(seconds(*event));
+  for (const char* name : {"burst", "paced"}) {  // of the one that begins; the other's say nothing
+    const auto sent = events_of(trace, name, TracePhase::Pack);
+    const auto came = events_of(trace, name, TracePhase::Unpack);
+    // The first is also packed.
+    for (std::size_t i = 1; i < sent.size(); ++i)
+      figures[name].push_back(static_cast<double>(came[i]->end_ns - sent[i]->start_ns) * 1e-9);
   }
+  // Sending wakes the thread that moves bytes, which may take the core at once; the longer after some
+  // milliseconds of computing, which leave nothing of it in the caches.
+  for (const TraceEvent* event : events_of(trace, "tiny", TracePhase::Pack))
+    figures["send_cold"].push_back(seconds(*event));
+  for (const TraceEvent* event : events_of(trace, "ping", TracePhase::Pack))
+    figures["send_warm"].push_back(seconds(*event));
   const auto waits = events_of(trace, "tiny", TracePhase::Wait);
   const auto unpacks = events_of(trace, "tiny", TracePhase::Unpack);
   for (std::size_t i = 0; i < waits.size(); ++i)
@@ -190,11 +230,11 @@ void read_figures(const NodeTrace& trace, const PairProgram& plan, Figures& figu
   const double alone = sum_of(trace, "alone");
   figures["alone"].push_back(alone);
   figures["with_tiny"].push_back(sum_of(trace, "with_tiny"));
-  figures["with_big"].push_back(sum_of(trace, "with_big"));
-  const auto packs = events_of(trace, "pack", TracePhase::Pack);
-  for (std::size_t i = 0; i < packs.size(); ++i) {
-    figures[fmt::format("pack{}", kPacked[i])].push_back(seconds(*packs[i]));
-  }
+  // (The first one is also packed.)
+  double sending = 0;
+  const auto behind = events_of(trace, "behind", TracePhase::Pack);
+  for (std::size_t i = 1; i < behind.size(); ++i) sending += seconds(*behind[i]);
+  figures["with_big"].push_back(sum_of(trace, "with_big") + sending);
 }
 
 /// Runs one program on pairs that share no node, and gathers what each end saw.
@@ -299,25 +339,29 @@ Status measure_requests(NodeProfile& node, std::size_t index, const StartCluster
 }
 
 /// Takes from a pair's figures what they say about the node, beside the link.
-void learn_messages(const Figures& figures, const PairProgram& plan, double bandwidth, NodeProfile& node) {
+void learn_messages(const Figures& figures, const PairProgram& plan, NodeProfile& node) {
   const auto middle = [&](const char* name) { return typical(figures.at(name)); };
   MessageCost& cost = node.messages;
-  cost.send_s = middle("send");
+  cost.send_s = (middle("send_cold") + middle("send_warm")) / 2;  // layers lie between
   cost.receive_s = middle("receive");
   const double alone = middle("alone");
-  const double tiny = std::clamp((middle("with_tiny") - alone) / plan.tiny, 0.0, 1e-3);
-  cost.io_send_s = cost.io_receive_s = tiny / 2;
-  // What was on its way while the node computed.
-  const double moved = std::min(static_cast<double>(plan.big_numbers) * 4 * kBig, bandwidth * alone);
-  const double byte = std::clamp((middle("with_big") - alone - 2 * kBig * tiny / 2) / moved, 0.0, 1e-8);
+  const double tiny = std::clamp((middle("with_tiny") - alone) / kBig, 0.0, 10e-6);
+  cost.io_receive_s = tiny;
+  cost.io_send_s = 0;  // in send_s, as far as it takes the core
+  const double moved = static_cast<double>(plan.hidden_numbers) * 4 * kBig;
+  const double beside = kBig * (middle("send_cold") + tiny);
+  const double byte = std::clamp((middle("with_big") - alone - beside) / moved, 0.0, 1e-8);
   // Receiving copies once more, out of the packets.
   cost.send_byte_s = 0.4 * byte;
   cost.receive_byte_s = 0.6 * byte;
-  if (!node.speeds[static_cast<std::size_t>(WorkClass::Pack)].empty()) return;
-  for (const std::int64_t numbers : kPacked) {
-    add_speed_sample(node.speeds, WorkClass::Pack, static_cast<double>(numbers) * 4,
-                     typical(figures.at(fmt::format("pack{}", numbers))) - cost.send_s);
-  }
+}
+
+/// What passes at once after a pause, up to the size that was tried; 0 where that is next to nothing.
+double burst_of(const Figures& figures, const PairProgram& plan, double bytes_per_s) {
+  const double bytes = static_cast<double>(plan.burst_numbers) * 4;
+  const double passed = bytes_per_s * (typical(figures.at("burst")) - typical(figures.at("paced")));
+  const double burst = bytes - std::max(passed, 0.0);
+  return burst < 0.15 * bytes ? 0.0 : burst;
 }
 
 }  // namespace
@@ -336,9 +380,6 @@ Result<Speeds> measure_speeds(int threads) {
   };
   NodeProfile here;
   DISCO_CHECK(measure_node(here, 0, start));
-  PairProgram plan{.big_numbers = 4096, .layers = 4};
-  DISCO_TRY(const auto figures, run_pairs({{0, 1}}, {plan}, start, kRuns));
-  learn_messages(figures.at(0), plan, 1e12, here);
   return here.speeds;
 }
 
@@ -372,7 +413,12 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
       plan.big_numbers = static_cast<std::int64_t>(bytes / 4);
       const double layer =
           std::max(seconds_of(nodes[a].speeds[0], 28901376.0), seconds_of(nodes[b].speeds[0], 28901376.0));
-      plan.layers = static_cast<int>(std::clamp(0.06 / layer, 4.0, 200.0));
+      // Some milliseconds of computing a message, and a third of that on the wire.
+      plan.layers = kBig * static_cast<int>(std::clamp(0.06 / kBig / layer, 1.0, 12.0));
+      const double hidden = std::clamp(rough * layer * plan.layers / kBig / 3, 4096.0, 262144.0);
+      plan.hidden_numbers = static_cast<std::int64_t>(hidden / 4);
+      plan.burst_numbers = static_cast<std::int64_t>(std::clamp(rough * 0.6e-3, 4096.0, 262144.0) / 4);
+      plan.pause_layers = static_cast<int>(std::clamp(0.003 / layer, 1.0, 20.0));
       plans.push_back(plan);
     }
     DISCO_TRY(const auto figures, run_pairs(pairs, plans, start, kRuns));
@@ -380,7 +426,7 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
       const auto& [a, b] = pairs[p];
       for (const std::size_t n : {a, b}) {
         if (known[n]) continue;
-        learn_messages(figures.at(n), plans[p], 1.0 / typical(figures.at(n).at("stream_byte")), nodes[n]);
+        learn_messages(figures.at(n), plans[p], nodes[n]);
         known[n] = true;
       }
     }
@@ -400,6 +446,7 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
         LinkProfile link;
         link.bytes_per_s = 1.0 / typical(figures.at(to).at("stream_byte"));
         link.latency_s = std::max(way, 0.0);
+        link.burst_bytes = burst_of(figures.at(a), plans[p], link.bytes_per_s);
         slowest = std::min(slowest, link.bytes_per_s);
         longest = std::max(longest, link.latency_s);
         profile.links[{nodes[from].name, nodes[to].name}] = link;

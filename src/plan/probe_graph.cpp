@@ -38,7 +38,7 @@ ValueId ProbeGraph::op(const std::string& name, const std::string& type, std::ve
   node.name = name;
   node.op = type;
   node.inputs = std::move(inputs);
-  node.outputs = {value(name, shape)};
+  node.outputs = {value(name + "/out", shape)};  // reorders of it are named after it, not after the step
   node.attributes = std::move(attributes);
   graph_.nodes.push_back(std::move(node));
   return graph_.nodes.back().outputs[0];
@@ -82,13 +82,15 @@ ValueId ProbeGraph::receive(const std::string& name, const Shape& shape, int pee
 
 void ProbeGraph::receive_all(const std::string& name, const std::vector<std::int64_t>& numbers, int peer) {
   std::vector<ValueId> parts;
+  for (const std::int64_t count : numbers) parts.push_back(receive(name, {1, count}, peer));
+  keep_received(name, std::move(parts));
+}
+
+void ProbeGraph::keep_received(const std::string& name, std::vector<ValueId> parts) {
   std::int64_t sum = 0;
-  for (const std::int64_t count : numbers) {
-    parts.push_back(receive(name, {1, count}, peer));
-    sum += count;
-  }
+  for (const ValueId part : parts) sum += graph_.value(part).shape()[1];
   // Every rank's outputs have names of their own.
-  const std::string group = fmt::format("{}/{}/{}", name, peer, groups_++);
+  const std::string group = fmt::format("{}/{}/{}", name, graph_.name, groups_++);
   keep(op(group, "Concat", std::move(parts), {1, sum}, {{"axis", std::int64_t{1}}}), group + "/kept");
 }
 

@@ -24,6 +24,8 @@ class ProbeGraph {
   ValueId receive(const std::string& name, const Shape& shape, int peer);
   /// Receives so many, into one value that is an output: what nothing reads would not be received.
   void receive_all(const std::string& name, const std::vector<std::int64_t>& numbers, int peer);
+  /// Makes what was received an output, for the same reason.
+  void keep_received(const std::string& name, std::vector<ValueId> parts);
   /// Makes the mean of a value an output, so that it has to be computed.
   void keep(ValueId value, const std::string& name);
   Graph take() { return std::move(graph_); }

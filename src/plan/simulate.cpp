@@ -27,6 +27,7 @@ struct Piece {
   int request = 0;
   std::optional<std::uint32_t> tag;
   double bytes = 0;
+  double arriving = 0;  // seconds from its first byte's arrival to its last one's
   bool first = false;
   bool last = false;
 };
@@ -185,7 +186,9 @@ class Simulator {
         const MessageCost& cost = about(event.node).messages;
         const double work =
             event.piece.bytes * cost.receive_byte_s + (event.piece.last ? cost.io_receive_s : 0.0);
-        post({.time = io_work(event.node, event.time, work),
+        // Its bytes are taken in as they come.
+        const double ready = io_work(event.node, event.time - event.piece.arriving, work);
+        post({.time = std::max(event.time, ready),
               .kind = Event::Kind::Delivered,
               .node = event.node,
               .piece = event.piece});
@@ -286,13 +289,10 @@ class Simulator {
     NodeState& node = at(n);
     node.bytes += step.bytes;
     ++node.messages;
-    const MessageCost& cost = about(n).messages;
-    for_pieces(
-        {.from = n, .to = step.peer, .request = request, .tag = step.tag}, static_cast<double>(step.bytes),
-        [&](const Piece& piece) {
-          const double work = piece.bytes * cost.send_byte_s + (piece.first ? cost.io_send_s : 0.0);
-          post({.time = io_work(n, now, work), .kind = Event::Kind::Queued, .node = n, .piece = piece});
-        });
+    for_pieces({.from = n, .to = step.peer, .request = request, .tag = step.tag},
+               static_cast<double>(step.bytes),
+               [&](const Piece& piece) { node.egress[static_cast<std::size_t>(piece.to)].push_back(piece); });
+    if (!node.sending) send_next(n, now);
   }
 
   /// Puts the next piece on the wire, of the peers with something queued in turn.
@@ -301,20 +301,25 @@ class Simulator {
     for (std::size_t k = 0; k < node.egress.size(); ++k) {
       const std::size_t peer = (node.turn + k) % node.egress.size();
       if (node.egress[peer].empty()) continue;
-      const Piece piece = node.egress[peer].front();
+      Piece piece = node.egress[peer].front();
       node.egress[peer].pop_front();
       node.turn = peer + 1;
       const LinkProfile& link = profile_.between(static_cast<std::size_t>(n), peer);
       const double seconds = piece.bytes / link.bytes_per_s;
       double& filled = node.bucket[peer];
       filled = std::max(filled, now - link.burst_bytes / link.bytes_per_s) + seconds;
-      const double gone = std::max(now, filled);
+      // Inputs are the coordinator's to send.
+      const MessageCost& cost = about(n).messages;
+      const double work =
+          piece.tag ? piece.bytes * cost.send_byte_s + (piece.first ? cost.io_send_s : 0.0) : 0.0;
+      const double gone = std::max({now, filled, io_work(n, now, work)});
       const double begun = std::max(now, gone - seconds);
       // The receiver's port passes the piece on as it comes, unless others came before.
       NodeState& to = nodes_[peer];
       const double enters = std::max(begun + link.latency_s, to.ingress_free);
       to.ingress_free =
           std::max(enters + (link.burst_bytes > 0 ? gone - begun : seconds), gone + link.latency_s);
+      piece.arriving = gone - begun;
       node.sending = true;
       post({.time = gone, .kind = Event::Kind::EgressFree, .node = n});
       post({.time = to.ingress_free,
