@@ -434,10 +434,8 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
       const auto& [a, b] = pairs[p];
       // One way: half of a round trip, without what both processors do for it.
       double way = typical(figures.at(a).at("round_trip")) / 2;
-      for (const std::size_t n : {a, b}) {
-        const MessageCost& cost = nodes[n].messages;
-        way -= (cost.send_s + cost.receive_s + cost.io_send_s + cost.io_receive_s) / 2;
-      }
+      for (const std::size_t n : {a, b})
+        way -= (typical(figures.at(n).at("send_warm")) + nodes[n].messages.io_receive_s) / 2;
       way = std::max(way, 2e-6);
       for (const std::size_t n : {a, b})
         nodes[n].messages.wake_s = std::min(nodes[n].messages.wake_s, 0.7 * way);
