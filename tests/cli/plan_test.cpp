@@ -52,8 +52,8 @@ TEST_F(Planning, ASimulationSendsWhatTheNodesWouldSend) {
   ASSERT_EQ(simulation["nodes"].size(), 3U) << simulation;
   const json table = said({"inspect", "m.onnx", "-n", "3", "--json"});
   for (std::size_t n = 0; n < 3; ++n) {
-    EXPECT_EQ(simulation["nodes"][n]["bytes_sent"], table["totals"]["nodes"][n]["bytes_sent"]) << n;
-    EXPECT_EQ(simulation["nodes"][n]["messages"], table["totals"]["nodes"][n]["messages_sent"]) << n;
+    EXPECT_EQ(simulation["nodes"][n]["bytes_sent"], table["totals"][n]["bytes_sent"]) << n;
+    EXPECT_EQ(simulation["nodes"][n]["messages"], table["totals"][n]["messages_sent"]) << n;
   }
   EXPECT_FALSE(json::parse(content("t.json"))["traceEvents"].empty());
   const json sparse =
