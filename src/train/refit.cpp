@@ -52,6 +52,42 @@ Intercept intercept_of(const Graph& graph, const Node& node, const Weights& weig
   return {};
 }
 
+/// A sum that a linear map's output enters, scaled by channel on its way: what the other summand has lost can
+/// be made up for by the map.
+struct Sum {
+  ValueId other = kNoValue;
+  at::Tensor scale;  // [channels]; undefined: 1
+};
+
+Sum sum_behind(const Graph& graph, const Node& node, const Weights& weights,
+               const std::vector<std::vector<std::int32_t>>& consumers) {
+  Sum sum;
+  ValueId value = node.outputs[0];
+  while (true) {
+    const auto& readers = consumers[static_cast<std::size_t>(value)];
+    if (readers.size() != 1) return {};
+    const Node& next = graph.nodes[static_cast<std::size_t>(readers[0])];
+    if (next.is("BatchNormalization")) {
+      const at::Tensor* gamma = weights.find(graph.value(next.input(1)).name);
+      const at::Tensor* variance = weights.find(graph.value(next.input(4)).name);
+      if (gamma == nullptr || variance == nullptr || sum.scale.defined()) return {};
+      sum.scale = gamma->detach() / (*variance + next.float_or("epsilon", 1e-5F)).sqrt();
+    } else if (next.is("Add")) {
+      const ValueId other = next.inputs[0] == value ? next.inputs[1] : next.inputs[0];
+      if (other == value) return {};
+      if (!graph.value(other).is_constant()) {
+        if (graph.value(other).shape() != graph.value(node.outputs[0]).shape()) return {};
+        sum.other = other;
+        return sum;
+      }
+      if (graph.value(next.outputs[0]).shape() != graph.value(value).shape()) return {};
+    } else if (!next.is("Identity") && !next.is("Dropout")) {
+      return {};
+    }
+    value = next.outputs[0];
+  }
+}
+
 bool can_refit(const Graph& graph, const Node& node, const Weights& weights) {
   if (node.is("Conv")) {
     if (node.int_or("group", 1) != 1 || graph.value(node.inputs[0]).shape().size() != 4) return false;
@@ -150,6 +186,23 @@ std::vector<Block> blocks_of(const Task& task, std::size_t n, std::int64_t outpu
   return blocks;
 }
 
+/// The map's target when it also makes up for what the other summand lacks, where that is known already.
+at::Tensor made_up(const at::Tensor& target, const Sum& sum, const Values& theirs, const Values& ours) {
+  const at::Tensor& right = theirs[static_cast<std::size_t>(sum.other)];
+  const at::Tensor& wrong = ours[static_cast<std::size_t>(sum.other)];
+  if (!right.defined() || !wrong.defined()) return target;
+  at::Tensor lacking = right - wrong;
+  if (sum.scale.defined()) {
+    // A channel that hardly enters the sum cannot make up for anything.
+    const at::Tensor usable = sum.scale.abs() > 1e-3 * sum.scale.abs().max();
+    at::Tensor factor = at::where(usable, sum.scale.reciprocal(), at::zeros_like(sum.scale));
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(lacking.dim()), 1);
+    shape[1] = factor.size(0);
+    lacking = lacking * factor.reshape(shape);
+  }
+  return target + lacking;
+}
+
 /// Solves one linear map anew. `pairs`: the sparsified model's inputs of it, and the dense model's outputs,
 /// by batch.
 Status refit_layer(const Task& task, std::size_t n,
@@ -230,10 +283,14 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
     for (Values& values : theirs) DISCO_CHECK(dense.step(n, values, {}));
     if (can_refit(graph, node, weights)) {
       if (options.on_layer) options.on_layer(layer++, layers);
+      const Sum sum = sum_behind(graph, node, weights, task.consumers);
       std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
       for (std::size_t b = 0; b < batches.size(); ++b) {
         const at::Tensor& input = ours[b][static_cast<std::size_t>(node.inputs[0])];
-        if (input.defined()) pairs.emplace_back(input, theirs[b][static_cast<std::size_t>(node.outputs[0])]);
+        if (!input.defined()) continue;
+        at::Tensor target = theirs[b][static_cast<std::size_t>(node.outputs[0])];
+        if (sum.other != kNoValue) target = made_up(target, sum, theirs[b], ours[b]);
+        pairs.emplace_back(input, target);
       }
       try {
         if (!pairs.empty()) DISCO_CHECK(refit_layer(task, n, pairs, generator));

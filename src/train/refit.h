@@ -21,7 +21,9 @@ struct RefitOptions {
 /// input channels and an intercept, so that they come closest to the dense model's pre-activations on what
 /// the already sparsified model feeds them. Rows of pruned channels become zero. Intercepts go to the map's
 /// bias, to the running mean of the batch norm behind it, or to the constant added behind it; a map with none
-/// of these is fitted without.
+/// of these is fitted without. Where the output enters a sum whose other summand is known by then, as a
+/// residual's trunk, the target also holds what that summand lacks, so that errors do not pile up along the
+/// trunk.
 ///
 /// @param dense   the model as it was
 /// @param sparse  the same graph on `weights`, which are changed

@@ -129,6 +129,40 @@ TEST(Refit, MakesUpForMostOfWhatTheMaskCosts) {
   EXPECT_LT(error_of(distilled->model, dense), after);
 }
 
+/// A sum of a rectified trunk, whose error no fit of its own can centre, and a branch.
+Graph residual(bool batch_norm) {
+  GraphBuilder b("residual", 5);
+  const ValueId x = b.input("x", {{-1, "N"}, {3, ""}, {8, ""}, {8, ""}});
+  const ConvOptions three{.kernel = 3, .padding = 1};
+  const ValueId first = b.relu("r0", b.conv("c0", x, 3, 16, three));
+  const ValueId trunk = b.relu("r1", b.conv("c1", first, 16, 16, three));
+  ValueId y = b.conv("c3", b.relu("r2", b.conv("c2", trunk, 16, 16, three)), 16, 16, three);
+  if (batch_norm) y = b.batch_norm("bn3", y, 16);
+  return b.finish(b.add("a", y, trunk), "y", {{-1, "N"}, {16, ""}, {8, ""}, {8, ""}});
+}
+
+TEST(Refit, BranchesMakeUpForWhatTheirTrunkLacks) {
+  const Tensor seen = samples(96, 1);
+  for (const bool batch_norm : {false, true}) {
+    for (const double keep : {0.2, 0.5}) {
+      SparsifyOptions options;
+      options.budget.communication = keep;
+      const Graph dense = residual(batch_norm);
+      const auto made = sparsify(dense, {{"x", seen}}, options);
+      ASSERT_TRUE(made.ok()) << made.error().message;
+      const auto answer = [&](const Graph& graph) {
+        const Graph fixed = specialise(graph, {{{"x", seen.shape()}}}).value();
+        return to_torch(reference::run(fixed, {{"x", seen}}).value().at("y")).value();
+      };
+      const at::Tensor error = answer(made->model) - answer(dense);
+      const double spread = error.std().item<double>();
+      const double off = error.mean({0, 2, 3}).abs().max().item<double>();
+      EXPECT_GT(spread, 0.0);
+      EXPECT_LT(off, 1e-3 * spread) << "keep " << keep << (batch_norm ? ", batch norm" : "");
+    }
+  }
+}
+
 TEST(Refit, ChangesNothingWhereEverythingIsSent) {
   SparsifyOptions options;
   options.budget.communication = 1.0;
