@@ -37,6 +37,24 @@ void augment(at::Tensor image, Augmentation how, std::uint64_t seed) {
                  .narrow(2, std::max<std::int64_t>(-right, 0), columns));
 }
 
+void blend(at::Tensor image, const at::Tensor& other, std::uint64_t seed) {
+  Random random(seed);
+  if (random.unit() < 0.5) {
+    image.lerp_(other, random.unit());
+    return;
+  }
+  const double side = std::sqrt(random.unit());
+  const auto place = [&](std::int64_t whole) {
+    const auto extent =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(side * static_cast<double>(whole)));
+    const auto first = random.below(static_cast<std::uint64_t>(whole - extent + 1));
+    return std::pair{static_cast<std::int64_t>(first), extent};
+  };
+  const auto [y, height] = place(image.size(1));
+  const auto [x, width] = place(image.size(2));
+  image.narrow(1, y, height).narrow(2, x, width).copy_(other.narrow(1, y, height).narrow(2, x, width));
+}
+
 std::uint64_t mix_seed(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   return Random(Random(Random(a).next() ^ b).next() ^ c).next();
 }

@@ -24,6 +24,10 @@ enum class Augmentation {
 /// Changes one image [C, H, W] in place; the draw follows from `seed` alone, on every machine.
 void augment(at::Tensor image, Augmentation how, std::uint64_t seed);
 
+/// Mixes another image into one [C, H, W], in place: half of the time a rectangle of it (Yun et al. 2019),
+/// else a weighted mean (Zhang et al. 2018). For learning from a model that answers for the mixture.
+void blend(at::Tensor image, const at::Tensor& other, std::uint64_t seed);
+
 /// One seed of several numbers, well mixed.
 [[nodiscard]] std::uint64_t mix_seed(std::uint64_t a, std::uint64_t b, std::uint64_t c);
 

@@ -10,13 +10,15 @@ namespace disco::train {
 
 struct DistilOptions {
   std::int64_t epochs = 20;
-  std::int64_t batch = 64;
-  double learning_rate = 3e-4;  ///< Adam's, falling to zero along a cosine
+  std::int64_t batch = 32;
+  double step = 2e-3;           ///< of linear maps, see OutputSteps::step(); falling to zero along a cosine
+  double learning_rate = 3e-4;  ///< Adam's, for everything else; likewise
   double temperature =
       4.0;  ///< of the softened logits, for outputs of rank 2; others are compared by squares
-  double hint_weight = 10.0;  ///< of the squared differences at the exchanged values
-  bool augment = true;  ///< image inputs: mirrored and shifted by up to an eighth; the dense model answers
-                        ///< for what is shown
+  double hint_weight = 6.0;  ///< of the squared differences at the exchanged values
+  bool augment = true;   ///< image inputs: mirrored and shifted by up to an eighth; the dense model answers
+                         ///< for what is shown
+  double blended = 1.0;  ///< with `augment`, the share of images that others are mixed into
   std::uint64_t seed = 1;
   std::function<void(std::int64_t epoch, double loss)> on_epoch{};
 };

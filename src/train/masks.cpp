@@ -50,4 +50,11 @@ void Masks::apply(Weights& weights) const {
   for (const auto& [name, mask] : masks_) weights.parameters.at(name).mul_(mask);
 }
 
+const at::Tensor* Masks::of(const std::string& weight) const {
+  for (const auto& [name, mask] : masks_) {
+    if (name == weight) return &mask;
+  }
+  return nullptr;
+}
+
 }  // namespace disco::train

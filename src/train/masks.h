@@ -22,6 +22,8 @@ class Masks {
   Masks(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, const Weights& weights);
   /// Zeroes what is left out, in place.
   void apply(Weights& weights) const;
+  /// The mask of a weight, to be broadcast over its taps; null where all of it stays.
+  [[nodiscard]] const at::Tensor* of(const std::string& weight) const;
 
  private:
   std::vector<std::pair<std::string, at::Tensor>> masks_;

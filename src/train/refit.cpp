@@ -88,19 +88,6 @@ Sum sum_behind(const Graph& graph, const Node& node, const Weights& weights,
   }
 }
 
-bool can_refit(const Graph& graph, const Node& node, const Weights& weights) {
-  if (node.is("Conv")) {
-    if (node.int_or("group", 1) != 1 || graph.value(node.inputs[0]).shape().size() != 4) return false;
-  } else if (node.is("Gemm")) {
-    if (node.int_or("transA", 0) != 0 || node.float_or("alpha", 1.0F) != 1.0F) return false;
-  } else if (!node.is("MatMul")) {
-    return false;
-  }
-  const Value& weight = graph.value(node.inputs[1]);
-  if (!weights.parameters.contains(weight.name)) return false;
-  return !node.is("MatMul") || weight.shape().size() == 2;
-}
-
 /// Sums over all rows: X'X and X'Y with a column of ones, in double.
 struct Normal {
   at::Tensor gram, cross;
@@ -268,7 +255,7 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
   Task task{graph, weights, traffic, kept, options, graph.consumers(), {}};
   for (std::size_t m = 0; m < traffic.maps.size(); ++m) task.map_of[traffic.maps[m].node] = m;
   std::size_t layers = 0;
-  for (const Node& node : graph.nodes) layers += can_refit(graph, node, weights) ? 1 : 0;
+  for (const Node& node : graph.nodes) layers += is_matrix(graph, node, weights) ? 1 : 0;
   std::mt19937_64 generator(options.seed);
 
   std::vector<Values> theirs;  // the dense model's, by batch
@@ -281,7 +268,7 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     for (Values& values : theirs) DISCO_CHECK(dense.step(n, values, {}));
-    if (can_refit(graph, node, weights)) {
+    if (is_matrix(graph, node, weights)) {
       if (options.on_layer) options.on_layer(layer++, layers);
       const Sum sum = sum_behind(graph, node, weights, task.consumers);
       std::vector<std::pair<at::Tensor, at::Tensor>> pairs;

@@ -29,6 +29,19 @@ MapWeight weight_of(const Graph& graph, const Node& node) {
   return weight;
 }
 
+bool is_matrix(const Graph& graph, const Node& node, const Weights& weights) {
+  if (node.is("Conv")) {
+    if (node.int_or("group", 1) != 1 || graph.value(node.inputs[0]).shape().size() != 4) return false;
+  } else if (node.is("Gemm")) {
+    if (node.int_or("transA", 0) != 0 || node.float_or("alpha", 1.0F) != 1.0F) return false;
+  } else if (!node.is("MatMul")) {
+    return false;
+  }
+  const Value& weight = graph.value(node.inputs[1]);
+  if (!weights.parameters.contains(weight.name)) return false;
+  return !node.is("MatMul") || weight.shape().size() == 2;
+}
+
 at::Tensor to_columns(const at::Tensor& weight, const MapWeight& place) {
   at::Tensor w = place.out_axis == 1 ? weight : weight.transpose(0, 1);  // [in, out, taps…]
   if (w.dim() > 2) w = w.flatten(2).permute({0, 2, 1}).flatten(0, 1);

@@ -7,6 +7,7 @@
 
 #include "reference/window.h"
 #include "sparsify/traffic.h"
+#include "train/network.h"
 
 namespace disco::train {
 
@@ -16,6 +17,10 @@ struct MapWeight {
   std::int64_t out_axis = 0, in_axis = 1;
 };
 [[nodiscard]] MapWeight weight_of(const Graph& graph, const Node& node);
+
+/// Whether a node is a linear map that Rows draws from: a convolution without groups over two axes, Gemm, or
+/// MatMul, with a weight among the parameters.
+[[nodiscard]] bool is_matrix(const Graph& graph, const Node& node, const Weights& weights);
 
 /// The weight as [inputs * taps, outputs]; taps of one input channel lie together.
 [[nodiscard]] at::Tensor to_columns(const at::Tensor& weight, const MapWeight& place);

@@ -16,6 +16,10 @@ namespace {
 /// Sensitivities may take so many bytes; more samples than fit share a gradient.
 constexpr std::int64_t kMostSensitivityBytes = std::int64_t{2} << 30;
 
+/// Samples of at most so many elements are distilled so many at a time.
+constexpr std::int64_t kSmallSample = std::int64_t{3} * 64 * 64;
+constexpr std::int64_t kDistilBatch = 32;
+
 std::shared_ptr<Weights> clone(const Weights& weights) {
   auto copy = std::make_shared<Weights>(weights);
   for (auto* group : {&copy->parameters, &copy->buffers}) {
@@ -187,16 +191,23 @@ class Pipeline {
       DISCO_CHECK(recalibrate_batch_norm(ours, batches(batch)));
     }
     if (options_.distil_epochs > 0) {
+      // Small samples are learnt from more at a time: gradients of few are noise.
+      const auto small = [](const at::Tensor& all) { return all[0].numel() <= kSmallSample; };
+      const bool more = fixed_batch_ == 0 && std::all_of(samples_.begin(), samples_.end(), small);
+      const std::int64_t many = more ? std::min(std::max(batch, kDistilBatch), count_) : batch;
+      DISCO_TRY(const Graph wider, at_batch(many));
+      DISCO_TRY(const Network teacher, Network::create(wider, dense_));
+      DISCO_TRY(const Network student, Network::create(wider, sparse_));
       DistilOptions distil_options;
       distil_options.epochs = options_.distil_epochs;
-      distil_options.batch = batch;
+      distil_options.batch = many;
       distil_options.seed = options_.seed;
       distil_options.on_epoch = [&](std::int64_t epoch, double) {
         report("distil", static_cast<std::size_t>(epoch) + 1,
                static_cast<std::size_t>(options_.distil_epochs));
       };
       const Masks masks(graph_, traffic_, choice_.kept, *sparse_);
-      DISCO_CHECK(distil(theirs, ours, *sparse_, traffic_, masks, samples_, distil_options));
+      DISCO_CHECK(distil(teacher, student, *sparse_, traffic_, masks, samples_, distil_options));
     }
     return {};
   }
