@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "compile/lowering.h"
+#include "compile/overlap.h"
 
 namespace disco {
 
@@ -375,7 +376,8 @@ std::vector<Fused> fuse_chains(const Graph& graph) {
       }
       if (is_activation(graph, node) && node.inputs[0] == value) {
         fused.chain.push_back(next);
-      } else if (node.is("Add") && !summed && node.inputs[0] != node.inputs[1]) {
+      } else if (node.is("Add") && !summed && node.inputs[0] != node.inputs[1] &&
+                 (node.int_or(kJoin, 0) == 0 || node.inputs[0] == value)) {
         const ValueId operand = node.inputs[0] == value ? node.inputs[1] : node.inputs[0];
         const bool same =
             graph.value(operand).dims == graph.value(value).dims && graph.constant(operand) == nullptr;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "compile/overlap.h"
 #include "reference/evaluate.h"
 
 namespace disco {
@@ -413,7 +414,10 @@ Status Lowering::run() {
 
 Result<Program> compile(Graph graph, const CompileOptions& options) {
   DISCO_CHECK(check_graph(graph));
-  if (options.optimise) fuse_patterns(graph);
+  if (options.optimise) {
+    fuse_patterns(graph);
+    split_local_first(graph);
+  }
   auto impl = std::make_shared<Program::Impl>();
   try {
     DISCO_CHECK(Lowering(graph, options, *impl).run());

@@ -29,6 +29,10 @@ inline constexpr int kOpset = 17;
 /// normalisations whose statistics are exchanged.
 inline constexpr std::string_view kDiscoDomain = "disco";
 
+/// Metadata of a shard: the names of linear maps that should run in two parts, their own channels first,
+/// while the others' are on their way; a JSON array. (ONNX allows no attribute of ours on its operators.)
+inline constexpr std::string_view kLocalFirst = "disco.local_first";
+
 /// One extent of a value: known, or unknown with an optional symbol ("batch").
 struct Dimension {
   std::int64_t extent = -1;  ///< -1: unknown

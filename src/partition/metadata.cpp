@@ -115,6 +115,9 @@ Result<Partition> read(const json& document) {
       if (!format.valid()) return error(ErrorCode::InvalidModel, "the wire format of '{}' cannot be", name);
     }
   }
+  if (document.contains("local_first")) {
+    partition.local_first = document.at("local_first").get<std::set<std::string>>();
+  }
   return partition;
 }
 
@@ -145,6 +148,8 @@ std::string to_json(const Partition& partition) {
     entry["scale"] = format.scale;
     entry["zero_point"] = format.zero_point;
   }
+  // What a reader that does not know of it computes is the same.
+  if (partition.local_first) document["local_first"] = *partition.local_first;
   return document.dump();
 }
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,9 @@ struct Partition {
   std::map<std::string, std::map<std::pair<int, int>, ChannelSet>> keep;
   /// How the features of a value are written on the wire; an absent value travels as it is.
   std::map<std::string, WireFormat> wire;
+  /// The linear maps, by the value that they compute, that run in two parts: what needs nothing from the
+  /// network while that is on its way, the rest after. nullopt: all of them.
+  std::optional<std::set<std::string>> local_first;
 };
 
 struct PartitionOptions {

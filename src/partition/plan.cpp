@@ -265,6 +265,10 @@ Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
     node.runs.assign(ranks, false);
     node.work.resize(ranks);
     node.tag = tag++;
+    const std::size_t n = plan.node_plans.size();
+    node.local_first = node.rule.form == Form::Linear &&
+                       (!partition.local_first ||
+                        partition.local_first->contains(graph.value(graph.nodes[n].outputs[0]).name));
     plan.node_plans.push_back(std::move(node));
   }
   NeedPass(graph, partition, plan).run();

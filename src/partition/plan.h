@@ -26,8 +26,9 @@ struct NodePlan {
   Rule rule;
   std::vector<bool> runs{};  ///< by rank
   std::vector<ChannelSet>
-      work{};             ///< by rank, for partial sums and statistics: the input channels it contributes
-  std::uint32_t tag = 0;  ///< numbers the exchange of summands or statistics
+      work{};                ///< by rank, for partial sums and statistics: the input channels it contributes
+  std::uint32_t tag = 0;     ///< numbers the exchange of summands or statistics
+  bool local_first = false;  ///< a linear map that runs in two parts, see Partition
 };
 
 struct SplitPlan {

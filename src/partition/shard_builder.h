@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "base/take.h"
 #include "partition/plan.h"
 
 namespace disco {
 
-/// `tensor` restricted to `indices` of `axis`, in that order.
-[[nodiscard]] Tensor take(const Tensor& tensor, int axis, const std::vector<std::int64_t>& indices);
+/// `tensor` restricted to these channels of `axis`, in that order.
 [[nodiscard]] Tensor take(const Tensor& tensor, int axis, const ChannelSet& channels);
 
 /// A local value, and which channels of the whole one it holds, in its own order.
@@ -27,6 +27,7 @@ class ShardBuilder {
   ShardBuilder(const Graph& whole, const SplitPlan& plan, int rank);
 
   Graph& shard() { return shard_; }
+  [[nodiscard]] const std::vector<std::string>& local_first() const { return local_first_; }
   [[nodiscard]] const Graph& whole() const { return whole_; }
   [[nodiscard]] int rank() const { return rank_; }
   [[nodiscard]] int nodes() const { return plan_.nodes; }
@@ -54,6 +55,9 @@ class ShardBuilder {
   /// What this rank holds of a value that is contracted along `axis`, in whatever order it lies.
   Held contracted(ValueId id, ShardAxis axis);
 
+  /// See kLocalFirst.
+  void run_in_two_parts(const std::string& node) { local_first_.push_back(node); }
+
   /// Says where a value's part of this rank is, once it is computed, and sends what others need of it.
   void publish(ValueId id, ValueId local);
   /// The same for a whole, replicated value.
@@ -79,6 +83,7 @@ class ShardBuilder {
   std::map<ValueId, Held> own_;
   std::map<ValueId, Held> assembled_;
   std::map<std::pair<ValueId, ChannelSet>, ValueId> selections_;  // local value, positions
+  std::vector<std::string> local_first_;
 };
 
 /// Writes the local form of one node (every form but Replicated is in shard_ops.cpp).

@@ -220,7 +220,9 @@ void localise_linear(const Local& local) {
   if (held.channels != all_channels(inputs))
     blocked = take(blocked, local.rule().weight_in_axis, held.channels);
   const ValueId local_weight = builder.shard().add_constant(weight_name, std::move(blocked));
-  builder.publish(local.node.outputs[0], add_linear(local, held.id, local_weight, 1, local.out_channels()));
+  const ValueId out = add_linear(local, held.id, local_weight, 1, local.out_channels());
+  if (local.plan.local_first) builder.run_in_two_parts(builder.shard().nodes.back().name);
+  builder.publish(local.node.outputs[0], out);
 }
 
 // ---- exchanged summands and statistics
