@@ -25,6 +25,28 @@ Error Cluster::said_by(std::size_t rank, const Error& word) const {
                                            : in_context(describe(rank), word);
 }
 
+Result<RunResult> Cluster::run(const NamedTensors& inputs, const RunOptions& options) {
+  if (in_flight() != 0) {
+    return error(ErrorCode::InvalidArgument, "{} requests are in flight; collect them with next() first",
+                 in_flight());
+  }
+  DISCO_CHECK(submit(inputs, options));
+  DISCO_TRY(Completed completed, next());
+  return std::move(completed.result);
+}
+
+Status Cluster::check_room() const {
+  if (in_flight() >= kMostInFlight) {
+    return error(ErrorCode::Unsupported, "more than {} requests in flight; collect some with next() first",
+                 kMostInFlight);
+  }
+  return {};
+}
+
+Error Cluster::given_up(const Error& first) {
+  return error(first.code, "given up with another request that was in flight: {}", first.message);
+}
+
 Status Cluster::check(const NamedTensors& inputs, const RunOptions& options) const {
   if (options.deadline <= std::chrono::milliseconds(0) || options.deadline > std::chrono::hours(24)) {
     return error(ErrorCode::InvalidArgument, "a deadline of {} ms; choose one from 1 ms to 24 h",

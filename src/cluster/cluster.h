@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cluster/runner.h"
 #include "fabric/keys.h"
 #include "graph/graph.h"
-#include "runtime/executor.h"
 
 namespace disco {
 
@@ -69,12 +69,33 @@ class Cluster {
 
   [[nodiscard]] const std::vector<NodeInfo>& nodes() const { return nodes_; }
 
-  /// Runs the network once. Inputs go to the nodes whose shards read them.
+  /// Runs the network once, with no other request in flight. Inputs go to the nodes whose shards read them.
   ///
   /// @return the outputs, or
   ///   - NotFound, InvalidArgument, ShapeMismatch  the inputs
   ///   - Timeout, PeerLost                         names the node, its address and what was waited for
-  [[nodiscard]] virtual Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options = {}) = 0;
+  [[nodiscard]] Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options = {});
+
+  /// Sends a request on its way without waiting for the answer. Nodes compute for one request while another
+  /// waits for the network; each in flight takes a workspace on every node (NodeInfo::arena_bytes).
+  ///
+  /// @return its number, for next(); or run()'s errors of inputs, or Unsupported for one more than
+  /// kMostInFlight
+  [[nodiscard]] virtual Result<std::uint64_t> submit(const NamedTensors& inputs,
+                                                     const RunOptions& options = {}) = 0;
+
+  struct Completed {
+    std::uint64_t request = 0;
+    Result<RunResult> result;  ///< as of run()
+  };
+  /// Waits until one of the requests in flight is answered. Where one fails, those that were in flight beside
+  /// it fail too, one call each.
+  ///
+  /// @return InvalidArgument where none is in flight
+  [[nodiscard]] virtual Result<Completed> next() = 0;
+  [[nodiscard]] virtual std::size_t in_flight() const = 0;
+
+  static constexpr std::size_t kMostInFlight = Runner::kMostInFlight;
 
   /// Ends the nodes that were started, and leaves those that were connected to to others. Later runs fail.
   virtual void shutdown() = 0;
@@ -87,6 +108,10 @@ class Cluster {
   [[nodiscard]] Status check(const NamedTensors& inputs, const RunOptions& options) const;
   /// "node 2 (10.0.0.7:7001)".
   [[nodiscard]] std::string describe(std::size_t rank) const;
+  /// Unsupported where kMostInFlight requests are in flight.
+  [[nodiscard]] Status check_room() const;
+  /// What is said of the requests that were in flight beside one that failed.
+  [[nodiscard]] static Error given_up(const Error& first);
   /// What a node reported, with its name.
   [[nodiscard]] Error said_by(std::size_t rank, const Error& word) const;
 

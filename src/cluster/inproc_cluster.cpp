@@ -1,8 +1,8 @@
 // Ranks as threads of one process.
 
 #include <algorithm>
-#include <exception>
-#include <future>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -33,18 +33,22 @@ class InprocCluster final : public Cluster {
                         .outputs = program->output_names(),
                         .weight_bytes = program->weight_bytes(),
                         .arena_bytes = program->arena_bytes()});
-      executors_.push_back(std::make_unique<Executor>(std::make_shared<const Program>(std::move(*program)),
-                                                      ExecutorOptions{.threads = threads}));
+      runners_.push_back(std::make_unique<Runner>(std::make_shared<const Program>(std::move(*program)),
+                                                  ExecutorOptions{.threads = threads}));
       workers_.push_back(std::make_unique<Worker>());
     }
     return {};
   }
 
-  Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options) override {
+  Result<std::uint64_t> submit(const NamedTensors& inputs, const RunOptions& options) override {
     if (workers_.empty()) {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
     DISCO_CHECK(check(inputs, options));
+    DISCO_CHECK(check_room());
+    if (failed_) {
+      return error(ErrorCode::InvalidArgument, "requests that failed are still to be collected with next()");
+    }
     const std::size_t ranks = workers_.size();
     if (mesh_.empty()) {
       mesh_ = InprocMesh::create(static_cast<int>(ranks));
@@ -52,66 +56,128 @@ class InprocCluster final : public Cluster {
     }
     const auto start = Clock::now();
     const RunRequest request{epoch_, ++request_, start + options.deadline, options.trace};
-
-    std::mutex mutex;
-    std::condition_variable finished;
-    std::size_t done = 0;
-    std::optional<std::size_t> first_failed;
-    std::vector<std::optional<Result<ExecutorResult>>> results(ranks);
-    for (std::size_t rank = 0; rank < ranks; ++rank) {
-      workers_[rank]->post([&, rank, mine = inputs_of(rank, inputs)] {
-        auto result = run_rank(rank, mine, request);
-        const std::lock_guard lock(mutex);
-        if (!result && !first_failed) {
-          first_failed = rank;
-          // Whoever waits for this rank would wait until the deadline.
-          for (auto& fabric : mesh_) {
-            fabric->cancel(fmt::format("node {} failed", rank));
-          }
-        }
-        results[rank] = std::move(result);
-        ++done;
-        finished.notify_one();
-      });
-    }
+    auto pending = std::make_shared<Pending>();
+    pending->start = start;
+    pending->trace = options.trace;
+    pending->results.resize(ranks);
     {
-      std::unique_lock lock(mutex);
-      finished.wait(lock, [&] { return done == ranks; });
+      const std::lock_guard lock(mutex_);
+      pending_[request.request] = pending;
     }
-    if (first_failed) {
-      mesh_.clear();
-      return said_by(*first_failed, results[*first_failed]->error());
-    }
-    RunResult all;
     for (std::size_t rank = 0; rank < ranks; ++rank) {
-      ExecutorResult& one = **results[rank];
-      all.outputs.merge(one.outputs);
-      all.statistics.push_back(one.statistics);
-      if (options.trace) {
-        all.traces.push_back({static_cast<int>(rank), nodes_[rank].label, 0, std::move(one.trace)});
-      }
+      workers_[rank]->post([this, rank, request, pending, mine = inputs_of(rank, inputs)] {
+        Runner& runner = *runners_[rank];
+        runner.begin(mine, request, [this, rank, pending](Result<ExecutorResult> result) {
+          answer(rank, *pending, std::move(result));
+        });
+        runner.drive(mesh_[rank].get(), [this, rank] { return workers_[rank]->waiting() > 0; });
+      });
+      mesh_[rank]->wake();
     }
-    all.total_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    return all;
+    return request.request;
+  }
+
+  Result<Completed> next() override {
+    std::unique_lock lock(mutex_);
+    if (pending_.empty()) {
+      return error(ErrorCode::InvalidArgument, "no request is in flight");
+    }
+    const auto is_done = [](const auto& entry) { return entry.second->done == entry.second->results.size(); };
+    auto found = pending_.end();
+    finished_.wait(lock, [&] {
+      found = std::find_if(pending_.begin(), pending_.end(), is_done);
+      return found != pending_.end();
+    });
+    const std::uint64_t request = found->first;
+    if (!found->second->first_failed && !failed_) {
+      const std::shared_ptr<Pending> pending = found->second;
+      pending_.erase(found);
+      return Completed{request, collect(*pending)};
+    }
+    // The ends were cancelled, so that the others end as well; only then may the mesh go.
+    finished_.wait(lock, [&] { return std::all_of(pending_.begin(), pending_.end(), is_done); });
+    Error word = failed_ ? given_up(*failed_) : Error{};
+    if (!failed_) {
+      found = std::min_element(pending_.begin(), pending_.end(), [](const auto& a, const auto& b) {
+        return a.second->failed_at < b.second->failed_at;
+      });
+      const std::size_t rank = *found->second->first_failed;
+      word = said_by(rank, found->second->results[rank]->error());
+      failed_ = word;
+    }
+    const std::uint64_t number = found->first;
+    pending_.erase(found);
+    if (pending_.empty()) {
+      failed_.reset();
+      mesh_.clear();
+    }
+    return Completed{number, word};
+  }
+
+  std::size_t in_flight() const override {
+    const std::lock_guard lock(mutex_);
+    return pending_.size();
   }
 
   void shutdown() override {
+    for (auto& fabric : mesh_) {
+      fabric->cancel("the cluster was shut down");
+    }
     workers_.clear();
-    executors_.clear();
+    runners_.clear();
     mesh_.clear();
+    pending_.clear();
+    failed_.reset();
   }
 
  private:
-  Result<ExecutorResult> run_rank(std::size_t rank, const NamedTensors& inputs, const RunRequest& request) {
-    try {
-      return executors_[rank]->run(inputs, request, mesh_[rank].get());
-    } catch (const std::exception& exception) {
-      return error(ErrorCode::Internal, "{}", exception.what());
+  struct Pending {
+    Clock::time_point start;
+    Clock::time_point end;
+    bool trace = false;
+    std::size_t done = 0;
+    std::optional<std::size_t> first_failed;  // rank
+    Clock::time_point failed_at = Clock::time_point::max();
+    std::vector<std::optional<Result<ExecutorResult>>> results;  // by rank
+  };
+
+  /// On a rank's thread.
+  void answer(std::size_t rank, Pending& pending, Result<ExecutorResult> result) {
+    const std::lock_guard lock(mutex_);
+    if (!result && !pending.first_failed) {
+      pending.first_failed = rank;
+      pending.failed_at = Clock::now();
+      // Whoever waits for this rank would wait until the deadline.
+      for (auto& fabric : mesh_) {
+        fabric->cancel(fmt::format("node {} failed", rank));
+      }
     }
+    pending.results[rank] = std::move(result);
+    pending.end = Clock::now();
+    ++pending.done;
+    finished_.notify_one();
   }
 
-  std::vector<std::unique_ptr<Executor>> executors_;
+  RunResult collect(Pending& pending) {
+    RunResult all;
+    for (std::size_t rank = 0; rank < pending.results.size(); ++rank) {
+      ExecutorResult& one = **pending.results[rank];
+      all.outputs.merge(one.outputs);
+      all.statistics.push_back(one.statistics);
+      if (pending.trace) {
+        all.traces.push_back({static_cast<int>(rank), nodes_[rank].label, 0, std::move(one.trace)});
+      }
+    }
+    all.total_ms = std::chrono::duration<double, std::milli>(pending.end - pending.start).count();
+    return all;
+  }
+
+  std::vector<std::unique_ptr<Runner>> runners_;
   std::vector<std::unique_ptr<Fabric>> mesh_;
+  mutable std::mutex mutex_;  // of what follows
+  std::condition_variable finished_;
+  std::map<std::uint64_t, std::shared_ptr<Pending>> pending_;
+  std::optional<Error> failed_;  // while those in flight beside a failed request are reported
   std::vector<std::unique_ptr<Worker>> workers_;
   std::uint32_t epoch_ = 0;
   std::uint64_t request_ = 0;

@@ -13,50 +13,58 @@
 
 #include "base/memory.h"
 #include "cluster/control.h"
+#include "cluster/runner.h"
 #include "cluster/shard_message.h"
 #include "cluster/worker.h"
 #include "compile/program.h"
 #include "fabric/zmq_fabric.h"
-#include "runtime/executor.h"
 
 namespace disco {
 namespace {
 
 using control::Message;
 
-/// The shard that a node holds, and its work; used by the worker thread, but for `cancel`.
+/// The shard that a node holds, and its work; used by the worker thread, but for `cancel` and `wake`.
 class Session {
  public:
   explicit Session(const NodeServerOptions& options, OnRefusal on_refusal)
       : options_(options), on_refusal_(std::move(on_refusal)) {}
 
+  /// Called once for every request, on the worker's thread.
+  using Reply = std::function<void(Message)>;
+
+  /// Answers the request, or begins the run that it asks for; see drive().
+  ///
   /// @param ticket  of the request, counted up by the one thread that takes requests in
-  Result<Message> handle(Message& request, std::uint64_t id, std::uint64_t ticket) {
-    DISCO_TRY(const std::string op, control::text(request, "op"));
-    if (op == "unload") {
-      unload();
-      return control::success(id);
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      ticket_ = ticket;
-      if (ticket <= cancelled_upto_) {
-        return Error{ErrorCode::PeerLost, cancel_reason_};
+  void handle(Message& request, std::uint64_t id, std::uint64_t ticket, const Reply& reply) {
+    // What libraries throw (memory that is not there, mostly) becomes an answer here.
+    try {
+      auto answer = begin(request, id, ticket, reply);
+      if (!answer) {
+        reply(control::failure(id, answer.error()));
+      } else if (*answer) {
+        reply(std::move(**answer));
       }
+    } catch (const std::bad_alloc&) {
+      reply(control::failure(id, error(ErrorCode::Io, "out of memory")));
+    } catch (const std::exception& exception) {
+      reply(control::failure(id, error(ErrorCode::Internal, "{}", exception.what())));
     }
-    if (op == "load") {
-      return load(request, id);
+  }
+
+  /// Works on the runs in flight until all are answered, or `interrupted` and able to take one more.
+  void drive(const std::function<bool()>& interrupted) {
+    if (runner_) {
+      runner_->drive(fabric_.get(), interrupted);
     }
-    if (op == "listen") {
-      return listen(request, id);
+  }
+
+  /// Ends a wait of drive(), which then asks whether it is interrupted; callable from any thread.
+  void wake() {
+    const std::lock_guard lock(mutex_);
+    if (fabric_) {
+      fabric_->wake();
     }
-    if (op == "join") {
-      return join(request, id);
-    }
-    if (op == "run") {
-      return run(request, id);
-    }
-    return error(ErrorCode::ProtocolMismatch, "unknown control operation '{}'", op);
   }
 
   /// Ends the waits of all requests up to this ticket, also of those that have not begun, and of one that
@@ -71,11 +79,49 @@ class Session {
   }
 
   void unload() {
+    give_up("the node was told to let its shard go");
     set_fabric(nullptr);
-    executor_.reset();
+    runner_.reset();
   }
 
  private:
+  /// The answer, or nullopt for a run that was begun and will be answered later.
+  Result<std::optional<Message>> begin(Message& request, std::uint64_t id, std::uint64_t ticket,
+                                       const Reply& reply) {
+    DISCO_TRY(const std::string op, control::text(request, "op"));
+    if (op == "unload") {
+      unload();
+      return std::optional<Message>(control::success(id));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ticket_ = ticket;
+      if (ticket <= cancelled_upto_) {
+        return Error{ErrorCode::PeerLost, cancel_reason_};
+      }
+    }
+    if (op == "run") {
+      DISCO_CHECK(run(request, id, reply));
+      return std::optional<Message>();
+    }
+    give_up(fmt::format("the node was told to '{}'", as_one_line(op)));
+    Result<Message> answer = op == "load"     ? load(request, id)
+                             : op == "listen" ? listen(request, id)
+                             : op == "join"
+                                 ? join(request, id)
+                                 : error(ErrorCode::ProtocolMismatch, "unknown control operation '{}'", op);
+    if (!answer) {
+      return answer.error();
+    }
+    return std::optional<Message>(std::move(*answer));
+  }
+
+  void give_up(const std::string& why) {
+    if (runner_) {
+      runner_->give_up({ErrorCode::PeerLost, why});
+    }
+  }
+
   Result<Message> load(Message& request, std::uint64_t id) {
     unload();
     forget_peak_memory();  // what an earlier shard took
@@ -87,7 +133,7 @@ class Session {
       DISCO_TRY(Program compiled, compile(std::move(graph), {.optimise = optimise == 1}));
       program = std::make_shared<const Program>(std::move(compiled));
     }
-    executor_ = std::make_unique<Executor>(
+    runner_ = std::make_unique<Runner>(
         program,
         ExecutorOptions{.threads = options_.threads > 0 ? options_.threads : static_cast<int>(threads)});
     Message reply = control::success(id);
@@ -144,8 +190,8 @@ class Session {
     return control::success(id);
   }
 
-  Result<Message> run(const Message& request, std::uint64_t id) {
-    if (!executor_ || !fabric_) {
+  Status run(const Message& request, std::uint64_t id, const Reply& reply) {
+    if (!runner_ || !fabric_) {
       return error(ErrorCode::InvalidArgument, "no shard was loaded on this node");
     }
     RunRequest run{.epoch = epoch_};
@@ -155,12 +201,17 @@ class Session {
     run.trace = trace == 1;
     control::Reader reader(request);
     DISCO_TRY(const NamedTensors inputs, reader.tensors("inputs"));
-    DISCO_TRY(const ExecutorResult result, executor_->run(inputs, run, fabric_.get()));
-    Message reply = control::success(id);
-    control::put_tensors(reply, "outputs", result.outputs);
-    control::put_statistics(reply, result.statistics);
-    control::put_trace(reply, result.trace);
-    return reply;
+    runner_->begin(inputs, run, [id, reply](Result<ExecutorResult> result) {
+      if (!result) {
+        return reply(control::failure(id, result.error()));
+      }
+      Message message = control::success(id);
+      control::put_tensors(message, "outputs", std::move(result->outputs));
+      control::put_statistics(message, result->statistics);
+      control::put_trace(message, result->trace);
+      reply(std::move(message));
+    });
+    return {};
   }
 
   /// The public keys of the cluster's nodes by rank; none where nothing is encrypted.
@@ -199,7 +250,7 @@ class Session {
 
   const NodeServerOptions& options_;
   OnRefusal on_refusal_;
-  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Runner> runner_;
   std::uint32_t epoch_ = 0;
   std::mutex mutex_;
   std::shared_ptr<Fabric> fabric_;  // changed under the mutex; read by the worker without it
@@ -321,6 +372,7 @@ class Server {
     owner_connection_ = -1;
     session_.cancel("the coordinator went away", tickets_);
     worker_.post([this] { session_.unload(); });
+    session_.wake();
   }
 
   void take(std::vector<ZmqFrame> frames) {
@@ -366,24 +418,16 @@ class Server {
     const bool leaves = *op == "unload";
     worker_.post(
         [this, client, id, ticket = ++tickets_, request = std::make_shared<Message>(std::move(*request))] {
-          post(client, work(*request, id, ticket));
-          wake_.set();
+          session_.handle(*request, id, ticket, [this, client](Message reply) {
+            post(client, std::move(reply));
+            wake_.set();
+          });
+          session_.drive([this] { return worker_.waiting() > 0; });
         });
+    session_.wake();
     if (leaves) {
       owner_.clear();
       owner_connection_ = -1;
-    }
-  }
-
-  /// On the worker thread. What libraries throw (memory that is not there, mostly) becomes an answer here.
-  Message work(Message& request, std::uint64_t id, std::uint64_t ticket) {
-    try {
-      auto reply = session_.handle(request, id, ticket);
-      return reply ? std::move(*reply) : control::failure(id, reply.error());
-    } catch (const std::bad_alloc&) {
-      return control::failure(id, error(ErrorCode::Io, "out of memory"));
-    } catch (const std::exception& exception) {
-      return control::failure(id, error(ErrorCode::Internal, "{}", exception.what()));
     }
   }
 

@@ -38,7 +38,7 @@ struct NodeServerOptions {
 
 /// Serves coordinators, one at a time, until stop_fd (or the parent's end). Threads: the calling one answers
 /// the control socket at all times; one more does the work (loads, joins, runs), so that pings and cancels
-/// never wait.
+/// never wait. Runs that a coordinator asks for at the same time are interleaved (see Executor).
 ///
 /// Nothing that a coordinator or another peer sends ends it: every error is an answer. When its coordinator
 /// vanishes, what runs is cancelled and the shard is dropped.

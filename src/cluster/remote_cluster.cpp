@@ -1,6 +1,7 @@
 // Ranks as processes, of this machine or of others, that run a node server.
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -90,7 +91,7 @@ class RemoteCluster final : public Cluster {
     DISCO_CHECK(exchange(
         "hello", [](std::size_t, Message&) { return Status(); }, options.start_timeout));
     for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      const auto& head = links_[rank].reply->head;
+      const auto& head = asked_->answers[rank].reply->head;
       if (const auto busy = head.find("busy"); busy != head.end() && *busy == true) {
         return error(ErrorCode::Io, "{} serves another coordinator; try again later", describe(rank));
       }
@@ -99,18 +100,21 @@ class RemoteCluster final : public Cluster {
     return join();
   }
 
-  Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options) override {
+  Result<std::uint64_t> submit(const NamedTensors& inputs, const RunOptions& options) override {
     if (links_.empty()) {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
     DISCO_CHECK(check(inputs, options));
+    DISCO_CHECK(check_room());
+    if (!failed_.empty()) {
+      return error(ErrorCode::InvalidArgument, "requests that failed are still to be collected with next()");
+    }
     if (!joined_) {
       DISCO_CHECK(join());
     }
     if (options.trace) {
       DISCO_CHECK(measure_clocks());
     }
-    const Clock::time_point start = Clock::now();
     const std::uint64_t request = ++request_;
     const auto fill = [&](std::size_t rank, Message& message) {
       message.head["request"] = request;
@@ -119,27 +123,54 @@ class RemoteCluster final : public Cluster {
       control::put_tensors(message, "inputs", inputs_of(rank, inputs));
       return Status();
     };
-    joined_ = false;  // until all went well: cancelled ends cannot be used again
     // A second more than the nodes have, so that they come first: they know what they wait for.
-    DISCO_CHECK(exchange("run", fill, options.deadline, milliseconds(1000)));
-    joined_ = true;
-    RunResult result;
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      const Message& reply = *links_[rank].reply;
-      control::Reader reader(reply);
-      DISCO_TRY(NamedTensors outputs, named(rank, reader.tensors("outputs")));
-      result.outputs.merge(outputs);
-      DISCO_TRY(RunStatistics statistics, named(rank, control::get_statistics(reply)));
-      result.statistics.push_back(statistics);
-      if (options.trace) {
-        DISCO_TRY(auto trace, named(rank, control::get_trace(reply)));
-        result.traces.push_back(
-            {static_cast<int>(rank), nodes_[rank].label, links_[rank].clock_offset_ns, std::move(trace)});
+    DISCO_TRY(std::unique_ptr<Exchange> run, post("run", fill, options.deadline + milliseconds(1000)));
+    run->request = request;
+    run->trace = options.trace;
+    runs_.push_back(std::move(run));
+    return request;
+  }
+
+  Result<Completed> next() override {
+    if (!failed_.empty()) {
+      Completed completed = std::move(failed_.front());
+      failed_.pop_front();
+      return completed;
+    }
+    if (runs_.empty()) {
+      return error(ErrorCode::InvalidArgument, "no request is in flight");
+    }
+    std::size_t settled = 0;
+    while (true) {
+      const bool any = pump_all();
+      for (settled = 0; settled < runs_.size() && !is_settled(*runs_[settled]); ++settled) {
+      }
+      if (settled < runs_.size()) {
+        break;
+      }
+      if (!any) {
+        Clock::time_point end = Clock::time_point::max();
+        for (const auto& run : runs_) {
+          end = std::min(end, when_to_look(*run));
+        }
+        wait(end);
       }
     }
-    result.total_ms = seconds(Clock::now() - start) * 1e3;
-    return result;
+    const std::unique_ptr<Exchange> run = std::move(runs_[settled]);
+    runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(settled));
+    const Status verdict_of_run = verdict(*run);
+    auto result = verdict_of_run ? collect(*run) : Result<RunResult>(verdict_of_run.error());
+    if (!result) {
+      joined_ = false;  // cancelled ends cannot be used again
+      for (const auto& other : runs_) {
+        failed_.push_back({other->request, given_up(result.error())});
+      }
+      runs_.clear();
+    }
+    return Completed{run->request, std::move(result)};
   }
+
+  std::size_t in_flight() const override { return runs_.size() + failed_.size(); }
 
   void shutdown() override {
     for (Node& link : links_) {
@@ -150,6 +181,8 @@ class RemoteCluster final : public Cluster {
         link.socket.set_linger(milliseconds(0));
       }
     }
+    runs_.clear();
+    failed_.clear();
     links_.clear();
     processes_.clear();
     joined_ = false;
@@ -163,7 +196,10 @@ class RemoteCluster final : public Cluster {
     bool met = false;  // it has answered once: the end of its connection is its end
     bool lost = false;
     std::int64_t clock_offset_ns = 0;
-    // Of the current exchange:
+  };
+
+  /// What one node made of one question.
+  struct Answer {
     std::uint64_t expected = 0;  // the reply's id
     std::optional<Message> reply;
     std::int64_t reply_ns = 0;  // when it came
@@ -171,10 +207,47 @@ class RemoteCluster final : public Cluster {
     bool fault_is_its_word = false;  // it said so itself
     bool after_cancel = false;
     std::size_t order = 0;
+    [[nodiscard]] bool waits() const { return !reply && !fault; }
   };
 
-  std::string describe(std::size_t rank) const {
-    return fmt::format("node {} ({})", rank, nodes_[rank].label);
+  /// The same question to every node, and their answers.
+  struct Exchange {
+    std::string op;
+    Clock::time_point start = Clock::now();
+    std::int64_t start_ns = now_ns();
+    Clock::time_point end;
+    std::vector<Answer> answers;  // by rank
+    std::size_t answered = 0;
+    std::optional<Clock::time_point> failed;
+    bool cancelled = false;
+    std::uint64_t request = 0;  // of a run
+    bool trace = false;
+    /// Whether nodes may wait for one that failed, so that they must be told.
+    [[nodiscard]] bool together() const { return op == "run" || op == "join"; }
+  };
+
+  static constexpr milliseconds kMoment{100};
+  static constexpr milliseconds kStopping{500};
+
+  Result<RunResult> collect(const Exchange& run) {
+    RunResult result;
+    std::int64_t end_ns = run.start_ns;
+    for (std::size_t rank = 0; rank < run.answers.size(); ++rank) {
+      const Message& reply = *run.answers[rank].reply;
+      control::Reader reader(reply);
+      DISCO_TRY(NamedTensors outputs, named(rank, reader.tensors("outputs")));
+      result.outputs.merge(outputs);
+      DISCO_TRY(RunStatistics statistics, named(rank, control::get_statistics(reply)));
+      result.statistics.push_back(statistics);
+      if (run.trace) {
+        DISCO_TRY(auto trace, named(rank, control::get_trace(reply)));
+        result.traces.push_back(
+            {static_cast<int>(rank), nodes_[rank].label, links_[rank].clock_offset_ns, std::move(trace)});
+      }
+      end_ns = std::max(end_ns, run.answers[rank].reply_ns);
+    }
+    result.total_ms = static_cast<double>(end_ns - run.start_ns) * 1e-6;
+    return result;
   }
 
   template <typename T>
@@ -219,7 +292,7 @@ class RemoteCluster final : public Cluster {
     };
     DISCO_CHECK(exchange("load", fill, options_.load_timeout));
     for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      const Message& reply = *links_[rank].reply;
+      const Message& reply = *asked_->answers[rank].reply;
       constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
       DISCO_TRY(nodes_[rank].inputs, named(rank, control::texts(reply, "inputs")));
       DISCO_TRY(nodes_[rank].outputs, named(rank, control::texts(reply, "outputs")));
@@ -243,7 +316,8 @@ class RemoteCluster final : public Cluster {
     std::vector<std::string> addresses;
     std::vector<std::string> labels;
     for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      DISCO_TRY(const std::uint64_t port, named(rank, control::number(*links_[rank].reply, "port", 65535)));
+      DISCO_TRY(const std::uint64_t port,
+                named(rank, control::number(*asked_->answers[rank].reply, "port", 65535)));
       DISCO_TRY(const HostPort control_address, parse_address(links_[rank].address));
       addresses.push_back(fmt::format("{}:{}", control_address.host, port));
       labels.push_back(nodes_[rank].label);
@@ -274,9 +348,9 @@ class RemoteCluster final : public Cluster {
       };
       DISCO_CHECK(exchange("ping", fill, options_.start_timeout));
       for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-        const std::int64_t trip = links_[rank].reply_ns - sent[rank];
+        const std::int64_t trip = asked_->answers[rank].reply_ns - sent[rank];
         DISCO_TRY(const std::uint64_t clock,
-                  named(rank, control::number(*links_[rank].reply, "clock_ns", control::kLatestNs)));
+                  named(rank, control::number(*asked_->answers[rank].reply, "clock_ns", control::kLatestNs)));
         if (trip < shortest[rank]) {
           shortest[rank] = trip;
           links_[rank].clock_offset_ns = sent[rank] + trip / 2 - static_cast<std::int64_t>(clock);
@@ -286,7 +360,7 @@ class RemoteCluster final : public Cluster {
     return {};
   }
 
-  /// Asks every node the same thing and waits for all answers, which are then in Node::reply. Where one
+  /// Asks every node the same thing and waits for all answers, which are then in asked_. Where one
   /// fails, the others have a moment to say what they see; then they are told to stop, and have half a second
   /// to do so.
   ///
@@ -294,65 +368,116 @@ class RemoteCluster final : public Cluster {
   /// @param margin   added to the deadline here, where the nodes know it too
   Status exchange(std::string_view op, const std::function<Status(std::size_t, Message&)>& fill,
                   milliseconds deadline, milliseconds margin = milliseconds(0)) {
-    constexpr milliseconds kMoment{100};
-    constexpr milliseconds kStopping{500};
-    const Clock::time_point start = Clock::now();
-    answered_ = 0;
+    DISCO_TRY(asked_, post(op, fill, deadline + margin));
+    while (true) {
+      const bool any = pump_all();
+      if (is_settled(*asked_)) {
+        return verdict(*asked_);
+      }
+      if (!any) {
+        wait(when_to_look(*asked_));
+      }
+    }
+  }
+
+  /// Sends the question off.
+  Result<std::unique_ptr<Exchange>> post(std::string_view op,
+                                         const std::function<Status(std::size_t, Message&)>& fill,
+                                         milliseconds time) {
+    auto exchange = std::make_unique<Exchange>();
+    exchange->op = op;
+    exchange->answers.resize(links_.size());
     for (std::size_t rank = 0; rank < links_.size(); ++rank) {
       Node& link = links_[rank];
-      link.reply.reset();
-      link.fault.reset();
-      link.fault_is_its_word = link.after_cancel = false;
-      link.expected = ++id_;
-      Message message = control::request(op, link.expected);
+      exchange->answers[rank].expected = ++id_;
+      Message message = control::request(op, id_);
       DISCO_CHECK(fill(rank, message));
       std::vector<ZmqFrame> frames = control::encode(std::move(message));
       if (link.lost || !link.socket.send(frames)) {
         link.lost = true;
-        set_fault(rank, error(ErrorCode::PeerLost, "{} went away{}", describe(rank), fate(rank)), false);
+        set_lost(*exchange, rank);
       }
     }
-    const Clock::time_point end = Clock::now() + deadline + margin;
-    std::optional<Clock::time_point> failed;
-    bool cancelled = false;
-    while (true) {
-      bool any = false;
-      for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-        any |= pump(rank, cancelled);
-      }
-      const bool waiting = std::any_of(links_.begin(), links_.end(),
-                                       [](const Node& link) { return !link.reply && !link.fault; });
-      const Clock::time_point now = Clock::now();
-      if (!failed && std::any_of(links_.begin(), links_.end(),
-                                 [](const Node& link) { return link.fault.has_value(); })) {
-        failed = now;
-      }
-      if (!waiting || (!failed && now >= end) || (failed && now >= *failed + kMoment + kStopping)) {
-        break;
-      }
-      const bool told = op == "run" || op == "join";  // the others may wait for the one that failed
-      if (failed && !cancelled && now >= *failed + kMoment) {
-        cancelled = true;
-        if (!told) {
-          break;
-        }
-        tell_to_stop();
-      }
-      if (!any) {
-        wait(!failed ? end : *failed + kMoment + (cancelled ? kStopping : milliseconds(0)));
-      }
+    exchange->end = Clock::now() + time;
+    return exchange;
+  }
+
+  bool pump_all() {
+    bool any = false;
+    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+      any |= pump(rank);
     }
-    return verdict(op, seconds(Clock::now() - start));
+    return any;
   }
 
-  void set_fault(std::size_t rank, Error fault, bool its_word) {
-    Node& link = links_[rank];
-    link.fault = std::move(fault);
-    link.fault_is_its_word = its_word;
-    link.order = answered_++;
+  /// Whether nothing more is to be waited for. Tells the nodes to stop where one failed a moment ago.
+  bool is_settled(Exchange& exchange) {
+    const Clock::time_point now = Clock::now();
+    const auto& answers = exchange.answers;
+    const bool waiting =
+        std::any_of(answers.begin(), answers.end(), [](const Answer& a) { return a.waits(); });
+    if (!exchange.failed && std::any_of(answers.begin(), answers.end(),
+                                        [](const Answer& answer) { return answer.fault.has_value(); })) {
+      exchange.failed = now;
+    }
+    if (!waiting || (!exchange.failed && now >= exchange.end) ||
+        (exchange.failed && now >= *exchange.failed + kMoment + kStopping)) {
+      return true;
+    }
+    if (exchange.failed && !exchange.cancelled && now >= *exchange.failed + kMoment) {
+      exchange.cancelled = true;
+      if (!exchange.together()) {
+        return true;
+      }
+      tell_to_stop();
+    }
+    return false;
   }
 
-  bool pump(std::size_t rank, bool cancelled) {
+  /// When is_settled() may have changed its mind although nothing came.
+  static Clock::time_point when_to_look(const Exchange& exchange) {
+    return !exchange.failed ? exchange.end
+                            : *exchange.failed + kMoment + (exchange.cancelled ? kStopping : milliseconds(0));
+  }
+
+  static void set_fault(Exchange& exchange, std::size_t rank, Error fault, bool its_word) {
+    Answer& answer = exchange.answers[rank];
+    answer.fault = std::move(fault);
+    answer.fault_is_its_word = its_word;
+    answer.order = exchange.answered++;
+  }
+
+  void set_lost(Exchange& exchange, std::size_t rank) {
+    if (exchange.answers[rank].waits()) {
+      set_fault(exchange, rank, error(ErrorCode::PeerLost, "{} went away{}", describe(rank), fate(rank)),
+                false);
+    }
+  }
+
+  template <typename Visit>
+  void each_open(Visit visit) {
+    for (const auto& run : runs_) {
+      visit(*run);
+    }
+    if (asked_) {
+      visit(*asked_);
+    }
+  }
+
+  /// The open exchange whose answer of `rank` has this id. Id 0, of one who could not read the request and so
+  /// not its id, is taken for the oldest's.
+  Exchange* find_open(std::size_t rank, std::uint64_t id) {
+    Exchange* found = nullptr;
+    each_open([&](Exchange& exchange) {
+      const Answer& answer = exchange.answers[rank];
+      if (found == nullptr && answer.waits() && (answer.expected == id || id == 0)) {
+        found = &exchange;
+      }
+    });
+    return found;
+  }
+
+  bool pump(std::size_t rank) {
     Node& link = links_[rank];
     if (!link.socket.is_open()) {
       return false;
@@ -371,34 +496,31 @@ class RemoteCluster final : public Cluster {
     for (int i = 0; i < 256 && (frames = link.socket.receive()); ++i) {
       any = true;
       auto message = control::decode(std::move(*frames));
-      const bool waiting = !link.reply && !link.fault;
+      const auto id = message ? control::number(*message, "id", std::numeric_limits<std::uint64_t>::max())
+                              : Result<std::uint64_t>(0);
+      Exchange* const exchange = find_open(rank, *id);
+      if (exchange == nullptr) {
+        continue;
+      }
       if (!message) {
-        if (waiting) {
-          set_fault(rank, in_context(describe(rank), message.error()), false);
-        }
+        set_fault(*exchange, rank, in_context(describe(rank), message.error()), false);
         continue;
       }
-      const auto id = control::number(*message, "id", std::numeric_limits<std::uint64_t>::max());
-      // Id 0: it could not read the request, so it could not read the id.
-      if (!waiting || (*id != link.expected && *id != 0)) {
-        continue;
-      }
+      Answer& answer = exchange->answers[rank];
       link.met = true;
-      link.reply_ns = now_ns();
-      link.after_cancel = cancelled;
+      answer.reply_ns = now_ns();
+      answer.after_cancel = exchange->cancelled;
       if (auto fault = control::error_of(*message)) {
-        set_fault(rank, std::move(*fault), true);
+        set_fault(*exchange, rank, std::move(*fault), true);
       } else {
-        link.reply = std::move(*message);
+        answer.reply = std::move(*message);
       }
     }
     if (ended && link.met) {
       link.lost = true;
       link.socket.set_linger(milliseconds(0));
       link.socket.close();
-      if (!link.reply && !link.fault) {
-        set_fault(rank, error(ErrorCode::PeerLost, "{} went away{}", describe(rank), fate(rank)), false);
-      }
+      each_open([&](Exchange& exchange) { set_lost(exchange, rank); });
     }
     return any;
   }
@@ -436,44 +558,45 @@ class RemoteCluster final : public Cluster {
 
   /// The error that says most: what a node says of one that is silent or gone; then the first that one says
   /// of itself; then who is silent.
-  Status verdict(std::string_view op, double waited) {
+  Status verdict(const Exchange& exchange) {
     std::vector<std::size_t> complaints;  // ranks, in the order of what they said
     std::vector<std::size_t> silent;
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      const Node& link = links_[rank];
-      if (link.fault && link.fault_is_its_word) {
-        if (!link.after_cancel) {
+    for (std::size_t rank = 0; rank < exchange.answers.size(); ++rank) {
+      const Answer& answer = exchange.answers[rank];
+      if (answer.fault && answer.fault_is_its_word) {
+        if (!answer.after_cancel) {
           complaints.push_back(rank);
         }
-      } else if (!link.reply) {
+      } else if (!answer.reply) {
         silent.push_back(rank);
       }
     }
-    std::sort(complaints.begin(), complaints.end(),
-              [this](std::size_t a, std::size_t b) { return links_[a].order < links_[b].order; });
+    std::sort(complaints.begin(), complaints.end(), [&](std::size_t a, std::size_t b) {
+      return exchange.answers[a].order < exchange.answers[b].order;
+    });
     for (const std::size_t rank : complaints) {
       for (const std::size_t quiet : silent) {
-        const Error& word = *links_[rank].fault;
+        const Error& word = *exchange.answers[rank].fault;
         if (word.message.starts_with(describe(quiet))) {
           return error(word.code, "{}{}", said_by(rank, word).message, fate(quiet));
         }
       }
     }
     if (!complaints.empty()) {
-      return said_by(complaints.front(), *links_[complaints.front()].fault);
+      return said_by(complaints.front(), *exchange.answers[complaints.front()].fault);
     }
     for (const std::size_t rank : silent) {
-      if (links_[rank].fault) {
-        return *links_[rank].fault;
+      if (exchange.answers[rank].fault) {
+        return *exchange.answers[rank].fault;
       }
     }
     if (!silent.empty()) {
       return error(ErrorCode::Timeout, "{} did not answer '{}' within {:.1f} s; is it running and reachable?",
-                   describe(silent.front()), op, waited);
+                   describe(silent.front()), exchange.op, seconds(Clock::now() - exchange.start));
     }
-    for (const Node& link : links_) {
-      if (link.fault) {
-        return *link.fault;
+    for (const Answer& answer : exchange.answers) {
+      if (answer.fault) {
+        return *answer.fault;
       }
     }
     return {};
@@ -488,8 +611,10 @@ class RemoteCluster final : public Cluster {
   std::uint32_t epoch_ = 0;
   std::uint64_t request_ = 0;
   std::uint64_t id_ = 0;
-  std::size_t answered_ = 0;
   bool joined_ = false;
+  std::unique_ptr<Exchange> asked_;              // the last question that is not a run
+  std::vector<std::unique_ptr<Exchange>> runs_;  // in flight, oldest first
+  std::deque<Completed> failed_;                 // beside one that failed
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -37,7 +38,7 @@ struct LinkCounters {
   std::uint64_t messages_received = 0;
 };
 
-/// One rank's end of a mesh of `size()` ranks. Used by one thread at a time, but for `cancel`.
+/// One rank's end of a mesh of `size()` ranks. Used by one thread at a time, but for `cancel` and `wake`.
 class Fabric {
  public:
   virtual ~Fabric() = default;
@@ -48,15 +49,34 @@ class Fabric {
   /// be gone.
   virtual Status send(int peer, const MessageId& id, Payload payload) = 0;
 
-  /// Waits for the message `id` of `peer`. Messages of other ids that arrive meanwhile are kept; those of an
-  /// older (epoch, request) are dropped. Sleeps in the kernel, never spins.
+  /// The message `id` of `peer` if it is here, nullopt if it is not; never waits. Messages of other ids that
+  /// arrive meanwhile are kept.
   ///
-  /// @return the bytes, or Timeout at the deadline, PeerLost as soon as the peer is known to be gone,
+  /// @return PeerLost as soon as the peer is known to be gone (what it sent before comes first), or after
+  /// cancel();
   ///         ProtocolMismatch for a message that cannot be decoded
-  virtual Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) = 0;
+  virtual Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) = 0;
+
+  /// Sleeps in the kernel, without spinning, until something happened since the last try_receive() (a message
+  /// of any id, a peer's end, cancel(), wake()) or until the deadline. May return early.
+  virtual void wait(Clock::time_point deadline) = 0;
+
+  /// Ends the current wait(), or the next; callable from any thread.
+  virtual void wake() = 0;
+
+  /// Drops the messages of requests before this one, those that are here and those that come later.
+  virtual void forget_before(std::uint32_t epoch, std::uint64_t request) = 0;
+
+  /// Waits for the message `id` of `peer`.
+  ///
+  /// @return the bytes, Timeout at the deadline, or what try_receive() gives
+  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline);
 
   /// Makes current and later waits return PeerLost with this reason; callable from any thread.
   virtual void cancel(const std::string& reason) = 0;
+
+  /// When the last message of `peer` came; the clock's beginning where none did.
+  [[nodiscard]] virtual Clock::time_point heard(int peer) const = 0;
 
   /// How messages name a peer: "node 2 (10.0.0.7:7001)".
   [[nodiscard]] virtual std::string describe(int peer) const = 0;

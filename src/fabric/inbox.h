@@ -1,6 +1,7 @@
 #pragma once
 // Messages that arrived before anybody asked for them.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,7 +16,7 @@ namespace disco {
 /// Messages by (id, peer), oldest request first. Not synchronised.
 class Inbox {
  public:
-  /// Keeps a message, unless its (epoch, request) is older than what was asked for last.
+  /// Keeps a message, unless its request was forgotten.
   void put(int peer, const MessageId& id, Payload payload) {
     if (std::pair(id.epoch, id.request) < oldest_) {
       return;
@@ -24,20 +25,20 @@ class Inbox {
     kept_[{id, peer}].push_back(std::move(payload));
   }
 
-  /// Takes the first message `id` of `peer`, if it is here; drops whatever is older than `id`'s (epoch,
-  /// request).
-  std::optional<Payload> take(int peer, const MessageId& id) {
-    const std::pair asked(id.epoch, id.request);
-    if (oldest_ < asked) {
-      oldest_ = asked;
-      while (!kept_.empty() &&
-             std::pair(kept_.begin()->first.first.epoch, kept_.begin()->first.first.request) < oldest_) {
-        for (const Payload& payload : kept_.begin()->second) {
-          bytes_ -= cost(payload);
-        }
-        kept_.erase(kept_.begin());
+  /// Drops the messages of requests before this one, now and later.
+  void forget_before(std::uint32_t epoch, std::uint64_t request) {
+    oldest_ = std::max(oldest_, std::pair(epoch, request));
+    while (!kept_.empty() &&
+           std::pair(kept_.begin()->first.first.epoch, kept_.begin()->first.first.request) < oldest_) {
+      for (const Payload& payload : kept_.begin()->second) {
+        bytes_ -= cost(payload);
       }
+      kept_.erase(kept_.begin());
     }
+  }
+
+  /// Takes the first message `id` of `peer`, if it is here.
+  std::optional<Payload> take(int peer, const MessageId& id) {
     const auto found = kept_.find({id, peer});
     if (found == kept_.end()) {
       return std::nullopt;

@@ -18,6 +18,9 @@ struct Mailbox {
   std::vector<Clock::time_point> heard;  // by peer: when its last message came
   std::vector<LinkCounters> received;    // by peer: the receiving halves only
   std::optional<std::string> cancelled;
+  std::uint64_t happened = 0;  // counts what a wait ends for
+  std::uint64_t seen = 0;      // of it, by the owner's last look for a message
+  bool woken = false;
 };
 
 struct Mesh {
@@ -37,12 +40,8 @@ class InprocFabric final : public Fabric {
       : mesh_(std::move(mesh)), rank_(rank), sent_(mesh_->boxes.size()) {}
 
   ~InprocFabric() override {
-    for (Mailbox& box : mesh_->boxes) {
-      {
-        const std::lock_guard lock(box.mutex);
-        box.gone[index(rank_)] = true;
-      }
-      box.arrived.notify_all();
+    for (Mailbox& other : mesh_->boxes) {
+      notify(other, [&](Mailbox& box) { box.gone[index(rank_)] = true; });
     }
   }
 
@@ -61,49 +60,59 @@ class InprocFabric final : public Fabric {
     LinkCounters& counters = sent_[index(peer)];
     counters.bytes_sent += payload.size;
     ++counters.messages_sent;
-    Mailbox& box = mesh_->boxes[index(peer)];
-    {
-      const std::lock_guard lock(box.mutex);
+    notify(mesh_->boxes[index(peer)], [&](Mailbox& box) {
       box.heard[index(rank_)] = Clock::now();
       box.received[index(rank_)].bytes_received += payload.size;
       ++box.received[index(rank_)].messages_received;
       box.inbox.put(rank_, id, std::move(payload));
-    }
-    box.arrived.notify_all();
+    });
     return {};
   }
 
-  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) override {
+  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) override {
     DISCO_CHECK(check_peer(peer));
     Mailbox& box = mesh_->boxes[index(rank_)];
-    const Clock::time_point start = Clock::now();
-    std::unique_lock lock(box.mutex);
-    while (true) {
-      if (box.cancelled) {
-        return error(ErrorCode::PeerLost, "{}", *box.cancelled);
-      }
-      if (auto payload = box.inbox.take(peer, id)) {
-        return std::move(*payload);
-      }
-      if (box.gone[index(peer)]) {
-        return error(ErrorCode::PeerLost, "{} went away (it closed its end)", describe(peer));
-      }
-      if (Clock::now() >= deadline) {
-        const auto silent = Clock::now() - std::max(start, box.heard[index(peer)]);
-        return error(ErrorCode::Timeout, "{} sent nothing for {:.1f} s", describe(peer),
-                     std::chrono::duration<double>(silent).count());
-      }
-      box.arrived.wait_until(lock, deadline);
+    const std::lock_guard lock(box.mutex);
+    box.seen = box.happened;
+    if (box.cancelled) {
+      return error(ErrorCode::PeerLost, "{}", *box.cancelled);
     }
+    if (auto payload = box.inbox.take(peer, id)) {
+      return payload;
+    }
+    if (box.gone[index(peer)]) {
+      return error(ErrorCode::PeerLost, "{} went away (it closed its end)", describe(peer));
+    }
+    return std::optional<Payload>();
+  }
+
+  void wait(Clock::time_point deadline) override {
+    Mailbox& box = mesh_->boxes[index(rank_)];
+    std::unique_lock lock(box.mutex);
+    // wait_until() of the furthest deadline would overflow in some libraries.
+    const auto end = std::min(deadline, Clock::now() + std::chrono::hours(1));
+    box.arrived.wait_until(lock, end, [&] { return box.woken || box.seen != box.happened; });
+    box.woken = false;
+  }
+
+  void wake() override {
+    notify(mesh_->boxes[index(rank_)], [](Mailbox& box) { box.woken = true; });
+  }
+
+  void forget_before(std::uint32_t epoch, std::uint64_t request) override {
+    Mailbox& box = mesh_->boxes[index(rank_)];
+    const std::lock_guard lock(box.mutex);
+    box.inbox.forget_before(epoch, request);
+  }
+
+  Clock::time_point heard(int peer) const override {
+    Mailbox& box = mesh_->boxes[index(rank_)];
+    const std::lock_guard lock(box.mutex);
+    return box.heard[index(peer)];
   }
 
   void cancel(const std::string& reason) override {
-    Mailbox& box = mesh_->boxes[index(rank_)];
-    {
-      const std::lock_guard lock(box.mutex);
-      box.cancelled = reason;
-    }
-    box.arrived.notify_all();
+    notify(mesh_->boxes[index(rank_)], [&](Mailbox& box) { box.cancelled = reason; });
   }
 
   std::string describe(int peer) const override {
@@ -124,6 +133,17 @@ class InprocFabric final : public Fabric {
 
  private:
   static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
+
+  /// Changes a mailbox and ends its owner's wait.
+  template <typename Change>
+  static void notify(Mailbox& box, Change change) {
+    {
+      const std::lock_guard lock(box.mutex);
+      change(box);
+      ++box.happened;
+    }
+    box.arrived.notify_all();
+  }
 
   Status check_peer(int peer) const {
     if (peer < 0 || peer >= size() || peer == rank_) {

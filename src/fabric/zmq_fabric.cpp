@@ -149,34 +149,38 @@ Status ZmqFabric::send(int peer, const MessageId& id, Payload payload) {
   return {};
 }
 
-Result<Payload> ZmqFabric::receive(int peer, const MessageId& id, Clock::time_point deadline) {
+Result<std::optional<Payload>> ZmqFabric::try_receive(int peer, const MessageId& id) {
   DISCO_CHECK(check_peer(peer));
-  const Clock::time_point start = Clock::now();
-  while (true) {
-    if (const auto reason = cancelled()) {
-      return *reason;
-    }
-    if (auto payload = inbox_.take(peer, id)) {
-      return std::move(*payload);
-    }
-    if (pump()) {
-      if (Clock::now() < deadline) {
-        continue;
-      }
-      if (auto payload = inbox_.take(peer, id)) {  // it came at the last moment
-        return std::move(*payload);
-      }
-    }
-    // Only now that nothing is left in the sockets: what a peer sent before it went away still counts.
-    if (at(peer).fault) {
-      return *at(peer).fault;
-    }
-    if (Clock::now() >= deadline) {
-      return error(ErrorCode::Timeout, "{} sent nothing for {:.1f} s", describe(peer),
-                   seconds(Clock::now() - std::max(start, at(peer).heard)));
-    }
-    wait(deadline);
+  if (const auto reason = cancelled()) {
+    return *reason;
   }
+  if (auto payload = inbox_.take(peer, id)) {
+    return payload;
+  }
+  look();
+  // So many times that a peer that floods does not hold the caller here.
+  bool any = true;
+  for (int i = 0; i < 16 && (any = pump()); ++i) {
+    if (auto payload = inbox_.take(peer, id)) {
+      return payload;
+    }
+  }
+  drained_ = !any;
+  // Only now that nothing is left in the sockets: what a peer sent before it went away still counts.
+  if (drained_ && at(peer).fault) {
+    return *at(peer).fault;
+  }
+  return std::optional<Payload>();
+}
+
+void ZmqFabric::wake() { wake_.set(); }
+
+void ZmqFabric::forget_before(std::uint32_t epoch, std::uint64_t request) {
+  inbox_.forget_before(epoch, request);
+}
+
+Clock::time_point ZmqFabric::heard(int peer) const {
+  return peer >= 0 && peer < size() ? at(peer).heard : Clock::time_point{};
 }
 
 void ZmqFabric::cancel(const std::string& reason) {
@@ -226,18 +230,30 @@ void ZmqFabric::watch() {
 }
 
 void ZmqFabric::wait(Clock::time_point deadline) {
+  if (!std::exchange(drained_, true)) {
+    return;
+  }
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   constexpr std::int64_t kHour = 3600 * 1000;
-  if (poll(watched_.data(), watched_.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, kHour))) >
-      0) {
-    for (std::size_t i = 1; i < watched_.size(); ++i) {
-      fresh_[i] = fresh_[i] || watched_[i].revents != 0;
-    }
+  poll_for(static_cast<int>(std::clamp<std::int64_t>(left, 0, kHour)));
+  if (watched_[0].revents != 0) {
+    wake_.clear();  // only here: one who wakes while this end looks around must not be missed
   }
 }
 
+void ZmqFabric::poll_for(int milliseconds) {
+  if (poll(watched_.data(), watched_.size(), milliseconds) <= 0) {
+    return;
+  }
+  for (std::size_t i = 1; i < watched_.size(); ++i) {
+    fresh_[i] = fresh_[i] || watched_[i].revents != 0;
+  }
+}
+
+void ZmqFabric::look() { poll_for(0); }
+
 void ZmqFabric::notice_events() {
-  wait(Clock::now());
+  look();
   pump_events();
 }
 

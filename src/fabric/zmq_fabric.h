@@ -79,7 +79,11 @@ class ZmqFabric final : public Fabric {
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(peers_.size()); }
   Status send(int peer, const MessageId& id, Payload payload) override;
-  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) override;
+  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) override;
+  void wait(Clock::time_point deadline) override;
+  void wake() override;
+  void forget_before(std::uint32_t epoch, std::uint64_t request) override;
+  Clock::time_point heard(int peer) const override;
   void cancel(const std::string& reason) override;
   std::string describe(int peer) const override;
   LinkCounters counters(int peer) const override;
@@ -102,7 +106,8 @@ class ZmqFabric final : public Fabric {
   explicit ZmqFabric(const ZmqOptions& options);
 
   bool pump();  // takes in some of what has arrived; whether that was anything
-  void wait(Clock::time_point deadline);
+  void look();  // marks what has news, without waiting
+  void poll_for(int milliseconds);
   void watch();
   void notice_events();
   bool pump_events();
@@ -138,6 +143,7 @@ class ZmqFabric final : public Fabric {
   // short message.
   std::vector<pollfd> watched_;
   std::vector<bool> fresh_;                // by index of watched_
+  bool drained_ = true;                    // whether the last try_receive() took in all there was
   std::map<std::string, int> identities_;  // ranks by their connection's identity
   std::set<int> open_connections_;         // of listener_
   Inbox inbox_;

@@ -62,31 +62,45 @@ struct Executor::Recorder {
   }
 };
 
+/// One request between its first step and its last.
+struct Executor::Flight {
+  RunRequest request;
+  Clock::time_point start = Clock::now();
+  std::shared_ptr<Workspace> workspace;
+  std::shared_ptr<std::atomic<bool>> released;
+  std::shared_ptr<Lease> lease;  // its own hold; messages on their way keep theirs
+  std::size_t next = 0;          // step
+  bool waits = false;            // for the message of that step
+  ExecutorResult result;
+  Recorder recorder;
+};
+
 Executor::Executor(std::shared_ptr<const Program> program, const ExecutorOptions& options)
-    : program_(std::move(program)), options_(options), workspace_(std::make_shared<Workspace>(*program_)) {}
+    : program_(std::move(program)), options_(options) {
+  idle_.push_back({std::make_shared<Workspace>(*program_), std::make_shared<std::atomic<bool>>(true)});
+}
 
 Executor::~Executor() = default;
 
 Result<ExecutorResult> Executor::run(const NamedTensors& inputs, const RunRequest& request, Fabric* fabric) {
-  if (options_.threads > 0) {
-    omp_set_num_threads(options_.threads);  // a setting of the calling thread
+  if (in_flight() != 0) {
+    return error(ErrorCode::Internal, "a run beside {} others that are in flight", in_flight());
   }
-  if (released_ && !released_->load(std::memory_order_acquire)) {
-    workspace_ = std::make_shared<Workspace>(*program_);
+  DISCO_CHECK(begin(inputs, request));
+  while (true) {
+    Progress progress = advance(fabric);
+    if (progress.finished) {
+      return std::move(progress.finished->result);
+    }
+    if (!progress.moved) {
+      fabric->wait(request.deadline);
+    }
   }
-  released_ = std::make_shared<std::atomic<bool>>(false);
-  lease_ = std::shared_ptr<Lease>(new Lease{workspace_, released_});
-  // The run's own hold ends with it; messages still on their way keep theirs.
-  struct EndOfRun {
-    std::shared_ptr<Lease>& lease;
-    ~EndOfRun() { lease.reset(); }
-  } const end_of_run{lease_};
+}
 
-  const Clock::time_point start = Clock::now();
-  ExecutorResult result;
-  Recorder recorder;
-  recorder.trace = request.trace ? &result.trace : nullptr;
-
+Status Executor::begin(const NamedTensors& inputs, const RunRequest& request) {
+  auto flight = std::make_unique<Flight>();
+  flight->request = request;
   const std::vector<std::string>& names = program_->input_names();
   for (const auto& [name, tensor] : inputs) {
     if (std::find(names.begin(), names.end(), name) == names.end()) {
@@ -94,87 +108,188 @@ Result<ExecutorResult> Executor::run(const NamedTensors& inputs, const RunReques
                    fmt::join(names, ", "));
     }
   }
+  DISCO_CHECK(take_workspace(*flight));
   for (const std::string& name : names) {
     const auto found = inputs.find(name);
-    if (found == inputs.end()) {
-      return error(ErrorCode::NotFound, "the input '{}' is missing", name);
+    const Status set = found == inputs.end() ? error(ErrorCode::NotFound, "the input '{}' is missing", name)
+                                             : flight->workspace->set_input(name, found->second);
+    if (!set) {
+      flight->lease.reset();
+      idle_.push_back({flight->workspace, flight->released});
+      return set;
     }
-    DISCO_CHECK(workspace_->set_input(name, found->second));
   }
-
-  recorder.mark = Clock::now();
-  const std::vector<Step>& steps = program_->steps();
-  for (std::size_t number = 0; number < steps.size(); ++number) {
-    const Step& step = steps[number];
-    if (step.kind == StepKind::Compute) {
-      if (const Status status = step.kernel->run(*workspace_); !status) {
-        return in_step(step, status.error());
-      }
-      recorder.add(step, TracePhase::Compute);
-      continue;
-    }
-    if (fabric == nullptr) {
-      return error(ErrorCode::InvalidArgument, "step '{}' ({}) needs node {}, but this is one node alone",
-                   step.name, step.op, step.peer);
-    }
-    DISCO_CHECK(step.kind == StepKind::Send ? send(number, request, *fabric, recorder)
-                                            : receive(number, request, *fabric, recorder));
-  }
-
-  for (const std::string& name : program_->output_names()) {
-    DISCO_TRY(result.outputs[name], workspace_->output(name));
-  }
-  result.statistics = recorder.statistics;
-  result.statistics.total_ms = milliseconds(Clock::now() - start);
-  result.statistics.peak_rss_bytes = peak_memory();
-  return result;
+  flight->recorder.trace = request.trace ? &flight->result.trace : nullptr;
+  flights_.push_back(std::move(flight));
+  return {};
 }
 
-Status Executor::send(std::size_t number, const RunRequest& request, Fabric& fabric, Recorder& recorder) {
-  const Step& step = program_->steps()[number];
-  if (const Status status = step.kernel->run(*workspace_); !status) {
+Status Executor::take_workspace(Flight& flight) {
+  const auto free = std::find_if(idle_.begin(), idle_.end(), [](const Idle& idle) {
+    return idle.released->load(std::memory_order_acquire);
+  });
+  if (free != idle_.end()) {
+    flight.workspace = std::move(free->workspace);
+    idle_.erase(free);
+  } else {
+    flight.workspace = std::make_shared<Workspace>(*program_);
+    if (!idle_.empty()) {
+      idle_.pop_back();  // its messages keep it as long as they need it
+    }
+  }
+  flight.released = std::make_shared<std::atomic<bool>>(false);
+  flight.lease = std::shared_ptr<Lease>(new Lease{flight.workspace, flight.released});
+  return {};
+}
+
+Executor::Progress Executor::advance(Fabric* fabric) {
+  if (options_.threads > 0) {
+    omp_set_num_threads(options_.threads);  // a setting of the calling thread
+  }
+  for (std::size_t index = 0; index < flights_.size(); ++index) {
+    Flight& flight = *flights_[index];
+    if (flight.next == 0 && fabric != nullptr) {
+      fabric->forget_before(flights_.front()->request.epoch, flights_.front()->request.request);
+    }
+    if (flight.next < program_->steps().size()) {
+      const auto outcome = step(flight, fabric);
+      if (!outcome) {
+        return {true, finish(index, outcome.error())};
+      }
+      if (*outcome == Outcome::Waits) {
+        continue;
+      }
+    }
+    if (flight.next < program_->steps().size()) {
+      return {true, std::nullopt};
+    }
+    return {true, finish(index, {})};
+  }
+  return {};
+}
+
+Clock::time_point Executor::deadline() const {
+  Clock::time_point earliest = Clock::time_point::max();
+  for (const auto& flight : flights_) {
+    earliest = std::min(earliest, flight->request.deadline);
+  }
+  return earliest;
+}
+
+void Executor::abandon() {
+  for (const auto& flight : flights_) {
+    flight->lease.reset();
+    idle_.push_back({std::move(flight->workspace), std::move(flight->released)});
+  }
+  flights_.clear();
+  running_ = nullptr;
+}
+
+Executor::Finished Executor::finish(std::size_t index, Status status) {
+  const std::unique_ptr<Flight> flight = std::move(flights_[index]);
+  flights_.erase(flights_.begin() + static_cast<std::ptrdiff_t>(index));
+  running_ = nullptr;
+  for (const std::string& name : program_->output_names()) {
+    if (!status) break;
+    auto output = flight->workspace->output(name);
+    if (output) {
+      flight->result.outputs[name] = std::move(*output);
+    } else {
+      status = output.error();
+    }
+  }
+  flight->lease.reset();
+  idle_.push_back({std::move(flight->workspace), std::move(flight->released)});
+  if (!status) {
+    return {flight->request.request, status.error()};
+  }
+  RunStatistics& statistics = flight->result.statistics = flight->recorder.statistics;
+  statistics.total_ms = milliseconds(Clock::now() - flight->start);
+  statistics.peak_rss_bytes = peak_memory();
+  return {flight->request.request, std::move(flight->result)};
+}
+
+Result<Executor::Outcome> Executor::step(Flight& flight, Fabric* fabric) {
+  const Step& step = program_->steps()[flight.next];
+  if (running_ != &flight && !flight.waits) {
+    flight.recorder.mark = Clock::now();  // others had their turn
+  }
+  if (step.kind == StepKind::Compute) {
+    if (const Status status = step.kernel->run(*flight.workspace); !status) {
+      return in_step(step, status.error());
+    }
+    flight.recorder.add(step, TracePhase::Compute);
+  } else if (fabric == nullptr) {
+    return error(ErrorCode::InvalidArgument, "step '{}' ({}) needs node {}, but this is one node alone",
+                 step.name, step.op, step.peer);
+  } else if (step.kind == StepKind::Send) {
+    DISCO_CHECK(send(flight, step, *fabric));
+  } else {
+    DISCO_TRY(const Outcome outcome, receive(flight, step, *fabric));
+    if (outcome == Outcome::Waits) {
+      return outcome;
+    }
+  }
+  ++flight.next;
+  running_ = &flight;
+  return Outcome::Ran;
+}
+
+Status Executor::send(Flight& flight, const Step& step, Fabric& fabric) {
+  if (const Status status = step.kernel->run(*flight.workspace); !status) {
     return in_step(step, status.error());
   }
-  const std::span<const std::byte> wire = workspace_->wire(number);
+  const std::span<const std::byte> wire = flight.workspace->wire(flight.next);
   if (wire.size() != step.wire_bytes) {
     return in_step(
         step, error(ErrorCode::Internal, "packed {} bytes where {} are sent", wire.size(), step.wire_bytes));
   }
-  const MessageId id{request.epoch, request.request, step.tag};
+  const MessageId id{flight.request.epoch, flight.request.request, step.tag};
   const Status sent =
-      fabric.send(step.peer, id, {std::shared_ptr<const std::byte>(lease_, wire.data()), wire.size()});
+      fabric.send(step.peer, id, {std::shared_ptr<const std::byte>(flight.lease, wire.data()), wire.size()});
   if (!sent) {
     return error(sent.error().code, "{} while '{}' ({} bytes) was sent to it", sent.error().message,
                  step.name, grouped(step.wire_bytes));
   }
-  recorder.statistics.bytes_sent += step.wire_bytes;
-  ++recorder.statistics.messages_sent;
-  recorder.add(step, TracePhase::Pack);
+  flight.recorder.statistics.bytes_sent += step.wire_bytes;
+  ++flight.recorder.statistics.messages_sent;
+  flight.recorder.add(step, TracePhase::Pack);
   return {};
 }
 
-Status Executor::receive(std::size_t number, const RunRequest& request, Fabric& fabric, Recorder& recorder) {
-  const Step& step = program_->steps()[number];
-  auto message = fabric.receive(step.peer, {request.epoch, request.request, step.tag}, request.deadline);
+Result<Executor::Outcome> Executor::receive(Flight& flight, const Step& step, Fabric& fabric) {
+  const MessageId id{flight.request.epoch, flight.request.request, step.tag};
+  const bool late = flight.waits && Clock::now() >= flight.request.deadline;
+  auto message = fabric.try_receive(step.peer, id);
+  if (message && !*message && late) {
+    auto none = fabric.receive(step.peer, id, flight.request.deadline);  // says how long it was silent
+    message = none ? Result<std::optional<Payload>>(std::move(*none)) : none.error();
+  }
   if (!message) {
     return error(message.error().code, "{} while waiting for '{}' ({} bytes){}", message.error().message,
                  step.name, grouped(step.wire_bytes),
                  message.error().code == ErrorCode::Timeout ? "; is it running?" : "");
   }
-  recorder.add(step, TracePhase::Wait);
-  if (message->size != step.wire_bytes) {
+  if (!*message) {
+    flight.waits = true;
+    return Outcome::Waits;
+  }
+  flight.waits = false;
+  const Payload& payload = **message;
+  flight.recorder.add(step, TracePhase::Wait);
+  if (payload.size != step.wire_bytes) {
     return error(ErrorCode::ProtocolMismatch,
                  "{} sent {} bytes for '{}', expected {}; were all nodes given shards of one partition?",
-                 fabric.describe(step.peer), grouped(message->size), step.name, grouped(step.wire_bytes));
+                 fabric.describe(step.peer), grouped(payload.size), step.name, grouped(step.wire_bytes));
   }
-  workspace_->set_message(number, {message->data.get(), message->size});
-  if (const Status status = step.kernel->run(*workspace_); !status) {
+  flight.workspace->set_message(flight.next, payload.bytes());
+  if (const Status status = step.kernel->run(*flight.workspace); !status) {
     return in_step(step, status.error());
   }
-  recorder.statistics.bytes_received += step.wire_bytes;
-  ++recorder.statistics.messages_received;
-  recorder.add(step, TracePhase::Unpack);
-  return {};
+  flight.recorder.statistics.bytes_received += step.wire_bytes;
+  ++flight.recorder.statistics.messages_received;
+  flight.recorder.add(step, TracePhase::Unpack);
+  return Outcome::Ran;
 }
 
 }  // namespace disco

@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,12 +35,16 @@ struct ExecutorResult {
   std::vector<TraceEvent> trace;  ///< where RunRequest::trace
 };
 
-/// A program with what a run of it needs. One run at a time.
+/// A program with what runs of it need. Used by one thread at a time.
+///
+/// Several requests may be in flight. They share the weights, have a workspace each, and take turns on the
+/// calling thread: the oldest that need not wait for a message runs its next step, so that the node computes
+/// for one while another waits, and none is overtaken for long.
 ///
 /// A sent message is copied once, by the kernel that packs it: the fabric sends from the workspace's wire
-/// buffer itself, which it keeps alive. Should a message of an earlier run still wait to be sent when the
-/// next run begins (its peer stalled, and that run failed), then the next run gets a new workspace, so that
-/// nothing waits and nothing is changed under the transport.
+/// buffer itself, which it keeps alive. A workspace is used again once its messages are sent; where they wait
+/// longer (the peer stalled, and that run failed), it is left to them, so that nothing waits and nothing is
+/// changed under the transport.
 class Executor {
  public:
   explicit Executor(std::shared_ptr<const Program> program, const ExecutorOptions& options = {});
@@ -46,7 +52,8 @@ class Executor {
 
   [[nodiscard]] const Program& program() const { return *program_; }
 
-  /// Runs all steps. `fabric` may be null for a program without Send and Receive steps.
+  /// Runs all steps of one request, with none in flight. `fabric` may be null for a program without Send and
+  /// Receive steps.
   ///
   /// @param inputs  exactly the program's, by name
   /// @return the outputs, or
@@ -55,17 +62,52 @@ class Executor {
   ///   - ProtocolMismatch                          a message of another size than the program's
   Result<ExecutorResult> run(const NamedTensors& inputs, const RunRequest& request, Fabric* fabric);
 
+  /// Takes one more request in; its inputs are copied. Requests begin in the order of their numbers.
+  ///
+  /// @return NotFound, InvalidArgument or ShapeMismatch for the inputs; nothing is in flight then
+  Status begin(const NamedTensors& inputs, const RunRequest& request);
+
+  struct Finished {
+    std::uint64_t request = 0;
+    Result<ExecutorResult> result;  ///< as of run()
+  };
+  struct Progress {
+    bool moved = false;  ///< false: all requests in flight wait for messages
+    std::optional<Finished> finished;
+  };
+  /// Runs at most one step of one request. Never waits: where nothing moved, wait on the fabric until
+  /// deadline().
+  Progress advance(Fabric* fabric);
+
+  /// Lets go of all requests in flight.
+  void abandon();
+
+  [[nodiscard]] std::size_t in_flight() const { return flights_.size(); }
+  /// The earliest of the requests in flight; Clock::time_point::max() where there are none.
+  [[nodiscard]] Clock::time_point deadline() const;
+
  private:
   struct Lease;
   struct Recorder;
-  Status send(std::size_t number, const RunRequest& request, Fabric& fabric, Recorder& recorder);
-  Status receive(std::size_t number, const RunRequest& request, Fabric& fabric, Recorder& recorder);
+  struct Flight;
+  enum class Outcome { Ran, Waits };
+  Status take_workspace(Flight& flight);
+  Result<Outcome> step(Flight& flight, Fabric* fabric);
+  Status send(Flight& flight, const Step& step, Fabric& fabric);
+  Result<Outcome> receive(Flight& flight, const Step& step, Fabric& fabric);
+  Finished finish(std::size_t index, Status status);
+
+  /// A workspace that no request uses. Whether a message of an earlier one still holds it, `released` tells.
+  struct Idle {
+    std::shared_ptr<Workspace> workspace;
+    std::shared_ptr<std::atomic<bool>> released;
+  };
 
   std::shared_ptr<const Program> program_;
   ExecutorOptions options_;
-  std::shared_ptr<Workspace> workspace_;
-  std::shared_ptr<std::atomic<bool>> released_;  // whether no message of earlier runs holds workspace_
-  std::shared_ptr<Lease> lease_;                 // of the current run
+  std::deque<std::unique_ptr<Flight>> flights_;  // in the order of begin()
+  std::vector<Idle> idle_;
+  const Flight* running_ = nullptr;  // whose step ran last
 };
 
 }  // namespace disco

@@ -38,11 +38,15 @@ class ObligingPeers final : public Fabric {
   int rank() const override { return 0; }
   int size() const override { return 1000; }
   Status send(int, const MessageId&, Payload) override { return {}; }
-  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point) override {
+  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) override {
     const std::size_t size = sizes_[{peer, id.tag}];
     const std::shared_ptr<std::byte[]> bytes(new std::byte[size + 1]());
-    return Payload{std::shared_ptr<const std::byte>(bytes, bytes.get()), size};
+    return std::optional(Payload{std::shared_ptr<const std::byte>(bytes, bytes.get()), size});
   }
+  void wait(Clock::time_point) override {}
+  void wake() override {}
+  void forget_before(std::uint32_t, std::uint64_t) override {}
+  Clock::time_point heard(int) const override { return {}; }
   void cancel(const std::string&) override {}
   std::string describe(int peer) const override { return fmt::format("node {}", peer); }
   LinkCounters counters(int) const override { return {}; }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <future>
 #include <map>
+#include <set>
 
 #include "../fabric/mesh.h"
 #include "shards.h"
@@ -42,6 +43,43 @@ TEST_P(OverTransport, RanksComputeTogether) {
         }
       });
     }
+  }
+}
+
+TEST_P(OverTransport, RequestsInFlightTakeTurns) {
+  for (const int ranks : {2, 3}) {
+    constexpr int kRounds = 4;
+    constexpr std::uint64_t kRequests = 6;
+    const std::int64_t elements = 20'000;
+    const auto shards = all_reduce_shards(ranks, kRounds, elements);
+    const auto mesh = make_mesh(GetParam(), ranks);
+    on_every_rank(mesh, [&](Fabric& fabric) {
+      Executor executor(compiled(shards[static_cast<std::size_t>(fabric.rank())]), {.threads = 1});
+      for (std::uint64_t request = 1; request <= kRequests; ++request) {
+        const Status begun = executor.begin(all_reduce_input(elements, static_cast<int>(request)),
+                                            {.epoch = 1, .request = request, .deadline = Clock::now() + 20s});
+        ASSERT_TRUE(begun.ok()) << begun.error().message;
+      }
+      std::set<std::uint64_t> finished;
+      while (executor.in_flight() > 0) {
+        Executor::Progress progress = executor.advance(&fabric);
+        if (!progress.moved) {
+          fabric.wait(executor.deadline());
+        }
+        if (!progress.finished) continue;
+        const std::uint64_t request = progress.finished->request;
+        const auto& result = progress.finished->result;
+        ASSERT_TRUE(result.ok()) << result.error().message;
+        EXPECT_TRUE(finished.insert(request).second) << "request " << request << " finished twice";
+        if (fabric.rank() == 0) {
+          EXPECT_EQ(first_wrong(result->outputs, all_reduce_input(elements, static_cast<int>(request)), ranks,
+                                kRounds),
+                    -1)
+              << GetParam() << " ranks=" << ranks << " request=" << request;
+        }
+      }
+      EXPECT_EQ(finished.size(), kRequests);
+    });
   }
 }
 
@@ -88,9 +126,13 @@ class Stalled final : public Fabric {
     held[id.request] = std::move(payload);
     return {};
   }
-  Result<Payload> receive(int, const MessageId&, Clock::time_point) override {
+  Result<std::optional<Payload>> try_receive(int, const MessageId&) override {
     return error(ErrorCode::Timeout, "node 1 (nowhere) sent nothing for 0.0 s");
   }
+  void wait(Clock::time_point) override {}
+  void wake() override {}
+  void forget_before(std::uint32_t, std::uint64_t) override {}
+  Clock::time_point heard(int) const override { return {}; }
   void cancel(const std::string&) override {}
   std::string describe(int) const override { return "node 1 (nowhere)"; }
   LinkCounters counters(int) const override { return {}; }
@@ -147,10 +189,18 @@ class WatchedFabric final : public Fabric {
   Status send(int peer, const MessageId& id, Payload payload) override {
     return fabric_.send(peer, id, std::move(payload));
   }
-  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) override {
-    if (waits_ != nullptr) std::exchange(waits_, nullptr)->set_value();
-    return fabric_.receive(peer, id, deadline);
+  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) override {
+    return fabric_.try_receive(peer, id);
   }
+  void wait(Clock::time_point deadline) override {
+    if (waits_ != nullptr) std::exchange(waits_, nullptr)->set_value();
+    fabric_.wait(deadline);
+  }
+  void wake() override { fabric_.wake(); }
+  void forget_before(std::uint32_t epoch, std::uint64_t request) override {
+    fabric_.forget_before(epoch, request);
+  }
+  Clock::time_point heard(int peer) const override { return fabric_.heard(peer); }
   void cancel(const std::string& reason) override { fabric_.cancel(reason); }
   std::string describe(int peer) const override { return fabric_.describe(peer); }
   LinkCounters counters(int peer) const override { return fabric_.counters(peer); }
