@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 
 #include "base/file.h"
@@ -27,6 +29,8 @@ constexpr const char* kExamples =
     "  disco bench resnet50.onnx --cluster cluster.toml        the machines of a cluster\n"
     "  disco bench resnet50.onnx -n 2 -t 1 --runs 100 --json   one thread a node; figures for programs\n"
     "  disco bench resnet50.onnx -n 2 --key disco.key          encrypted, beside the same in the clear\n"
+    "  disco bench resnet50.onnx -n 2 --concurrency 4          also answers a second, with four requests in "
+    "flight\n"
     "  disco bench resnet50.onnx -n 2 --trace trace.json       also a picture of who waited for whom";
 
 NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
@@ -41,6 +45,92 @@ NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
     inputs[graph.value(id).name] = tensor;
   }
   return inputs;
+}
+
+/// Requests that overlap: what comes out a second, and how busy that keeps the nodes.
+struct Throughput {
+  int concurrency = 1;
+  double per_second = 0;     ///< requests; times the batch for samples
+  std::vector<double> busy;  ///< by node: the share of the time in which it computed, packed or unpacked
+  Samples samples;
+
+  [[nodiscard]] json to_json(std::int64_t batch) const {
+    json document = samples.to_json();
+    document["concurrency"] = concurrency;
+    document["requests_per_second"] = per_second;
+    document["samples_per_second"] = per_second * static_cast<double>(batch);
+    document["busy"] = busy;
+    return document;
+  }
+};
+
+/// Keeps `concurrency` requests in flight until `runs` are answered. Those that are under way at the
+/// beginning and at the end are left out of the count of time.
+Result<Throughput> measure_throughput(Cluster& cluster, const NamedTensors& inputs, const RunOptions& options,
+                                      int concurrency, int runs) {
+  Throughput result;
+  result.concurrency = concurrency;
+  int submitted = 0;
+  int answered = 0;
+  Clock::time_point begin{};
+  Clock::time_point end{};
+  const int total = runs + 2 * concurrency;  // fill, steady, drain
+  while (answered < total) {
+    while (submitted < total && submitted - answered < concurrency) {
+      DISCO_CHECK(cluster.submit(inputs, options));
+      ++submitted;
+    }
+    DISCO_TRY(const Cluster::Completed completed, cluster.next());
+    if (!completed.result) return completed.result.error();
+    ++answered;
+    if (answered == concurrency) begin = Clock::now();
+    if (answered > concurrency && answered <= concurrency + runs) {
+      result.samples.add(*completed.result);
+      end = Clock::now();
+    }
+  }
+  const double seconds = std::chrono::duration<double>(end - begin).count();
+  result.per_second = runs / seconds;
+  const std::size_t nodes = result.samples.statistics.front().size();
+  for (std::size_t node = 0; node < nodes; ++node) {
+    double worked = 0;
+    for (const auto& run : result.samples.statistics) worked += run[node].compute_ms + run[node].pack_ms;
+    result.busy.push_back(std::min(1.0, worked / (seconds * 1e3)));
+  }
+  return result;
+}
+
+/// The extents that inputs get for this many samples a request.
+Result<std::map<std::string, Shape>> batched(const Graph& model, std::int64_t batch) {
+  std::map<std::string, Shape> shapes;
+  for (const ValueId id : model.inputs) {
+    const Value& input = model.value(id);
+    if (!input.dims || input.dims->empty()) {
+      return error(ErrorCode::InvalidArgument, "--batch: the input '{}' has no batch axis", input.name);
+    }
+    Shape shape = {batch};
+    for (std::size_t d = 1; d < input.dims->size(); ++d) {
+      const Dimension& dimension = (*input.dims)[d];
+      if (!dimension.known()) {
+        return error(ErrorCode::InvalidArgument,
+                     "--batch: the model leaves extent {} of '{}' open; give all of them with --shape", d,
+                     input.name);
+      }
+      shape.push_back(dimension.extent);
+    }
+    shapes[input.name] = std::move(shape);
+  }
+  return shapes;
+}
+
+void print(const Throughput& throughput, std::int64_t batch, const char* what) {
+  std::vector<std::string> busy;
+  for (const double share : throughput.busy) busy.push_back(fmt::format("{:.0f} %", share * 100));
+  fmt::print(
+      "{}, {} in flight: {:.2f} requests a second{}, latency {:.2f} ms, nodes busy {}\n", what,
+      throughput.concurrency, throughput.per_second,
+      batch > 1 ? fmt::format(" ({:.1f} samples)", throughput.per_second * static_cast<double>(batch)) : "",
+      quantile(throughput.samples.latency, 0.5), fmt::join(busy, ", "));
 }
 
 /// @param clear  the same split in the clear, where `split` is encrypted and that was timed; or null
@@ -81,6 +171,8 @@ void add_bench(CLI::App& app, Action& action) {
     ClusterFlags cluster;
     int runs = 30;
     int warmup = 3;
+    int concurrency = 1;
+    std::int64_t batch = 0;
     std::string trace;
     bool as_json = false;
   };
@@ -104,6 +196,16 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command
       ->add_option(
+          "--concurrency", flags->concurrency,
+          "also the throughput with so many requests in flight, which share each node's one computing thread")
+      ->check(CLI::Range(1, static_cast<int>(Cluster::kMostInFlight)))
+      ->type_name("K")
+      ->capture_default_str();
+  command->add_option("--batch", flags->batch, "samples a request (default: the model's, or 1)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{100000}))
+      ->type_name("B");
+  command
+      ->add_option(
           "--trace", flags->trace,
           "write what every node did in the last run as Chrome trace JSON, for https://ui.perfetto.dev")
       ->type_name("FILE");
@@ -112,9 +214,14 @@ void add_bench(CLI::App& app, Action& action) {
     action = [flags]() -> Status {
       if (!flags->trace.empty()) DISCO_CHECK(check_writable(flags->trace));
       DISCO_TRY(const std::vector<NodeConfig> remote, flags->cluster.remote_nodes());
-      DISCO_TRY(const Graph loaded, load_onnx(flags->split.model));
+      DISCO_TRY(Graph loaded, load_onnx(flags->split.model));
       flags->cluster.take_shares(loaded, remote, flags->split);
-      DISCO_TRY(SplitModel model, split(loaded, flags->split));
+      std::map<std::string, Shape> shapes;
+      if (flags->batch > 0) {
+        DISCO_TRY(shapes, batched(loaded, flags->batch));
+        resize_inputs(loaded, shapes);
+      }
+      DISCO_TRY(SplitModel model, split(loaded, flags->split, shapes));
       DISCO_CHECK(flags->cluster.check_number(remote, model.shards.size()));
       const NamedTensors inputs = random_inputs(model.graph, 1);
       DISCO_TRY(const ClusterOptions options, flags->cluster.options());
@@ -142,10 +249,19 @@ void add_bench(CLI::App& app, Action& action) {
         if (trace) last = std::move(result);
         return {};
       };
+      std::optional<Throughput> one_throughput;
+      std::optional<Throughput> split_throughput;
+      const auto overlap = [&](Cluster& cluster, std::optional<Throughput>& result) -> Status {
+        if (flags->concurrency == 1) return {};
+        DISCO_TRY(result, measure_throughput(cluster, inputs, flags->cluster.run_options(false),
+                                             flags->concurrency, flags->runs));
+        return {};
+      };
       const int total = flags->warmup + flags->runs;
       if (shared_machine) {
         // A remote node serves one coordinator at a time, so the two are timed one after the other.
         for (int run = 0; run < total; ++run) DISCO_CHECK(sample(*one, one_samples, run, false));
+        DISCO_CHECK(overlap(*one, one_throughput));
         one->shutdown();
         one.reset();
       }
@@ -157,6 +273,9 @@ void add_bench(CLI::App& app, Action& action) {
         DISCO_CHECK(sample(*cluster, split_samples, run, run + 1 == total && !flags->trace.empty()));
         progress.step(static_cast<std::size_t>(std::max(0, run + 1 - flags->warmup)));
       }
+      if (one) DISCO_CHECK(overlap(*one, one_throughput));
+      DISCO_CHECK(overlap(*cluster, split_throughput));
+      const std::int64_t batch = std::max<std::int64_t>(1, flags->batch);
       if (!flags->trace.empty()) DISCO_CHECK(write_trace(flags->trace, last.traces));
       if (flags->as_json) {
         json document = split_samples.to_json();
@@ -164,10 +283,19 @@ void add_bench(CLI::App& app, Action& action) {
         document["encrypted"] = options.keys != nullptr && !mpi_job();  // MPI encrypts nothing
         if (clear) document["in_the_clear"] = clear_samples.to_json();
         document["one_node"] = one_samples.to_json();
+        if (split_throughput) {
+          document["throughput"] = split_throughput->per_second;
+          document["in_flight"] = split_throughput->to_json(batch);
+          document["one_node"]["in_flight"] = one_throughput->to_json(batch);
+        }
         document["ratio"] = quantile(split_samples.latency, 0.5) / quantile(one_samples.latency, 0.5);
         fmt::print("{}\n", document.dump(2));
       } else {
         print(one_samples, split_samples, clear ? &clear_samples : nullptr);
+        if (split_throughput) {
+          print(*one_throughput, batch, "one node");
+          print(*split_throughput, batch, "split");
+        }
       }
       return {};
     };

@@ -485,9 +485,9 @@ class RemoteCluster final : public Cluster {
     const ZmqEvents events = link.socket.events();
     const bool ended = !events.disconnected.empty();
     bool any = ended;
-    if (!link.met && !link.reply && !link.fault) {
+    if (!link.met && asked_ && asked_->answers[rank].waits()) {
       if (const auto why = link.handshakes.take(events, options_.keys)) {
-        set_fault(rank, error(ErrorCode::ProtocolMismatch, "{} {}", describe(rank), *why), false);
+        set_fault(*asked_, rank, error(ErrorCode::ProtocolMismatch, "{} {}", describe(rank), *why), false);
         return true;
       }
     }
