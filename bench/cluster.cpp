@@ -36,7 +36,7 @@ Status serve(const char* path, const char* cluster_file, const char* key, const 
   }
   DISCO_TRY(SplitModel split, split_model(model, options));
   model = {};
-  const NamedTensors inputs = bench::random_inputs(split.graph);
+  const NamedTensors inputs = random_inputs(split.graph);
   split.graph = {};
   ClusterOptions how;
   if (key != nullptr) {

@@ -14,6 +14,7 @@
 
 #include "cluster/cluster.h"
 #include "graph/onnx.h"
+#include "base/random.h"
 #include "inputs.h"
 #include "partition/split.h"
 #include "sparsify/traffic.h"
@@ -89,7 +90,7 @@ Status set_wire(const Graph& fixed, const Traffic& traffic, DataType type, Parti
   for (const Exchangeable& value : traffic.values) probe.outputs.push_back(value.value);
   NamedTensors values;
   if (type == DataType::UInt8) {
-    const NamedTensors inputs = bench::random_inputs(fixed);
+    const NamedTensors inputs = random_inputs(fixed);
     std::vector<Graph> whole;
     whole.push_back(std::move(probe));
     DISCO_TRY(const std::unique_ptr<Cluster> one, Cluster::start_inproc(std::move(whole)));

@@ -31,8 +31,7 @@ Status serve(const std::string& path, int threads, const InputShapes& shapes) {
   DISCO_TRY(const Graph graph, specialise(model, shapes));
   DISCO_TRY(const Program program, compile(graph));
   Workspace workspace(program);
-  for (const auto& [name, tensor] : bench::random_inputs(graph))
-    DISCO_CHECK(workspace.set_input(name, tensor));
+  for (const auto& [name, tensor] : random_inputs(graph)) DISCO_CHECK(workspace.set_input(name, tensor));
   fmt::print("ready {} steps, weights {} bytes, arena {} bytes\n", program.steps().size(),
              program.weight_bytes(), program.arena_bytes());
   std::fflush(stdout);

@@ -8,7 +8,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <random>
 
 #include "base/file.h"
 #include "cluster_flags.h"
@@ -16,6 +15,7 @@
 #include "graph/onnx.h"
 #include "mpi.h"
 #include "samples.h"
+#include "zoo/inputs.h"
 
 namespace disco::cli {
 
@@ -32,20 +32,6 @@ constexpr const char* kExamples =
     "  disco bench resnet50.onnx -n 2 --concurrency 4          also answers a second, with four requests in "
     "flight\n"
     "  disco bench resnet50.onnx -n 2 --trace trace.json       also a picture of who waited for whom";
-
-NamedTensors random_inputs(const Graph& graph, std::uint64_t seed) {
-  std::mt19937_64 generator(seed);
-  std::normal_distribution<float> normal;
-  NamedTensors inputs;
-  for (const ValueId id : graph.inputs) {
-    Tensor tensor = Tensor::zeros(graph.value(id).type, graph.value(id).shape());
-    if (tensor.type() == DataType::Float32) {
-      for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
-    }
-    inputs[graph.value(id).name] = tensor;
-  }
-  return inputs;
-}
 
 /// Requests that overlap: what comes out a second, and how busy that keeps the nodes.
 struct Throughput {
@@ -223,7 +209,7 @@ void add_bench(CLI::App& app, Action& action) {
       }
       DISCO_TRY(SplitModel model, split(loaded, flags->split, shapes));
       DISCO_CHECK(flags->cluster.check_number(remote, model.shards.size()));
-      const NamedTensors inputs = random_inputs(model.graph, 1);
+      const NamedTensors inputs = random_inputs(model.graph);
       DISCO_TRY(const ClusterOptions options, flags->cluster.options());
       // One node, where rank 0 is: on the first machine of the cluster, or beside the local nodes.
       std::vector<Graph> whole;

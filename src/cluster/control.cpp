@@ -154,10 +154,24 @@ void put_bytes(Message& message, const char* key, std::string_view bytes) {
   message.head[key] = put_chunks(message, as_bytes(bytes));
 }
 
-void put_tensors(Message& message, const char* key, NamedTensors tensors) {
+Images pack_images(const NamedTensors& tensors) {
+  Images images;
+  for (const auto& [name, tensor] : tensors) {
+    if (auto packed = palette::pack(tensor)) images.emplace(name, std::move(*packed));
+  }
+  return images;
+}
+
+void put_tensors(Message& message, const char* key, NamedTensors tensors, const Images& images) {
   json list = json::array();
   for (auto& [name, tensor] : tensors) {
-    json entry = put_chunks(message, {tensor.raw(), tensor.bytes()});
+    json entry;
+    if (const auto packed = images.find(name); packed != images.end()) {
+      entry = put_chunks(message, packed->second.bytes);
+      entry["palette"] = {packed->second.layout.planes, packed->second.layout.run};
+    } else {
+      entry = put_chunks(message, {tensor.raw(), tensor.bytes()});
+    }
     entry["name"] = name;
     entry["type"] = static_cast<std::int32_t>(tensor.type());
     entry["shape"] = tensor.shape();
@@ -256,7 +270,22 @@ Result<NamedTensors> Reader::tensors(const char* key) {
       }
       const auto type = static_cast<DataType>(entry.at("type").get<std::int32_t>());
       const auto shape = extents.get<Shape>();
-      const auto size = entry.at("bytes").get<std::uint64_t>();
+      auto size = entry.at("bytes").get<std::uint64_t>();
+      palette::Layout layout;
+      const auto packed = entry.find("palette");
+      if (packed != entry.end()) {
+        if (!packed->is_array() || packed->size() != 2 || !(*packed)[0].is_number_unsigned() ||
+            !(*packed)[1].is_number_unsigned() || type != DataType::Float32 || size > came) {
+          return malformed("a tensor's tables");
+        }
+        layout = {(*packed)[0].get<std::uint64_t>(), (*packed)[1].get<std::uint64_t>()};
+        const std::uint64_t tables = palette::packed_size(layout, 0);
+        if (layout.planes > size || tables > size) {
+          return malformed("a tensor's tables");
+        }
+        size = (size - tables) * sizeof(float);
+        came = std::max(came, size);
+      }
       std::uint64_t want = size_of(type);
       bool fits = want > 0 && size <= came && shape.size() <= 64;
       for (const std::int64_t extent : shape) {
@@ -271,7 +300,13 @@ Result<NamedTensors> Reader::tensors(const char* key) {
                                      entry.at("name").get<std::string>(), size));
       }
       Tensor tensor(type, shape);
-      DISCO_CHECK(copy(entry, tensor.raw(), tensor.bytes()));
+      if (packed != entry.end()) {
+        std::vector<std::byte> bytes(entry.at("bytes").get<std::size_t>());
+        DISCO_CHECK(copy(entry, bytes.data(), bytes.size()));
+        DISCO_CHECK(palette::unpack(layout, bytes, tensor));
+      } else {
+        DISCO_CHECK(copy(entry, tensor.raw(), tensor.bytes()));
+      }
       tensors[entry.at("name").get<std::string>()] = std::move(tensor);
     }
     return tensors;

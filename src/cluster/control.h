@@ -1,6 +1,7 @@
 #pragma once
 // What coordinator and nodes say to each other: a JSON head and binary parts, as one ZeroMQ message.
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -8,13 +9,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cluster/palette.h"
 #include "fabric/zmq_socket.h"
 #include "runtime/executor.h"
 
 namespace disco::control {
 
 /// Raised with every change of what follows; a node refuses other versions.
-inline constexpr int kVersion = 1;
+inline constexpr int kVersion = 2;  // 2: images as bytes
 /// Binary parts of more bytes are split, so that heartbeats get through between them on slow links.
 inline constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 /// The largest part that is accepted; a longer one ends the connection.
@@ -53,8 +55,14 @@ struct Message {
 
 /// Appends bytes as parts of kChunkBytes, and their number and size to the head under `key`.
 void put_bytes(Message& message, const char* key, std::string_view bytes);
-/// Appends tensors likewise. The elements are copied, and each tensor is let go of then.
-void put_tensors(Message& message, const char* key, NamedTensors tensors);
+/// What of tensors was made of 8-bit images, as bytes (exactly, see palette.h): by name. Worth it where a
+/// request goes to another machine: pixels are a quarter of what a network's input takes as fp32.
+using Images = std::map<std::string, palette::Packed>;
+[[nodiscard]] Images pack_images(const NamedTensors& tensors);
+
+/// Appends tensors likewise, those of `images` in that form. The elements are copied, and each tensor is let
+/// go of then.
+void put_tensors(Message& message, const char* key, NamedTensors tensors, const Images& images = {});
 void put_statistics(Message& message, const RunStatistics& statistics);
 void put_trace(Message& message, const std::vector<TraceEvent>& trace);
 

@@ -24,7 +24,8 @@ class InprocCluster final : public Cluster {
     const int threads =
         options.threads > 0 ? options.threads : std::max(1, cores / static_cast<int>(shards.size()));
     for (std::size_t rank = 0; rank < shards.size(); ++rank) {
-      auto program = compile(std::exchange(shards[rank], {}), {.optimise = options.optimise});
+      auto program =
+          compile(std::exchange(shards[rank], {}), {.optimise = options.optimise, .threads = threads});
       if (!program) {
         return in_context(fmt::format("node {}", rank), program.error());
       }

@@ -126,16 +126,15 @@ class Session {
     unload();
     forget_peak_memory();  // what an earlier shard took
     DISCO_TRY(const std::uint64_t optimise, control::number(request, "optimise", 1));
-    DISCO_TRY(const std::uint64_t threads, control::number(request, "threads", 1024));
+    DISCO_TRY(const std::uint64_t wanted, control::number(request, "threads", 1024));
+    const int threads = options_.threads > 0 ? options_.threads : static_cast<int>(wanted);
     std::shared_ptr<const Program> program;
     {
       DISCO_TRY(Graph graph, control::take_shard(request));
-      DISCO_TRY(Program compiled, compile(std::move(graph), {.optimise = optimise == 1}));
+      DISCO_TRY(Program compiled, compile(std::move(graph), {.optimise = optimise == 1, .threads = threads}));
       program = std::make_shared<const Program>(std::move(compiled));
     }
-    runner_ = std::make_unique<Runner>(
-        program,
-        ExecutorOptions{.threads = options_.threads > 0 ? options_.threads : static_cast<int>(threads)});
+    runner_ = std::make_unique<Runner>(program, ExecutorOptions{.threads = threads});
     Message reply = control::success(id);
     reply.head["inputs"] = program->input_names();
     reply.head["outputs"] = program->output_names();

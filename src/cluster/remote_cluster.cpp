@@ -116,11 +116,12 @@ class RemoteCluster final : public Cluster {
       DISCO_CHECK(measure_clocks());
     }
     const std::uint64_t request = ++request_;
+    const control::Images images = control::pack_images(inputs);
     const auto fill = [&](std::size_t rank, Message& message) {
       message.head["request"] = request;
       message.head["trace"] = options.trace ? 1 : 0;
       message.head["deadline_ms"] = options.deadline.count();
-      control::put_tensors(message, "inputs", inputs_of(rank, inputs));
+      control::put_tensors(message, "inputs", inputs_of(rank, inputs), images);
       return Status();
     };
     // A second more than the nodes have, so that they come first: they know what they wait for.
@@ -133,9 +134,9 @@ class RemoteCluster final : public Cluster {
 
   Result<Completed> next() override {
     if (!failed_.empty()) {
-      Completed completed = std::move(failed_.front());
+      const auto [request, why] = failed_.front();
       failed_.pop_front();
-      return completed;
+      return Completed{request, why};
     }
     if (runs_.empty()) {
       return error(ErrorCode::InvalidArgument, "no request is in flight");
@@ -163,7 +164,7 @@ class RemoteCluster final : public Cluster {
     if (!result) {
       joined_ = false;  // cancelled ends cannot be used again
       for (const auto& other : runs_) {
-        failed_.push_back({other->request, given_up(result.error())});
+        failed_.emplace_back(other->request, given_up(result.error()));
       }
       runs_.clear();
     }
@@ -612,9 +613,9 @@ class RemoteCluster final : public Cluster {
   std::uint64_t request_ = 0;
   std::uint64_t id_ = 0;
   bool joined_ = false;
-  std::unique_ptr<Exchange> asked_;              // the last question that is not a run
-  std::vector<std::unique_ptr<Exchange>> runs_;  // in flight, oldest first
-  std::deque<Completed> failed_;                 // beside one that failed
+  std::unique_ptr<Exchange> asked_;                     // the last question that is not a run
+  std::vector<std::unique_ptr<Exchange>> runs_;         // in flight, oldest first
+  std::deque<std::pair<std::uint64_t, Error>> failed_;  // requests beside one that failed
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "compile/lowering.h"
 
+#include <omp.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
@@ -413,6 +414,13 @@ Status Lowering::run() {
 }
 
 Result<Program> compile(Graph graph, const CompileOptions& options) {
+  struct Threads {
+    int before = omp_get_max_threads();
+    explicit Threads(int threads) {
+      if (threads > 0) omp_set_num_threads(threads);
+    }
+    ~Threads() { omp_set_num_threads(before); }
+  } const threads(options.threads);
   DISCO_CHECK(check_graph(graph));
   if (options.optimise) {
     fuse_patterns(graph);

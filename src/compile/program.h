@@ -48,6 +48,9 @@ struct CompileOptions {
   /// Also fold batch norms, fuse activations and sums, and let oneDNN choose layouts. Off: one step a node,
   /// plain layouts, for tests that bisect a difference.
   bool optimise = true;
+  /// OpenMP threads that the kernels will run with, since oneDNN chooses for a number of them; 0: the calling
+  /// thread's.
+  int threads = 0;
 };
 
 /// A compiled graph: steps, weights in the layouts that the primitives chose, and the arena's plan.

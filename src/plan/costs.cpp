@@ -9,9 +9,10 @@
 #include <cstring>
 #include <utility>
 
-#include "base/random.h"
+#include "cluster/palette.h"
 #include "compile/program.h"
 #include "runtime/executor.h"
+#include "zoo/inputs.h"
 
 namespace disco {
 
@@ -35,20 +36,6 @@ class Threads {
 std::string key_of(const Step& step, int threads) {
   return fmt::format("{},{},{},{},{},{},{}", threads, static_cast<int>(step.kind), step.op, step.macs,
                      step.bytes, step.wire_bytes, step.kernel->implementation());
-}
-
-NamedTensors random_inputs(const Graph& graph) {
-  Random random(1);
-  NamedTensors inputs;
-  for (const ValueId id : graph.inputs) {
-    Tensor tensor = Tensor::zeros(graph.value(id).type, graph.value(id).shape());
-    if (tensor.type() == DataType::Float32) {
-      for (std::int64_t i = 0; i < tensor.elements(); ++i)
-        tensor.data<float>()[i] = static_cast<float>(random.normal());
-    }
-    inputs[graph.value(id).name] = std::move(tensor);
-  }
-  return inputs;
 }
 
 /// Runs until nothing has become faster for this many runs.
@@ -144,7 +131,10 @@ Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node) {
   const std::map<std::string, WorkClass> classes = work_classes(shard);
   NamedTensors inputs = random_inputs(shard);
   SimulatedProgram result;
-  for (const auto& [name, tensor] : inputs) result.input_bytes += tensor.bytes();
+  for (const auto& [name, tensor] : inputs) {
+    const auto packed = palette::pack(tensor);
+    result.input_bytes += packed ? packed->bytes.size() : tensor.bytes();
+  }
   for (const ValueId id : shard.outputs) {
     const Value& value = shard.value(id);
     if (value.has_shape())

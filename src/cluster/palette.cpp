@@ -1,0 +1,109 @@
+#include "cluster/palette.h"
+
+#include <array>
+#include <bit>
+#include <cstring>
+
+namespace disco::palette {
+namespace {
+
+constexpr std::size_t kTable = 256;
+/// Below this the tables weigh too much, and little is won.
+constexpr std::int64_t kFewestElements = 4096;
+
+/// The values of one plane and their numbers: open addressing, at most a quarter full.
+class Numbers {
+ public:
+  /// The value's number, or -1 where it is the 257th.
+  int of(std::uint32_t bits) {
+    std::size_t slot = (bits * 2654435761U) >> 22U;
+    while (numbers_[slot] >= 0 && keys_[slot] != bits) slot = (slot + 1) % keys_.size();
+    if (numbers_[slot] < 0) {
+      if (values.size() == kTable) return -1;
+      keys_[slot] = bits;
+      numbers_[slot] = static_cast<std::int16_t>(values.size());
+      values.push_back(bits);
+    }
+    return numbers_[slot];
+  }
+  Numbers() { numbers_.fill(-1); }
+  std::vector<std::uint32_t> values;
+
+ private:
+  std::array<std::uint32_t, 1024> keys_{};
+  std::array<std::int16_t, 1024> numbers_{};
+};
+
+std::optional<Packed> pack_by(const Tensor& tensor, const Layout& layout) {
+  std::vector<Numbers> planes(layout.planes);
+  const auto elements = static_cast<std::size_t>(tensor.elements());
+  Packed packed{layout, std::vector<std::byte>(packed_size(layout, elements))};
+  const float* from = tensor.data<float>();
+  std::byte* to = packed.bytes.data() + layout.planes * kTable * sizeof(float);
+  for (std::size_t begin = 0, plane = 0; begin < elements; begin += layout.run) {
+    Numbers& numbers = planes[plane];
+    for (std::size_t i = begin; i < begin + layout.run; ++i) {
+      const int number = numbers.of(std::bit_cast<std::uint32_t>(from[i]));
+      if (number < 0) return std::nullopt;
+      to[i] = static_cast<std::byte>(number);
+    }
+    plane = plane + 1 == planes.size() ? 0 : plane + 1;
+  }
+  for (std::size_t plane = 0; plane < planes.size(); ++plane) {
+    std::memcpy(packed.bytes.data() + plane * kTable * sizeof(float), planes[plane].values.data(),
+                planes[plane].values.size() * sizeof(float));
+  }
+  return packed;
+}
+
+}  // namespace
+
+std::uint64_t packed_size(const Layout& layout, std::uint64_t elements) {
+  return layout.planes * kTable * sizeof(float) + elements;
+}
+
+std::optional<Packed> pack(const Tensor& tensor) {
+  if (tensor.type() != DataType::Float32 || tensor.elements() < kFewestElements) return std::nullopt;
+  const auto elements = static_cast<std::uint64_t>(tensor.elements());
+  const auto worthwhile = [&](const Layout& layout) {
+    return packed_size(layout, elements) <= tensor.bytes() / 2;
+  };
+  const Shape& shape = tensor.shape();
+  Layout layout{1, elements};
+  if (shape.size() >= 3) {
+    layout.planes = static_cast<std::uint64_t>(shape[1]);
+    layout.run = 1;
+    for (std::size_t d = 2; d < shape.size(); ++d) layout.run *= static_cast<std::uint64_t>(shape[d]);
+  }
+  if (worthwhile(layout)) {
+    if (auto packed = pack_by(tensor, layout)) return packed;
+  }
+  if (shape.size() >= 3 && shape.back() <= 4) {
+    layout = {static_cast<std::uint64_t>(shape.back()), 1};
+    if (worthwhile(layout)) return pack_by(tensor, layout);
+  }
+  return std::nullopt;
+}
+
+Status unpack(const Layout& layout, std::span<const std::byte> bytes, Tensor& tensor) {
+  const auto elements = static_cast<std::uint64_t>(tensor.elements());
+  // The tables fit into what came before anything is multiplied with their number.
+  if (tensor.type() != DataType::Float32 || layout.planes == 0 || layout.run == 0 ||
+      layout.planes > bytes.size() / (kTable * sizeof(float)) ||
+      packed_size(layout, elements) != bytes.size() || elements % layout.run != 0) {
+    return error(ErrorCode::ProtocolMismatch, "an image's tables do not fit its size");
+  }
+  std::vector<float> tables(layout.planes * kTable);
+  std::memcpy(tables.data(), bytes.data(), tables.size() * sizeof(float));
+  const std::byte* from = bytes.data() + tables.size() * sizeof(float);
+  float* to = tensor.data<float>();
+  for (std::uint64_t begin = 0, plane = 0; begin < elements; begin += layout.run) {
+    const float* table = tables.data() + plane * kTable;
+    for (std::uint64_t i = begin; i < begin + layout.run; ++i)
+      to[i] = table[static_cast<std::size_t>(from[i])];
+    plane = plane + 1 == layout.planes ? 0 : plane + 1;
+  }
+  return {};
+}
+
+}  // namespace disco::palette
