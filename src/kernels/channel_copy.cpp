@@ -146,6 +146,34 @@ void copy_plane(const From* src, std::int64_t ss, std::int64_t sc, To* dst, std:
   }
 }
 
+/// The code of x: NaN compares false and becomes the lowest.
+std::uint8_t to_code(float x, float inverse, float zero) {
+  const float q = x * inverse + zero + 0.5F;
+  return static_cast<std::uint8_t>(q > 0.0F ? (q < 255.0F ? q : 255.0F) : 0.0F);
+}
+
+// dst[s][k] = src[s * stride + offsets[k]] for `rows` positions, as fp32 and as codes.
+DISCO_MULTIVERSION void gather_rows(const float* __restrict src, std::int64_t stride,
+                                    const std::int32_t* __restrict offsets, std::int64_t channels,
+                                    float* __restrict dst, std::int64_t rows) {
+  for (std::int64_t s = 0; s < rows; ++s, src += stride, dst += channels) {
+    for (std::int64_t k = 0; k < channels; ++k) dst[k] = src[offsets[k]];
+  }
+}
+
+DISCO_MULTIVERSION void gather_rows_as_codes(const float* __restrict src, std::int64_t stride,
+                                             const std::int32_t* __restrict offsets, std::int64_t channels,
+                                             std::uint8_t* __restrict dst, std::int64_t rows, float inverse,
+                                             float zero) {
+  for (std::int64_t s = 0; s < rows; ++s, src += stride, dst += channels) {
+    for (std::int64_t k = 0; k < channels; ++k) {
+      const float q = src[offsets[k]] * inverse + zero + 0.5F;
+      const float low = q > 0.0F ? q : 0.0F;
+      dst[k] = static_cast<std::uint8_t>(static_cast<std::int32_t>(low < 255.0F ? low : 255.0F));
+    }
+  }
+}
+
 }  // namespace
 
 ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from, const ChannelView& dst,
@@ -161,6 +189,32 @@ ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from,
       stretches_.push_back({offset_of(src, from[k]), offset_of(dst, to[k]), 1});
     }
   }
+  bool dense = dst.block == 1 && dst.channel_stride == 1 && src.channel_stride < (std::int64_t{1} << 31) &&
+               dst.inner_stride == static_cast<std::int64_t>(to.size());
+  for (std::size_t k = 0; dense && k < to.size(); ++k) dense = to[k] == static_cast<std::int32_t>(k);
+  constexpr std::size_t kLongStretch = 8;
+  if (dense && stretches_.size() * kLongStretch > from.size()) {
+    for (const std::int32_t channel : from) {
+      const std::int64_t offset = offset_of(src, channel);
+      if (offset >= (std::int64_t{1} << 31)) {
+        gather_.clear();
+        break;
+      }
+      gather_.push_back(static_cast<std::int32_t>(offset));
+    }
+  }
+}
+
+/// Calls rows(first element of the source, first of the destination, number of positions).
+template <typename Rows>
+void ChannelCopy::run_rows(Rows rows) const {
+  const auto channels = static_cast<std::int64_t>(gather_.size());
+  for (std::int64_t n = 0; n < src_.outer; ++n) {
+    parallel_runs(src_.inner, channels, [&](std::int64_t first, std::int64_t last) {
+      rows(n * src_.outer_stride + first * src_.inner_stride,
+           n * dst_.outer_stride + first * dst_.inner_stride, last - first);
+    });
+  }
 }
 
 template <typename From, typename To, typename Convert>
@@ -175,7 +229,13 @@ void ChannelCopy::run_as(const From* src, To* dst, Convert convert) const {
   }
 }
 
-void ChannelCopy::run(const float* src, float* dst) const { run_as(src, dst, Same{}); }
+void ChannelCopy::run(const float* src, float* dst) const {
+  if (gather_.empty()) return run_as(src, dst, Same{});
+  run_rows([&](std::int64_t from, std::int64_t to, std::int64_t rows) {
+    gather_rows(src + from, src_.inner_stride, gather_.data(), static_cast<std::int64_t>(gather_.size()),
+                dst + to, rows);
+  });
+}
 
 void ChannelCopy::pack(const float* src, std::byte* dst, const WireFormat& format) const {
   switch (format.type) {
@@ -183,10 +243,14 @@ void ChannelCopy::pack(const float* src, std::byte* dst, const WireFormat& forma
     case DataType::UInt8: {
       const float inverse = 1.0F / format.scale;
       const auto zero = static_cast<float>(format.zero_point);
-      run_as(src, reinterpret_cast<std::uint8_t*>(dst), [=](float x) {
-        // NaN compares false and becomes the lowest code.
-        const float q = x * inverse + zero + 0.5F;
-        return static_cast<std::uint8_t>(q > 0.0F ? (q < 255.0F ? q : 255.0F) : 0.0F);
+      auto* codes = reinterpret_cast<std::uint8_t*>(dst);
+      if (gather_.empty()) {
+        run_as(src, codes, [=](float x) { return to_code(x, inverse, zero); });
+        break;
+      }
+      run_rows([&](std::int64_t from, std::int64_t to, std::int64_t rows) {
+        gather_rows_as_codes(src + from, src_.inner_stride, gather_.data(),
+                             static_cast<std::int64_t>(gather_.size()), codes + to, rows, inverse, zero);
       });
       break;
     }

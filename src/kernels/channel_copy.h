@@ -47,9 +47,14 @@ class ChannelCopy {
   };
   template <typename From, typename To, typename Convert>
   void run_as(const From* src, To* dst, Convert convert) const;
+  template <typename Rows>
+  void run_rows(Rows rows) const;
 
   ChannelView src_, dst_;
   std::vector<Stretch> stretches_;
+  /// Offsets of the channels, where they are scattered and the other side is dense with channels last: then a
+  /// position's channels are gathered at once.
+  std::vector<std::int32_t> gather_;
 };
 
 /// Zeroes the channels that pad the last block: primitives multiply them by zero weights, and zero times NaN

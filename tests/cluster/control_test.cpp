@@ -178,10 +178,10 @@ TEST(Control, HeadsThatWouldTakeMemoryAreRefused) {
 }
 
 TEST(Control, OtherVersionsSayWhatToDo) {
-  const std::string fault = first_fault(R"({"disco":2,"id":1})");
+  const std::string fault = first_fault(R"({"disco":1,"id":1})");
   EXPECT_EQ(
       fault,
-      "control protocol version 2, but this program speaks version 1; install the same release everywhere");
+      "control protocol version 1, but this program speaks version 2; install the same release everywhere");
 }
 
 TEST(Control, ARepliesTextIsOneLine) {

@@ -102,7 +102,7 @@ TEST_F(NodeServer, NoMalformedMessageEndsIt) {
       "{\"disco\":2}",
       "{\"disco\":2,\"id\":-1}",
       "{\"disco\":2,\"id\":\"a\",\"op\":\"ping\"}",
-      "{\"disco\":2,\"id\":1,\"op\":\"ping\"}",
+      "{\"disco\":3,\"id\":1,\"op\":\"ping\"}",
       "{\"disco\":2,\"id\":1}",
       "{\"disco\":2,\"id\":1,\"op\":7}",
       "{\"disco\":2,\"id\":1,\"op\":\"dance\"}",

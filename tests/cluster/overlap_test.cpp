@@ -98,7 +98,7 @@ TEST_P(LocalFirst, ComputesBeforeItWaitsAndCannotDeadlock) {
   }
 }
 
-TEST(LocalFirst, OnlyWhatIsNamedIsSplit) {
+TEST(LocalFirstNames, OnlyWhatIsNamedIsSplit) {
   const Case c{"resnet18", 2};
   const std::vector<Graph> none = shards_of(c, std::set<std::string>());
   const std::vector<Graph> all = shards_of(c, std::nullopt);

@@ -19,7 +19,7 @@ Tensor image(const Shape& shape, int channel_axis, unsigned seed) {
   for (std::size_t d = static_cast<std::size_t>(channel_axis) + 1; d < shape.size(); ++d) run *= shape[d];
   for (std::int64_t i = 0; i < tensor.elements(); ++i) {
     const auto channel = static_cast<float>(i / run % shape[static_cast<std::size_t>(channel_axis)]);
-    const auto pixel = static_cast<float>(generator() % 256);
+    const auto pixel = static_cast<float>(generator() % 255);
     tensor.data<float>()[i] = (pixel / 255.0F - 0.4F - 0.01F * channel) / (0.22F + 0.003F * channel);
   }
   return tensor;

@@ -53,7 +53,7 @@ class MpiFabric final : public Fabric {
     return {};
   }
 
-  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) {
+  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) override {
     DISCO_CHECK(check_peer(peer));
     const std::lock_guard lock(channel_->mutex);
     channel_->seen = channel_->happened;
@@ -63,35 +63,30 @@ class MpiFabric final : public Fabric {
     return std::optional<Payload>();
   }
 
-  void wait(Clock::time_point deadline) {
+  void wait(Clock::time_point deadline) override {
     std::unique_lock lock(channel_->mutex);
     // wait_until() of the furthest deadline would overflow in some libraries.
     const auto end = std::min(deadline, Clock::now() + std::chrono::hours(1));
-    if (channel_->seen == channel_->happened) {
+    const auto news = [&] { return channel_->woken || channel_->seen != channel_->happened; };
+    if (!news()) {
       const MpiProcess::Waiting waiting(process_);
-      channel_->arrived.wait_until(lock, end, [&] { return channel_->seen != channel_->happened; });
+      channel_->arrived.wait_until(lock, end, news);
     }
-    channel_->seen = channel_->happened;
+    channel_->woken = false;
   }
 
-  Clock::time_point heard(int peer) const {
+  void wake() override {
+    channel_->notify([](MpiChannel& channel) { channel.woken = true; });
+  }
+
+  void forget_before(std::uint32_t epoch, std::uint64_t request) override {
+    const std::lock_guard lock(channel_->mutex);
+    channel_->inbox.forget_before(epoch, request);
+  }
+
+  Clock::time_point heard(int peer) const override {
     const std::lock_guard lock(channel_->mutex);
     return channel_->heard[index(peer)];
-  }
-
-  Result<Payload> receive(int peer, const MessageId& id, Clock::time_point deadline) override {
-    const Clock::time_point start = Clock::now();
-    while (true) {
-      const bool late = Clock::now() >= deadline;
-      DISCO_TRY(std::optional<Payload> payload, try_receive(peer, id));
-      if (payload) return std::move(*payload);
-      if (late) {
-        const auto silent = Clock::now() - std::max(start, heard(peer));
-        return error(ErrorCode::Timeout, "{} sent nothing for {:.1f} s", describe(peer),
-                     std::chrono::duration<double>(silent).count());
-      }
-      wait(deadline);
-    }
   }
 
   void cancel(const std::string& reason) override {

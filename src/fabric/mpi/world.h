@@ -47,6 +47,7 @@ struct MpiChannel {
   std::optional<std::string> cancelled;
   std::uint64_t happened = 0;  // counts what a wait ends for
   std::uint64_t seen = 0;      // of it, by the owner's last look for a message
+  bool woken = false;
 
   template <typename Change>
   void notify(Change change) {
