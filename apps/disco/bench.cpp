@@ -29,8 +29,7 @@ constexpr const char* kExamples =
     "  disco bench resnet50.onnx --cluster cluster.toml        the machines of a cluster\n"
     "  disco bench resnet50.onnx -n 2 -t 1 --runs 100 --json   one thread a node; figures for programs\n"
     "  disco bench resnet50.onnx -n 2 --key disco.key          encrypted, beside the same in the clear\n"
-    "  disco bench resnet50.onnx -n 2 --concurrency 4          also answers a second, with four requests in "
-    "flight\n"
+    "  disco bench resnet50.onnx -n 2 --concurrency 4          also throughput, four requests in flight\n"
     "  disco bench resnet50.onnx -n 2 --trace trace.json       also a picture of who waited for whom";
 
 /// Requests that overlap: what comes out a second, and how busy that keeps the nodes.

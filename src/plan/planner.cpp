@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -79,6 +80,7 @@ class Planner {
     }
     order();
     choose();
+    if (plan_.chosen) DISCO_CHECK(choose_overlap(plan_.candidates[*plan_.chosen]));
     return std::move(plan_);
   }
 
@@ -307,6 +309,56 @@ class Planner {
     plan_.alone_is_better = options_.concurrency > 1
                                 ? alone.simulation.throughput >= chosen.simulation.throughput
                                 : alone.simulation.latency_ms <= chosen.simulation.latency_ms;
+  }
+
+  Result<Simulation> simulate_with(const PlanCandidate& candidate,
+                                   std::optional<std::set<std::string>> local_first, bool trace) {
+    DISCO_TRY(Partition partition,
+              with_exchanges(graph_, candidate.partition, candidate.keep, candidate.wire));
+    partition.local_first = std::move(local_first);
+    DISCO_TRY(std::vector<Graph> shards, make_shards(graph_, partition));
+    const Profile profile = subset(profile_, candidate.nodes);
+    DISCO_TRY(const auto programs, programs_of(std::move(shards), profile, costs_));
+    return simulate(programs, profile, {.concurrency = options_.concurrency, .trace = trace});
+  }
+
+  /// Which linear maps run in two parts: all, as every candidate was simulated; none; or those whose message
+  /// is waited for where none does. A second product costs time, which only a wait that it hides pays back.
+  Status choose_overlap(PlanCandidate& candidate) {
+    constexpr std::int64_t kWorthWhileNs = 20'000;
+    DISCO_TRY(Simulation none, simulate_with(candidate, std::set<std::string>(), true));
+    std::map<std::string, std::int64_t> waits;  // by value, of the node that waits longest
+    for (const NodeTrace& trace : none.traces) {
+      std::map<std::string, std::int64_t> mine;
+      for (const TraceEvent& event : trace.events) {
+        if (event.phase == TracePhase::Wait) mine[event.name] += event.end_ns - event.start_ns;
+      }
+      for (const auto& [name, time] : mine) waits[name] = std::max(waits[name], time);
+    }
+    std::set<std::string> waiting;
+    std::size_t maps = 0;
+    const Layouts layouts = infer_layouts(graph_, candidate.partition.reshape_axes);
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+      if (layouts.rules[n].form != Form::Linear) continue;
+      ++maps;
+      const auto found = waits.find(graph_.value(graph_.nodes[n].inputs[0]).name);
+      if (found != waits.end() && found->second >= kWorthWhileNs)
+        waiting.insert(graph_.value(graph_.nodes[n].outputs[0]).name);
+    }
+    const auto take = [&](Simulation& simulation, std::set<std::string> names) {
+      const bool faster = options_.concurrency > 1 ? simulation.throughput > candidate.simulation.throughput
+                                                   : simulation.latency_ms < candidate.simulation.latency_ms;
+      if (!faster) return;
+      simulation.traces.clear();
+      candidate.simulation = std::move(simulation);
+      candidate.partition.local_first = std::move(names);
+    };
+    take(none, {});
+    if (!waiting.empty() && waiting.size() < maps) {
+      DISCO_TRY(Simulation some, simulate_with(candidate, waiting, false));
+      take(some, std::move(waiting));
+    }
+    return {};
   }
 
   const Graph& graph_;

@@ -33,7 +33,9 @@ struct PlanCandidate {
   std::vector<double> shares;      ///< by rank, of 1
   double keep = 1;
   std::string wire;
-  /// Dense owners for these shares, without assumed keep-sets: what `sparsify` and `run` take.
+  /// Dense owners for these shares, without assumed keep-sets: what `sparsify` and `run` take. The chosen
+  /// candidate's also says which linear maps run in two parts, where that is not all of them
+  /// (Partition::local_first).
   Partition partition;
   Simulation simulation;
   std::uint64_t bytes = 0;   ///< that all nodes send for one request
