@@ -33,6 +33,7 @@ constexpr const char* kExamples =
     "  disco sparsify model.onnx -n 4 --communication 0.1 --calibrate samples.npz --wire u8 -o sparse.onnx\n"
     "  disco sparsify model.onnx -n 2 --method split-then-aggregate --calibrate samples.npz -o "
     "baseline.onnx\n"
+    "  disco sparsify tuned.onnx --wire-only --wire u8 --calibrate photos/ -o tuned-u8.onnx\n"
     "  disco inspect sparse.onnx                               what it sends, computes and holds\n";
 
 struct Flags {
@@ -45,6 +46,7 @@ struct Flags {
   std::int64_t message_bytes = 0, layer = -1, distil = 0, most = 512;
   std::uint64_t seed = 1;
   bool no_refit = false;
+  bool wire_only = false;
   bool as_json = false;
 };
 
@@ -151,11 +153,12 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   };
   DISCO_TRY(const std::vector<double> shares, flags.split.parsed_shares());
   if (!shares.empty()) add("--shares", flags.split.shares);
-  add("--nodes",
-      fmt::format("{}", flags.split.nodes != 0 ? flags.split.nodes : static_cast<int>(shares.size())));
+  const int nodes = flags.split.nodes != 0 ? flags.split.nodes : static_cast<int>(shares.size());
+  if (!flags.wire_only) add("--nodes", fmt::format("{}", nodes));
   if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
   if (!flags.weights.empty()) add("--weights", fmt::format("{}", fmt::join(flags.weights, ",")));
   if (flags.no_refit) words.emplace_back("--no-refit");
+  if (flags.wire_only) words.emplace_back("--wire-only");
   if (flags.as_json) words.emplace_back("--json");
   if (isatty(STDERR_FILENO) == 1) words.emplace_back("--progress");
   return become_trainer(trainer, std::move(words));
@@ -164,7 +167,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
 Status sparsify(const Flags& flags) {
   DISCO_CHECK(check_writable(flags.output));
   DISCO_TRY(const fs::path trainer, find_trainer());
-  if (flags.split.nodes == 0 && flags.split.shares.empty()) {
+  if (!flags.wire_only && flags.split.nodes == 0 && flags.split.shares.empty()) {
     return error(ErrorCode::InvalidArgument,
                  "sparsify: say over how many nodes, with --nodes N or --shares 3,1");
   }
@@ -239,6 +242,9 @@ void add_sparsify(CLI::App& app, Action& action) {
       ->type_name("EPOCHS")
       ->capture_default_str();
   command->add_flag("--no-refit", flags->no_refit, "leave the weights that remain as they are");
+  command->add_flag("--wire-only", flags->wire_only,
+                    "the model is an artifact: leave its weights and what it sends as they are, and only "
+                    "calibrate --wire, such as after training");
   command->add_option("--device", flags->device, "cpu or cuda")->type_name("DEVICE")->capture_default_str();
   command->add_option("--seed", flags->seed, "of all that is drawn")
       ->type_name("SEED")

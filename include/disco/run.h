@@ -69,4 +69,10 @@ struct RunResult {
   double total_ms = 0;                    ///< as the caller waited
 };
 
+/// The answer to one of several requests in flight.
+struct Completed {
+  std::uint64_t request = 0;  ///< as submit() numbered it
+  Result<RunResult> result;
+};
+
 }  // namespace disco

@@ -8,6 +8,8 @@
 #include <disco/tensor.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -54,7 +56,7 @@ class Session {
   ///   - Unsupported             a graph of over 1.9 GB, its weights aside
   [[nodiscard]] static Result<Session> start(const Split& split, const SessionOptions& options = {});
 
-  /// Runs the network once.
+  /// Runs the network once, with no other request in flight.
   ///
   /// @param inputs  exactly the model's, by name, row-major, of the extents that the split fixed
   /// (Split::inputs)
@@ -63,6 +65,20 @@ class Session {
   ///   - Timeout, PeerLost                         names the node, its address and what was waited for
   /// A run that fails leaves the session usable where its nodes still are.
   [[nodiscard]] Result<RunResult> run(const NamedTensors& inputs, const RunOptions& options = {});
+
+  /// Sends a request on its way without waiting for its answer. While one waits for the network, the nodes
+  /// compute for another, so that several in flight raise the throughput. Each takes NodeInfo::arena_bytes on
+  /// every node.
+  ///
+  /// @return its number; or run()'s errors of inputs, or Unsupported for more than 16 in flight
+  [[nodiscard]] Result<std::uint64_t> submit(const NamedTensors& inputs, const RunOptions& options = {});
+
+  /// Waits until one of the requests in flight is answered; they may overtake each other. Where one fails,
+  /// those beside it fail too, one call each.
+  ///
+  /// @return InvalidArgument where none is in flight
+  [[nodiscard]] Result<Completed> next();
+  [[nodiscard]] std::size_t in_flight() const;
 
   /// The nodes, by rank.
   [[nodiscard]] const std::vector<NodeInfo>& nodes() const;

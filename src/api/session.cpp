@@ -49,6 +49,16 @@ Result<RunResult> Session::run(const NamedTensors& inputs, const RunOptions& opt
   return guarded([&] { return impl_->cluster->run(inputs, options); });
 }
 
+Result<std::uint64_t> Session::submit(const NamedTensors& inputs, const RunOptions& options) {
+  return guarded([&] { return impl_->cluster->submit(inputs, options); });
+}
+
+Result<Completed> Session::next() {
+  return guarded([&] { return impl_->cluster->next(); });
+}
+
+std::size_t Session::in_flight() const { return impl_->cluster->in_flight(); }
+
 const std::vector<NodeInfo>& Session::nodes() const { return impl_->cluster->nodes(); }
 
 }  // namespace disco

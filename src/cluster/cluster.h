@@ -84,10 +84,7 @@ class Cluster {
   [[nodiscard]] virtual Result<std::uint64_t> submit(const NamedTensors& inputs,
                                                      const RunOptions& options = {}) = 0;
 
-  struct Completed {
-    std::uint64_t request = 0;
-    Result<RunResult> result;  ///< as of run()
-  };
+  using Completed = disco::Completed;
   /// Waits until one of the requests in flight is answered. Where one fails, those that were in flight beside
   /// it fail too, one call each.
   ///

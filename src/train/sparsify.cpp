@@ -34,11 +34,12 @@ class Pipeline {
   Pipeline(const Graph& model, const SparsifyOptions& options) : model_(model), options_(options) {}
 
   Result<Sparsified> run(const NamedTensors& samples) {
-    add_missing_biases(model_);
+    if (!options_.wire_only) add_missing_biases(model_);
     DISCO_CHECK(read_samples(samples));
     DISCO_TRY(graph_, at_batch(fixed_batch_ > 0 ? fixed_batch_ : 1));
     DISCO_TRY(Weights weights, read_weights(graph_, options_.device));
     dense_ = std::make_shared<Weights>(std::move(weights));
+    if (options_.wire_only) return requantise();
     DISCO_TRY(partition_, partition_channels(graph_, {options_.nodes, options_.shares}));
     partition_.method = to_string(options_.method);
     DISCO_TRY(traffic_, traffic_of(graph_, partition_));
@@ -54,16 +55,37 @@ class Pipeline {
     const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : std::min(options_.batch, count_);
     DISCO_TRY(const Graph batched, at_batch(batch));
     if (options_.method != Method::Dense) DISCO_CHECK(recover(batched, batch));
-    if (options_.wire != DataType::Float32) {
-      DISCO_TRY(const Network network, Network::create(batched, sparse_));
-      const Batches all = batches(batch);
-      DISCO_CHECK(calibrate_wire(network, all, traffic_, options_.wire, partition_,
-                                 [&](std::size_t done) { report("wire", done, all.size()); }));
-    }
+    DISCO_CHECK(quantise(batched, batch));
+    set_keep(graph_, traffic_, choice_.kept, partition_);
     return result();
   }
 
  private:
+  /// Another format on the wire for an artifact that stays as it is otherwise.
+  Result<Sparsified> requantise() {
+    const auto found = model_.metadata.find(std::string(kPartitionKey));
+    if (found == model_.metadata.end()) {
+      return error(ErrorCode::InvalidArgument,
+                   "only the wire is to be calibrated, but this is no artifact: it says nothing of nodes");
+    }
+    DISCO_TRY(partition_, partition_from_json(found->second));
+    partition_.wire.clear();
+    DISCO_TRY(traffic_, traffic_of(graph_, partition_));
+    sparse_ = dense_;
+    const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : std::min(options_.batch, count_);
+    DISCO_TRY(const Graph batched, at_batch(batch));
+    DISCO_CHECK(quantise(batched, batch));
+    return result();
+  }
+
+  Status quantise(const Graph& batched, std::int64_t batch) {
+    if (options_.wire == DataType::Float32) return {};
+    DISCO_TRY(const Network network, Network::create(batched, sparse_));
+    const Batches all = batches(batch);
+    return calibrate_wire(network, all, traffic_, options_.wire, partition_,
+                          [&](std::size_t done) { report("wire", done, all.size()); });
+  }
+
   void report(const std::string& stage, std::size_t done, std::size_t total) const {
     if (options_.progress) options_.progress(stage, done, total);
   }
@@ -213,7 +235,6 @@ class Pipeline {
   }
 
   Result<Sparsified> result() {
-    set_keep(graph_, traffic_, choice_.kept, partition_);
     Sparsified made;
     made.model = model_;
     write_weights(*sparse_, made.model);

@@ -21,6 +21,8 @@ struct SparsifyOptions {
   std::optional<std::int64_t>
       layer{};  ///< k of dense-then-split and split-then-aggregate, instead of the budget
   bool refit = true;
+  /// The model is an artifact: its weights and keep-sets stay as they are, only `wire` is calibrated anew.
+  bool wire_only = false;
   std::int64_t distil_epochs = 0;     ///< over the samples, after the refit
   DataType wire = DataType::Float32;  ///< or Float16, UInt8 with scales from the samples' ranges
   std::int64_t batch = 16;            ///< samples at a time, where the model leaves it open
@@ -45,7 +47,7 @@ struct Sparsified {
 ///   - InvalidArgument  samples that are missing, of another name, shape or type, not finite, or fewer than
 ///   the model's
 ///                      batch; a budget that cannot be met
-///   - InvalidModel     weights that are not finite
+///   - InvalidModel     weights that are not finite, or a partition that does not fit
 ///   - Unsupported      no operator can be split, or none has a gradient
 [[nodiscard]] Result<Sparsified> sparsify(const Graph& model, const NamedTensors& samples,
                                           const SparsifyOptions& options);

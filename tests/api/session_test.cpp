@@ -187,6 +187,22 @@ TEST_P(ApiSession, AnswersAsTheUnsplitModel) {
       EXPECT_GT(fs::file_size(scratch.path / "trace.json"), 100U);
     }
   }
+  std::set<std::uint64_t> asked;
+  for (int request = 0; request < 3; ++request) {
+    const auto number = session.submit(inputs);
+    ASSERT_TRUE(number.ok()) << number.error().message;
+    asked.insert(*number);
+  }
+  EXPECT_EQ(session.in_flight(), 3U);
+  while (session.in_flight() > 0) {
+    const auto completed = session.next();
+    ASSERT_TRUE(completed.ok()) << completed.error().message;
+    ASSERT_TRUE(completed->result.ok()) << completed->result.error().message;
+    EXPECT_EQ(asked.erase(completed->request), 1U) << completed->request;
+    EXPECT_LE(relative_error(completed->result->outputs, *want), 1e-5);
+  }
+  EXPECT_TRUE(asked.empty());
+  EXPECT_FALSE(session.next().ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(Sweep, ApiSession,

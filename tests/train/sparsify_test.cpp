@@ -196,6 +196,26 @@ TEST(Wire, ScalesCoverTheSamples) {
   }
 }
 
+TEST(Wire, AnArtifactGetsAnotherWireAndStaysAsItIsOtherwise) {
+  SparsifyOptions options;
+  options.wire = DataType::UInt8;
+  const auto at_once = sparsify(model(), {{"x", samples(96, 1)}}, options);
+  options.wire = DataType::Float32;
+  const auto plain = sparsify(model(), {{"x", samples(96, 1)}}, options);
+  ASSERT_TRUE(at_once.ok() && plain.ok());
+  options.wire = DataType::UInt8;
+  options.wire_only = true;
+  options.nodes = 7;  // what the artifact says counts
+  const auto later = sparsify(plain->model, {{"x", samples(96, 1)}}, options);
+  ASSERT_TRUE(later.ok()) << later.error().message;
+  EXPECT_EQ(to_json(later->partition), to_json(at_once->partition));
+  EXPECT_EQ(later->bytes, at_once->bytes);
+  EXPECT_EQ(error_of(later->model, plain->model), 0.0) << "weights changed";
+  const auto none = sparsify(model(), {{"x", samples(96, 1)}}, options);
+  ASSERT_FALSE(none.ok());
+  EXPECT_NE(none.error().message.find("no artifact"), std::string::npos) << none.error().message;
+}
+
 TEST(Samples, ThatCannotBeAreOneLine) {
   Tensor nan = samples(32, 1);
   nan.data<float>()[5] = NAN;
