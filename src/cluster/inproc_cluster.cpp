@@ -66,12 +66,14 @@ class InprocCluster final : public Cluster {
       pending_[request.request] = pending;
     }
     for (std::size_t rank = 0; rank < ranks; ++rank) {
-      workers_[rank]->post([this, rank, request, pending, mine = inputs_of(rank, inputs)] {
+      // The worker must not look into mesh_: where it refuses the inputs, the answer may end the mesh.
+      Fabric* const fabric = mesh_[rank].get();
+      workers_[rank]->post([this, rank, fabric, request, pending, mine = inputs_of(rank, inputs)] {
         Runner& runner = *runners_[rank];
         runner.begin(mine, request, [this, rank, pending](Result<ExecutorResult> result) {
           answer(rank, *pending, std::move(result));
         });
-        runner.drive(mesh_[rank].get(), [this, rank] { return workers_[rank]->waiting() > 0; });
+        runner.drive(fabric, [this, rank] { return workers_[rank]->waiting() > 0; });
       });
       mesh_[rank]->wake();
     }
