@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "compile/overlap.h"
+#include "kernels/simd.h"
 #include "reference/evaluate.h"
 
 namespace disco {
@@ -414,13 +415,7 @@ Status Lowering::run() {
 }
 
 Result<Program> compile(Graph graph, const CompileOptions& options) {
-  struct Threads {
-    int before = omp_get_max_threads();
-    explicit Threads(int threads) {
-      if (threads > 0) omp_set_num_threads(threads);
-    }
-    ~Threads() { omp_set_num_threads(before); }
-  } const threads(options.threads);
+  const kernels::ThreadScope threads(options.threads > 0 ? options.threads : omp_get_max_threads());
   DISCO_CHECK(check_graph(graph));
   if (options.optimise) {
     fuse_patterns(graph);

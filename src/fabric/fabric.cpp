@@ -20,4 +20,12 @@ Result<Payload> Fabric::receive(int peer, const MessageId& id, Clock::time_point
   }
 }
 
+Status Fabric::check_peer(int peer) const {
+  if (peer < 0 || peer >= size() || peer == rank()) {
+    return error(ErrorCode::InvalidArgument, "node {} has no link to node {} in a cluster of {}", rank(),
+                 peer, size());
+  }
+  return {};
+}
+
 }  // namespace disco

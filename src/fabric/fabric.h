@@ -83,6 +83,10 @@ class Fabric {
 
   /// Counters of the link to `peer` since construction.
   [[nodiscard]] virtual LinkCounters counters(int peer) const = 0;
+
+ protected:
+  /// InvalidArgument for a rank that this end has no link to: its own, or one that is not there.
+  [[nodiscard]] Status check_peer(int peer) const;
 };
 
 }  // namespace disco

@@ -208,14 +208,6 @@ LinkCounters ZmqFabric::counters(int peer) const {
   return peer >= 0 && peer < size() ? at(peer).counters : LinkCounters{};
 }
 
-Status ZmqFabric::check_peer(int peer) const {
-  if (peer < 0 || peer >= size() || peer == rank_) {
-    return error(ErrorCode::InvalidArgument, "node {} has no link to node {} in a cluster of {}", rank_, peer,
-                 size());
-  }
-  return {};
-}
-
 void ZmqFabric::watch() {
   watched_.assign(1, {wake_.fd(), POLLIN, 0});
   const auto add = [this](const ZmqSocket& socket) {

@@ -121,7 +121,6 @@ class ZmqFabric final : public Fabric {
   Status check_hello(const wire::Hello& hello) const;
   Status check_sender(const wire::Hello& hello, const std::string& sender) const;
   void refuse(const std::string& line);
-  Status check_peer(int peer) const;
   std::optional<Error> cancelled() const;
   Peer& at(int peer) { return peers_[static_cast<std::size_t>(peer)]; }
   const Peer& at(int peer) const { return peers_[static_cast<std::size_t>(peer)]; }

@@ -147,9 +147,10 @@ void copy_plane(const From* src, std::int64_t ss, std::int64_t sc, To* dst, std:
 }
 
 /// The code of x: NaN compares false and becomes the lowest.
-std::uint8_t to_code(float x, float inverse, float zero) {
+inline std::uint8_t to_code(float x, float inverse, float zero) {
   const float q = x * inverse + zero + 0.5F;
-  return static_cast<std::uint8_t>(q > 0.0F ? (q < 255.0F ? q : 255.0F) : 0.0F);
+  const float low = q > 0.0F ? q : 0.0F;
+  return static_cast<std::uint8_t>(static_cast<std::int32_t>(low < 255.0F ? low : 255.0F));
 }
 
 // dst[s][k] = src[s * stride + offsets[k]] for `rows` positions, as fp32 and as codes.
@@ -166,11 +167,7 @@ DISCO_MULTIVERSION void gather_rows_as_codes(const float* __restrict src, std::i
                                              std::uint8_t* __restrict dst, std::int64_t rows, float inverse,
                                              float zero) {
   for (std::int64_t s = 0; s < rows; ++s, src += stride, dst += channels) {
-    for (std::int64_t k = 0; k < channels; ++k) {
-      const float q = src[offsets[k]] * inverse + zero + 0.5F;
-      const float low = q > 0.0F ? q : 0.0F;
-      dst[k] = static_cast<std::uint8_t>(static_cast<std::int32_t>(low < 255.0F ? low : 255.0F));
-    }
+    for (std::int64_t k = 0; k < channels; ++k) dst[k] = to_code(src[offsets[k]], inverse, zero);
   }
 }
 

@@ -17,6 +17,21 @@
 
 namespace disco::kernels {
 
+/// OpenMP's threads of the calling thread while it lives, at least 1; oneDNN's primitives are made for the
+/// number that they find.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(std::max(1, threads));
+  }
+  ~ThreadScope() { omp_set_num_threads(before_); }
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
 /// Calls f(first, last) for runs of [0, count) that OpenMP's threads share. `work` is what one item costs, in
 /// elements touched: little work stays on the calling thread.
 template <typename F>

@@ -1,7 +1,6 @@
 #include "plan/costs.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -11,26 +10,13 @@
 
 #include "cluster/palette.h"
 #include "compile/program.h"
+#include "kernels/simd.h"
 #include "runtime/executor.h"
 #include "zoo/inputs.h"
 
 namespace disco {
 
 namespace {
-
-/// OpenMP's threads while it lives; oneDNN's primitives are made for the number that it finds.
-class Threads {
- public:
-  explicit Threads(int threads) : before_(omp_get_max_threads()) {
-    omp_set_num_threads(std::max(1, threads));
-  }
-  ~Threads() { omp_set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 /// Steps of one key cost the same.
 std::string key_of(const Step& step, int threads) {
@@ -140,7 +126,7 @@ Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node) {
     if (value.has_shape())
       result.output_bytes += static_cast<std::uint64_t>(element_count(value.shape())) * size_of(value.type);
   }
-  const Threads threads(node.threads);
+  const kernels::ThreadScope threads(node.threads);
   DISCO_TRY(const Program program, compile(std::move(shard)));
   result.weight_bytes = program.weight_bytes();
   result.arena_bytes = program.arena_bytes();

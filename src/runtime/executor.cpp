@@ -108,14 +108,13 @@ Status Executor::begin(const NamedTensors& inputs, const RunRequest& request) {
                    fmt::join(names, ", "));
     }
   }
-  DISCO_CHECK(take_workspace(*flight));
+  take_workspace(*flight);
   for (const std::string& name : names) {
     const auto found = inputs.find(name);
     const Status set = found == inputs.end() ? error(ErrorCode::NotFound, "the input '{}' is missing", name)
                                              : flight->workspace->set_input(name, found->second);
     if (!set) {
-      flight->lease.reset();
-      idle_.push_back({flight->workspace, flight->released});
+      give_back(*flight);
       return set;
     }
   }
@@ -124,7 +123,7 @@ Status Executor::begin(const NamedTensors& inputs, const RunRequest& request) {
   return {};
 }
 
-Status Executor::take_workspace(Flight& flight) {
+void Executor::take_workspace(Flight& flight) {
   const auto free = std::find_if(idle_.begin(), idle_.end(), [](const Idle& idle) {
     return idle.released->load(std::memory_order_acquire);
   });
@@ -139,7 +138,11 @@ Status Executor::take_workspace(Flight& flight) {
   }
   flight.released = std::make_shared<std::atomic<bool>>(false);
   flight.lease = std::shared_ptr<Lease>(new Lease{flight.workspace, flight.released});
-  return {};
+}
+
+void Executor::give_back(Flight& flight) {
+  flight.lease.reset();
+  idle_.push_back({std::move(flight.workspace), std::move(flight.released)});
 }
 
 Executor::Progress Executor::advance(Fabric* fabric) {
@@ -178,8 +181,7 @@ Clock::time_point Executor::deadline() const {
 
 void Executor::abandon() {
   for (const auto& flight : flights_) {
-    flight->lease.reset();
-    idle_.push_back({std::move(flight->workspace), std::move(flight->released)});
+    give_back(*flight);
   }
   flights_.clear();
   running_ = nullptr;
@@ -198,8 +200,7 @@ Executor::Finished Executor::finish(std::size_t index, Status status) {
       status = output.error();
     }
   }
-  flight->lease.reset();
-  idle_.push_back({std::move(flight->workspace), std::move(flight->released)});
+  give_back(*flight);
   if (!status) {
     return {flight->request.request, status.error()};
   }

@@ -91,10 +91,11 @@ class Executor {
   struct Recorder;
   struct Flight;
   enum class Outcome { Ran, Waits };
-  Status take_workspace(Flight& flight);
+  void take_workspace(Flight& flight);
   Result<Outcome> step(Flight& flight, Fabric* fabric);
   Status send(Flight& flight, const Step& step, Fabric& fabric);
   Result<Outcome> receive(Flight& flight, const Step& step, Fabric& fabric);
+  void give_back(Flight& flight);
   Finished finish(std::size_t index, Status status);
 
   /// A workspace that no request uses. Whether a message of an earlier one still holds it, `released` tells.

@@ -20,13 +20,13 @@ constexpr std::chrono::microseconds kLongestNap{1000};
 /// How long the end of a process waits for what it still has to send.
 constexpr std::chrono::seconds kLinger{5};
 
-class MpiFabric final : public Fabric {
+class MpiFabric final : public MailboxFabric {
  public:
-  MpiFabric(MpiProcess& process, MpiWorld::Mesh mesh, std::shared_ptr<MpiChannel> channel)
-      : process_(process), mesh_(std::move(mesh)), channel_(std::move(channel)), sent_(mesh_.labels.size()) {}
+  MpiFabric(MpiProcess& process, MpiWorld::Mesh mesh, std::shared_ptr<Mailbox> mailbox)
+      : MailboxFabric(std::move(mailbox)), process_(process), mesh_(std::move(mesh)) {}
 
   ~MpiFabric() override {
-    process_.leave(*channel_);
+    process_.leave(mailbox());
     for (int peer = 0; peer < size(); ++peer) {
       if (peer != rank()) process_.post(envelope(MpiEnvelope::Kind::Bye, peer, {}, 0), {});
     }
@@ -42,74 +42,26 @@ class MpiFabric final : public Fabric {
                    "a message of {} bytes to {}; MPI takes less than 2 GiB at once", payload.size,
                    describe(peer));
     }
-    {
-      const std::lock_guard lock(channel_->mutex);
-      if (channel_->gone[index(peer)]) return gone(peer);
-    }
-    sent_[index(peer)].bytes_sent += payload.size;
-    ++sent_[index(peer)].messages_sent;
+    DISCO_CHECK(check_open(peer));
     const std::size_t bytes = payload.size;
+    count_sent(peer, bytes);
     process_.post(envelope(MpiEnvelope::Kind::Data, peer, id, bytes), std::move(payload));
     return {};
   }
 
-  Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) override {
-    DISCO_CHECK(check_peer(peer));
-    const std::lock_guard lock(channel_->mutex);
-    channel_->seen = channel_->happened;
-    if (channel_->cancelled) return error(ErrorCode::PeerLost, "{}", *channel_->cancelled);
-    if (auto payload = channel_->inbox.take(peer, id)) return payload;
-    if (channel_->gone[index(peer)]) return gone(peer);
-    return std::optional<Payload>();
-  }
-
   void wait(Clock::time_point deadline) override {
-    std::unique_lock lock(channel_->mutex);
-    // wait_until() of the furthest deadline would overflow in some libraries.
-    const auto end = std::min(deadline, Clock::now() + std::chrono::hours(1));
-    const auto news = [&] { return channel_->woken || channel_->seen != channel_->happened; };
-    if (!news()) {
-      const MpiProcess::Waiting waiting(process_);
-      channel_->arrived.wait_until(lock, end, news);
-    }
-    channel_->woken = false;
-  }
-
-  void wake() override {
-    channel_->notify([](MpiChannel& channel) { channel.woken = true; });
-  }
-
-  void forget_before(std::uint32_t epoch, std::uint64_t request) override {
-    const std::lock_guard lock(channel_->mutex);
-    channel_->inbox.forget_before(epoch, request);
-  }
-
-  Clock::time_point heard(int peer) const override {
-    const std::lock_guard lock(channel_->mutex);
-    return channel_->heard[index(peer)];
-  }
-
-  void cancel(const std::string& reason) override {
-    channel_->notify([&](MpiChannel& channel) { channel.cancelled = reason; });
+    std::optional<MpiProcess::Waiting> waiting;
+    if (!mailbox().has_news()) waiting.emplace(process_);
+    MailboxFabric::wait(deadline);
   }
 
   std::string describe(int peer) const override {
-    return peer >= 0 && peer < size() ? fmt::format("node {} ({})", peer, mesh_.labels[index(peer)])
-                                      : fmt::format("node {}", peer);
-  }
-
-  LinkCounters counters(int peer) const override {
-    if (peer < 0 || peer >= size()) return {};
-    LinkCounters counters = sent_[index(peer)];
-    const std::lock_guard lock(channel_->mutex);
-    counters.bytes_received = channel_->received[index(peer)].bytes_received;
-    counters.messages_received = channel_->received[index(peer)].messages_received;
-    return counters;
+    return peer >= 0 && peer < size()
+               ? fmt::format("node {} ({})", peer, mesh_.labels[static_cast<std::size_t>(peer)])
+               : fmt::format("node {}", peer);
   }
 
  private:
-  static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
-
   MpiEnvelope envelope(MpiEnvelope::Kind kind, int peer, const MessageId& id, std::size_t bytes) const {
     return {.cluster = mesh_.cluster,
             .request = id.request,
@@ -122,22 +74,8 @@ class MpiFabric final : public Fabric {
             .kind = kind};
   }
 
-  Error gone(int peer) const {
-    return error(ErrorCode::PeerLost, "{} went away (it closed its end)", describe(peer));
-  }
-
-  Status check_peer(int peer) const {
-    if (peer < 0 || peer >= size() || peer == rank()) {
-      return error(ErrorCode::InvalidArgument, "node {} has no link to node {} in a cluster of {}", rank(),
-                   peer, size());
-    }
-    return {};
-  }
-
   MpiProcess& process_;
   MpiWorld::Mesh mesh_;
-  std::shared_ptr<MpiChannel> channel_;
-  std::vector<LinkCounters> sent_;  // by peer: the sending halves only; used by this end's thread alone
 };
 
 std::string reason_of(int code) {
@@ -230,21 +168,18 @@ Result<std::unique_ptr<Fabric>> MpiProcess::join(const Mesh& mesh) {
     return error(ErrorCode::InvalidArgument, "process {} of {} cannot join as node {} of {}", rank_, size_,
                  mesh.rank, ends);
   }
-  auto channel = std::make_shared<MpiChannel>();
-  channel->gone.resize(mesh.labels.size());
-  channel->heard.resize(mesh.labels.size());
-  channel->received.resize(mesh.labels.size());
+  auto mailbox = std::make_shared<Mailbox>(mesh.labels.size());
   const std::lock_guard lock(mutex_);
   if (fault_) return error(ErrorCode::PeerLost, "{}", *fault_);
-  if (!channels_.emplace(Key(mesh.cluster, mesh.epoch, mesh.rank), channel).second) {
+  if (!mailboxes_.emplace(Key(mesh.cluster, mesh.epoch, mesh.rank), mailbox).second) {
     return error(ErrorCode::InvalidArgument, "node {} is in this mesh already", mesh.rank);
   }
-  return std::unique_ptr<Fabric>(std::make_unique<MpiFabric>(*this, mesh, std::move(channel)));
+  return std::unique_ptr<Fabric>(std::make_unique<MpiFabric>(*this, mesh, std::move(mailbox)));
 }
 
-void MpiProcess::leave(const MpiChannel& channel) {
+void MpiProcess::leave(const Mailbox& mailbox) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(channels_, [&](const auto& entry) { return entry.second.get() == &channel; });
+  std::erase_if(mailboxes_, [&](const auto& entry) { return entry.second.get() == &mailbox; });
 }
 
 void MpiProcess::post(const MpiEnvelope& envelope, Payload payload) {
@@ -418,26 +353,16 @@ bool MpiProcess::finish_receives() {
 void MpiProcess::deliver(Incoming incoming) {
   const MpiEnvelope& envelope = incoming.envelope;
   if (envelope.kind == MpiEnvelope::Kind::End) return end_.set();
-  std::shared_ptr<MpiChannel> channel;
+  std::shared_ptr<Mailbox> mailbox;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = channels_.find({envelope.cluster, envelope.mesh_epoch, envelope.to});
-    if (found == channels_.end()) return;  // of a mesh that was given up
-    channel = found->second;
+    const auto found = mailboxes_.find({envelope.cluster, envelope.mesh_epoch, envelope.to});
+    if (found == mailboxes_.end()) return;  // of a mesh that was given up
+    mailbox = found->second;
   }
-  const auto from = static_cast<std::size_t>(envelope.from);
-  if (envelope.from < 0 || from >= channel->gone.size()) return;
-  channel->notify([&](MpiChannel& to) {
-    if (envelope.kind == MpiEnvelope::Kind::Bye) {
-      to.gone[from] = true;
-      return;
-    }
-    to.heard[from] = Clock::now();
-    to.received[from].bytes_received += envelope.bytes;
-    ++to.received[from].messages_received;
-    to.inbox.put(envelope.from, {envelope.epoch, envelope.request, envelope.tag},
-                 std::move(incoming.payload));
-  });
+  if (envelope.from < 0 || static_cast<std::size_t>(envelope.from) >= mailbox->ranks()) return;
+  if (envelope.kind == MpiEnvelope::Kind::Bye) return mailbox->leave(envelope.from);
+  mailbox->put(envelope.from, {envelope.epoch, envelope.request, envelope.tag}, std::move(incoming.payload));
 }
 
 bool MpiProcess::check(int code, const char* doing) {
@@ -447,15 +372,14 @@ bool MpiProcess::check(int code, const char* doing) {
 }
 
 void MpiProcess::fail(const std::string& reason) {
-  std::vector<std::shared_ptr<MpiChannel>> all;
+  std::vector<std::shared_ptr<Mailbox>> all;
   {
     const std::lock_guard lock(mutex_);
     if (!fault_) fault_ = reason;
-    for (const auto& [key, channel] : channels_) all.push_back(channel);
+    for (const auto& [key, mailbox] : mailboxes_) all.push_back(mailbox);
   }
-  for (const auto& channel : all) {  // without the lock: who waits in a channel takes it
-    channel->notify([&](MpiChannel& to) { to.cancelled = reason; });
-  }
+  for (const auto& mailbox : all)
+    mailbox->cancel(reason);  // without the lock: who waits on a mailbox takes it
 }
 
 }  // namespace disco

@@ -14,7 +14,7 @@
 #include <thread>
 #include <tuple>
 
-#include "fabric/inbox.h"
+#include "fabric/mailbox.h"
 #include "fabric/mpi.h"
 #include "fabric/zmq_socket.h"
 
@@ -36,30 +36,6 @@ struct MpiEnvelope {
   Kind kind = Kind::Data;
 };
 
-/// What one end of a mesh has received.
-struct MpiChannel {
-  std::mutex mutex;
-  std::condition_variable arrived;
-  Inbox inbox;
-  std::vector<bool> gone;                // by peer: that end was destroyed
-  std::vector<Clock::time_point> heard;  // by peer
-  std::vector<LinkCounters> received;    // by peer: the receiving halves only
-  std::optional<std::string> cancelled;
-  std::uint64_t happened = 0;  // counts what a wait ends for
-  std::uint64_t seen = 0;      // of it, by the owner's last look for a message
-  bool woken = false;
-
-  template <typename Change>
-  void notify(Change change) {
-    {
-      const std::lock_guard lock(mutex);
-      change(*this);
-      ++happened;
-    }
-    arrived.notify_all();
-  }
-};
-
 class MpiProcess final : public MpiWorld {
  public:
   [[nodiscard]] static Result<std::unique_ptr<MpiProcess>> open();
@@ -71,7 +47,7 @@ class MpiProcess final : public MpiWorld {
   [[nodiscard]] int end_fd() const override { return end_.fd(); }
 
   void post(const MpiEnvelope& envelope, Payload payload);
-  void leave(const MpiChannel& channel);
+  void leave(const Mailbox& mailbox);
 
   /// While it lives, somebody waits for a message and does nothing else.
   class Waiting {
@@ -120,7 +96,7 @@ class MpiProcess final : public MpiWorld {
   std::deque<std::function<void()>> tasks_;  // for the thread that calls MPI
   bool stop_ = false;
   int waiting_ = 0;
-  std::map<Key, std::shared_ptr<MpiChannel>> channels_;
+  std::map<Key, std::shared_ptr<Mailbox>> mailboxes_;
   // Of the thread that calls MPI:
   std::deque<std::unique_ptr<Outgoing>> sending_;  // stays where it is while MPI reads it
   std::vector<std::deque<Incoming>> receiving_;    // by process, in the order of their envelopes
