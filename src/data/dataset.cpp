@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "data/dataset_sources.h"
+#include "data/placed_truth.h"
 
 namespace disco {
 
@@ -27,6 +28,12 @@ class Subset final : public DataSet {
   std::int64_t label(std::int64_t index) const override { return whole_->label(at(index)); }
   const Shape& sample_shape() const override { return whole_->sample_shape(); }
   Status read(std::int64_t index, float* out) const override { return whole_->read(at(index), out); }
+  TruthKind truth_kind() const override { return whole_->truth_kind(); }
+  bool has_one_shape() const override { return whole_->has_one_shape(); }
+  Result<Sample> sample(std::int64_t index) const override { return whole_->sample(at(index)); }
+  Result<Sample> varied(std::int64_t index, std::uint64_t seed) const override {
+    return whole_->varied(at(index), seed);
+  }
 
  private:
   std::int64_t at(std::int64_t index) const { return indices_[static_cast<std::size_t>(index)]; }
@@ -34,7 +41,7 @@ class Subset final : public DataSet {
   std::vector<std::int64_t> indices_;
 };
 
-/// A data set whose classes are left out.
+/// A data set whose truths are left out.
 class Unlabelled final : public DataSet {
  public:
   explicit Unlabelled(std::unique_ptr<DataSet> whole) : whole_(std::move(whole)) {}
@@ -46,8 +53,18 @@ class Unlabelled final : public DataSet {
   std::int64_t label(std::int64_t) const override { return -1; }
   const Shape& sample_shape() const override { return whole_->sample_shape(); }
   Status read(std::int64_t index, float* out) const override { return whole_->read(index, out); }
+  TruthKind truth_kind() const override { return TruthKind::None; }
+  bool has_one_shape() const override { return whole_->has_one_shape(); }
+  Result<Sample> sample(std::int64_t index) const override { return without_truth(whole_->sample(index)); }
+  Result<Sample> varied(std::int64_t index, std::uint64_t seed) const override {
+    return without_truth(whole_->varied(index, seed));
+  }
 
  private:
+  static Result<Sample> without_truth(Result<Sample> sample) {
+    if (sample) sample->truth = {};
+    return sample;
+  }
   std::unique_ptr<DataSet> whole_;
   std::vector<std::string> none_;
 };
@@ -86,6 +103,15 @@ sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input
 }
 
 }  // namespace
+
+Result<Sample> DataSet::sample(std::int64_t index) const {
+  Sample sample{Tensor(DataType::Float32, sample_shape())};
+  DISCO_CHECK(read(index, sample.tensor.data<float>()));
+  if (label(index) >= 0) sample.truth = label(index);
+  return sample;
+}
+
+Result<Sample> DataSet::varied(std::int64_t index, std::uint64_t) const { return sample(index); }
 
 Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options, const InputSlot* input) {
   if (options.part != "train" && options.part != "test")
@@ -150,30 +176,71 @@ Status ImageSet::prepare(const DataSetOptions& options, const InputSlot* input, 
   return {};
 }
 
+Result<Tensor> ImageSet::tensor_of(const Image& image, std::int64_t index) const {
+  auto tensor = to_tensor(image, preset_, form_);
+  if (!tensor) return in_context(where(index), tensor.error());
+  return tensor;
+}
+
 Status ImageSet::take_shape() {
   DISCO_TRY(const Image first, image(0));
-  auto tensor = to_tensor(first, preset_, form_);
-  if (!tensor) return in_context(where(0), tensor.error());
-  shape_ = tensor->shape();
+  DISCO_TRY(const Tensor tensor, tensor_of(first, 0));
+  shape_ = tensor.shape();
   return {};
 }
 
 Status ImageSet::read(std::int64_t index, float* out) const {
   DISCO_TRY(const Image pixels, image(index));
-  auto tensor = to_tensor(pixels, preset_, form_);
-  if (!tensor) return in_context(where(index), tensor.error());
-  if (tensor->shape() != shape_) {
+  DISCO_TRY(const Tensor tensor, tensor_of(pixels, index));
+  if (tensor.shape() != shape_) {
     return error(ErrorCode::InvalidArgument,
                  "{}: becomes {}, the first image became {}; a data set needs one size: give a preset with "
                  "resize or crop",
-                 where(index), to_string(tensor->shape()), to_string(shape_));
+                 where(index), to_string(tensor.shape()), to_string(shape_));
   }
-  if (tensor->type() == DataType::UInt8) {
-    std::copy_n(tensor->data<std::uint8_t>(), tensor->elements(), out);
+  if (tensor.type() == DataType::UInt8) {
+    std::copy_n(tensor.data<std::uint8_t>(), tensor.elements(), out);
   } else {
-    std::copy_n(tensor->data<float>(), tensor->elements(), out);
+    std::copy_n(tensor.data<float>(), tensor.elements(), out);
   }
   return {};
+}
+
+Result<Picture> ImageSet::picture(std::int64_t index) const {
+  Picture picture;
+  DISCO_TRY(picture.image, image(index));
+  if (label(index) >= 0) picture.truth = label(index);
+  return picture;
+}
+
+void ImageSet::vary(Picture&, std::uint64_t) const {}
+
+Result<Sample> ImageSet::placed(const Picture& picture, std::int64_t index) const {
+  const PixelSize size{picture.image.height, picture.image.width};
+  auto place = placement(size, preset_, form_);
+  if (!place) return in_context(where(index), place.error());
+  auto truth = placed_truth(picture.truth, size, *place);
+  if (!truth) return in_context(where(index), truth.error());
+  Sample sample{{}, std::move(*truth)};
+  DISCO_TRY(const Tensor tensor, tensor_of(picture.image, index));
+  sample.tensor = Tensor(DataType::Float32, tensor.shape());
+  if (tensor.type() == DataType::UInt8) {
+    std::copy_n(tensor.data<std::uint8_t>(), tensor.elements(), sample.tensor.data<float>());
+  } else {
+    sample.tensor = tensor;
+  }
+  return sample;
+}
+
+Result<Sample> ImageSet::sample(std::int64_t index) const {
+  DISCO_TRY(const Picture read, picture(index));
+  return placed(read, index);
+}
+
+Result<Sample> ImageSet::varied(std::int64_t index, std::uint64_t seed) const {
+  DISCO_TRY(Picture read, picture(index));
+  vary(read, seed);
+  return placed(read, index);
 }
 
 }  // namespace sources

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "data/input.h"
 #include "data/preset.h"
+#include "data/truth.h"
 
 namespace disco {
 
@@ -27,6 +28,17 @@ struct DataSetOptions {
   std::int64_t limit = 0, skip = 0;
   std::uint64_t seed = 1;  ///< of that order, and of what `shapes` renders
   bool labels = true;      ///< false: samples without their classes, such as pictures of what no model knows
+  /// What the model's task asks for, where a source could say several things: a folder of VOC's layout has
+  /// objects and label maps. Absent: what the source has.
+  std::optional<TruthKind> truth{};
+  /// The model's names of classes: a source with other numbers for these names takes the model's.
+  std::vector<std::string> classes{};
+};
+
+/// A sample and what is right about it.
+struct Sample {
+  Tensor tensor;  ///< without the batch
+  Truth truth{};  ///< places are pixels of the tensor
 };
 
 /// Immutable; any number of threads may read at once.
@@ -49,6 +61,12 @@ class DataSet {
   [[nodiscard]] virtual const std::vector<std::string>& class_names() const = 0;
   /// In [0, classes()); -1 where the sample has none.
   [[nodiscard]] virtual std::int64_t label(std::int64_t index) const = 0;
+  /// What truths are, of those samples that have one.
+  [[nodiscard]] virtual TruthKind truth_kind() const {
+    return classes() > 0 ? TruthKind::Class : TruthKind::None;
+  }
+  /// Whether all samples have sample_shape(); else only sample() and varied() read them.
+  [[nodiscard]] virtual bool has_one_shape() const { return true; }
   /// Of one sample, without the batch: [C, H, W] for images, [H, W, C] for models that take them so.
   [[nodiscard]] virtual const Shape& sample_shape() const = 0;
   /// Writes a sample as float32, preprocessed, element_count(sample_shape()) of them. For models of uint8
@@ -57,6 +75,12 @@ class DataSet {
   /// @param index  in [0, size())
   /// @return InvalidArgument, NotFound or Io: the sample's file is damaged or of another size than the others
   [[nodiscard]] virtual Status read(std::int64_t index, float* out) const = 0;
+  /// A sample with its truth, float32; errors as read().
+  [[nodiscard]] virtual Result<Sample> sample(std::int64_t index) const;
+  /// The same as training shows it: cropped, mirrored and so on, as suits its truth; always sample_shape().
+  /// What is drawn follows from `seed` alone. Where truths are classes or none, nothing is changed: the
+  /// trainer varies such samples itself.
+  [[nodiscard]] virtual Result<Sample> varied(std::int64_t index, std::uint64_t seed) const;
 };
 
 /// Opens a data set. Sources, told apart by content:

@@ -21,14 +21,25 @@ class ImageSet : public DataSet {
   [[nodiscard]] const std::vector<std::string>& class_names() const override { return names_; }
   [[nodiscard]] const Shape& sample_shape() const override { return shape_; }
   [[nodiscard]] Status read(std::int64_t index, float* out) const override;
+  [[nodiscard]] Result<Sample> sample(std::int64_t index) const override;
+  [[nodiscard]] Result<Sample> varied(std::int64_t index, std::uint64_t seed) const override;
 
  protected:
   [[nodiscard]] virtual Result<Image> image(std::int64_t index) const = 0;
+  /// An image with its truth, in the image's pixels; here with its class.
+  [[nodiscard]] virtual Result<Picture> picture(std::int64_t index) const;
+  /// Changes a picture as training shows it; here not at all.
+  virtual void vary(Picture& picture, std::uint64_t seed) const;
   /// A sample as messages name it.
   [[nodiscard]] virtual std::string where(std::int64_t index) const = 0;
   /// Takes the first sample's shape for all of them.
   Status take_shape();
 
+ private:
+  [[nodiscard]] Result<Tensor> tensor_of(const Image& image, std::int64_t index) const;
+  [[nodiscard]] Result<Sample> placed(const Picture& picture, std::int64_t index) const;
+
+ protected:
   Preset preset_;
   ImageForm form_;
   Shape shape_;

@@ -258,6 +258,15 @@ Result<ImageForm> image_form(const Preset& preset, const std::string& input, Dat
   return form;
 }
 
+Result<Placement> placement(PixelSize image, const Preset& preset, const ImageForm& form) {
+  if (image.width < 1 || image.height < 1)
+    return error(ErrorCode::InvalidArgument, "an image without pixels");
+  DISCO_TRY(const Geometry g, place(image, preset, form));
+  return Placement{static_cast<double>(g.resized.width) / image.width,
+                   static_cast<double>(g.resized.height) / image.height, -static_cast<double>(g.left),
+                   -static_cast<double>(g.top), g.window};
+}
+
 Result<Tensor> to_tensor(const Image& image, const Preset& preset, const ImageForm& form) {
   if (image.width < 1 || image.height < 1)
     return error(ErrorCode::InvalidArgument, "an image without pixels");

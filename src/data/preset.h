@@ -96,6 +96,15 @@ struct ImageForm {
 [[nodiscard]] Result<ImageForm> image_form(const Preset& preset, const std::string& input, DataType type,
                                            const std::optional<Shape>& shape);
 
+/// Where an image lies on the tensor that it becomes: x_tensor = x_image * scale_x + left, likewise y.
+struct Placement {
+  double scale_x = 1, scale_y = 1, left = 0, top = 0;
+  PixelSize tensor;  ///< what lies outside of the image is padding
+};
+
+/// @return InvalidArgument as to_tensor()
+[[nodiscard]] Result<Placement> placement(PixelSize image, const Preset& preset, const ImageForm& form);
+
 /// One image, [C, H, W] or [H, W, C] by `form`. Float32 is scaled; UInt8 is cropped and padded only.
 /// InvalidArgument where a size is missing or is out of reach.
 [[nodiscard]] Result<Tensor> to_tensor(const Image& image, const Preset& preset, const ImageForm& form);
