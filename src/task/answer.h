@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "data/classification.h"
 #include "data/truth.h"
 #include "task/task.h"
 
@@ -11,11 +12,8 @@ namespace disco {
 
 /// The best classes, best first.
 struct ClassAnswer {
-  struct Score {
-    std::int64_t label = -1;
-    double score = 0;
-  };
-  std::vector<Score> best;
+  static constexpr std::size_t kBest = 5;  ///< so many, if the model has them
+  std::vector<ClassScore> best;
 };
 
 /// A box that was found.

@@ -10,11 +10,21 @@
 
 namespace disco {
 
-/// A figure by its name, such as "top1", "mAP", "mIoU" or "psnr". Shares are 0..1, PSNR is in dB.
+enum class Unit {
+  Share,  ///< 0..1, shown in percent
+  Decibel,
+  Number,
+};
+
+/// A figure by its name, such as "top1", "mAP", "mIoU" or "psnr".
 struct Figure {
   std::string name;
   double value = 0;
+  Unit unit = Unit::Share;
 };
+
+/// "91.73 %", "32.21 dB", "0.8952".
+[[nodiscard]] std::string to_text(const Figure& figure);
 
 /// Sums up answers beside the truth; the first figure is the task's main one.
 class Metric {
@@ -40,7 +50,7 @@ struct MetricOptions {
   std::string protocol = "";  ///< detection: "voc07", "voc" or "coco" for the main figure; empty: voc
 };
 
-[[nodiscard]] std::unique_ptr<Metric> make_metric(TaskKind kind, const MetricOptions& options);
+[[nodiscard]] std::unique_ptr<Metric> make_metric(const Task& task, const MetricOptions& options);
 
 /// How alike two answers are, 0..1: the same best class; boxes of one class that overlap by half, of all; the
 /// share of pixels of one class; 1 - the root mean square difference of two images.

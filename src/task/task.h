@@ -65,8 +65,8 @@ struct Task {
 /// The same from a file.
 [[nodiscard]] Result<Task> load_task(const std::filesystem::path& path);
 
-/// What a model does: as its metadata says; else classification where its first output is [N, classes], with
-/// extents unknown or 1 behind; else no value.
+/// What a model does: as its metadata says; else classification, by its first output that has one score a
+/// class: [N, classes], with extents of 1 wherever; else no value.
 /// @return InvalidModel where the metadata is damaged or names outputs that the model lacks
 [[nodiscard]] Result<std::optional<Task>> task_of(const Graph& model);
 
