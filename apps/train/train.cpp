@@ -113,7 +113,8 @@ class Helpers {
 std::string to_line(const EpochReport& report, std::int64_t epochs) {
   std::string line = fmt::format("epoch {}/{}  loss {:.4f}", report.epoch, epochs, report.loss);
   if (report.train_top1 >= 0) line += fmt::format("  train {:.2f} %", 100 * report.train_top1);
-  if (report.validation_top1 >= 0) line += fmt::format("  validation {:.2f} %", 100 * report.validation_top1);
+  if (report.validation)
+    line += fmt::format("  validation {} {}", report.validation->name, to_text(*report.validation));
   if (report.communication < 1) line += fmt::format("  sends {:.4f}", report.communication);
   return line;
 }
@@ -123,7 +124,7 @@ struct Sets {
   std::unique_ptr<DataSet> training, validation;
 };
 
-Result<Sets> open_sets(const TrainFlags& flags, const Graph& model) {
+Result<Sets> open_sets(const TrainFlags& flags, const Graph& model, const std::optional<Task>& task) {
   const std::vector<InputSlot> slots = input_slots(model, {});
   if (slots.size() != 1)
     return error(ErrorCode::InvalidArgument, "{}: the model has {} inputs; training takes models of one",
@@ -134,6 +135,10 @@ Result<Sets> open_sets(const TrainFlags& flags, const Graph& model) {
   options.limit = flags.limit;
   options.skip = flags.skip;
   options.seed = flags.seed;
+  if (task) {
+    options.truth = truth_for(task->kind);
+    options.classes = task->classes;
+  }
   if (flags.preset.any()) {
     DISCO_TRY(options.preset, flags.preset.preset());
   }
@@ -154,7 +159,7 @@ Result<Sets> open_sets(const TrainFlags& flags, const Graph& model) {
 }
 
 Status run_train(const TrainFlags& flags, const std::vector<std::string>& words) {
-  DISCO_TRY(const train::TrainOptions options, options_of(flags));
+  DISCO_TRY(train::TrainOptions options, options_of(flags));
   DISCO_CHECK(check_writable(flags.output));
   if (!flags.checkpoint.empty()) DISCO_CHECK(check_writable(flags.checkpoint));
   DISCO_TRY(const Graph model, load_onnx(flags.model));
@@ -162,7 +167,12 @@ Status run_train(const TrainFlags& flags, const std::vector<std::string>& words)
   if (!flags.teacher.empty()) {
     DISCO_TRY(teacher, load_onnx(flags.teacher));
   }
-  DISCO_TRY(const Sets sets, open_sets(flags, model));
+  if (flags.task.empty()) {
+    DISCO_TRY(options.task, task_of(model));
+  } else {
+    DISCO_TRY(options.task, load_task(flags.task));
+  }
+  DISCO_TRY(const Sets sets, open_sets(flags, model, options.task));
   Helpers helpers;
   std::unique_ptr<train::Group> group;
   if (flags.processes > 1) {

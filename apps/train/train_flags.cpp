@@ -53,6 +53,10 @@ void TrainFlags::add_to(CLI::App& command) {
       .add_option("--teacher", teacher,
                   "the dense model whose answers are learned; no labels are needed then")
       ->type_name("MODEL");
+  command
+      .add_option("--task", task,
+                  "what the model does, where neither its metadata nor its outputs say so: see docs/tasks.md")
+      ->type_name("FILE.json");
   command.add_option("--epochs", epochs, "passes over the data")
       ->check(positive)
       ->type_name("N")

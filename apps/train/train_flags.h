@@ -13,7 +13,7 @@ struct TrainFlags {
   std::string data, part = "train", validate, validate_part = "test";
   std::int64_t limit = 0, skip = 0, validate_limit = 0;
   PresetFlags preset;
-  std::string teacher;
+  std::string teacher, task;
   std::int64_t epochs = 10, batch = 128;
   std::string optimiser = "sgd";
   double rate = 0.02, warmup = 0.5, momentum = 0.9, decay = 5e-4, average = 0.0;

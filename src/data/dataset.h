@@ -65,7 +65,8 @@ class DataSet {
   [[nodiscard]] virtual TruthKind truth_kind() const {
     return classes() > 0 ? TruthKind::Class : TruthKind::None;
   }
-  /// Whether all samples have sample_shape(); else only sample() and varied() read them.
+  /// Whether all samples have sample_shape(). Of the others, sample() gives each whole; read() and varied() give a
+  /// part of sample_shape().
   [[nodiscard]] virtual bool has_one_shape() const { return true; }
   /// Of one sample, without the batch: [C, H, W] for images, [H, W, C] for models that take them so.
   [[nodiscard]] virtual const Shape& sample_shape() const = 0;

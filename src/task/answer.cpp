@@ -1,5 +1,7 @@
 #include "task/answer.h"
 
+#include <algorithm>
+
 #include "reference/numeric.h"
 
 namespace disco {
@@ -21,6 +23,21 @@ Result<ClassAnswer> read_classes(const Tensor& scores, const std::string& name, 
 }
 
 }  // namespace
+
+Result<std::int64_t> answered_classes(const Task& task, const NamedTensors& outputs, std::int64_t batch) {
+  const auto found = outputs.find(task.output);
+  if (found == outputs.end())
+    return error(ErrorCode::InvalidModel, "the model gave no output '{}'", task.output);
+  const Tensor& scores = found->second;
+  if (task.kind == TaskKind::SuperResolution) return 0;
+  if (task.kind == TaskKind::Classification) return scores.elements() / std::max<std::int64_t>(1, batch);
+  const std::int64_t axis = task.kind == TaskKind::Detection ? 2 : 1;
+  if (scores.rank() <= axis) {
+    return error(ErrorCode::InvalidModel, "output '{}' is {}: no scores for {}", task.output,
+                 to_string(scores.shape()), to_string(task.kind));
+  }
+  return scores.shape()[static_cast<std::size_t>(axis)] - (task.head && task.head->background >= 0 ? 1 : 0);
+}
 
 Result<Answer> read_answer(const Task& task, const NamedTensors& outputs, std::int64_t sample,
                            std::int64_t batch, [[maybe_unused]] int height, [[maybe_unused]] int width) {

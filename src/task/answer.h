@@ -36,4 +36,9 @@ using Answer = std::variant<ClassAnswer, Detections, LabelMap, Image>;
 [[nodiscard]] Result<Answer> read_answer(const Task& task, const NamedTensors& outputs, std::int64_t sample,
                                          std::int64_t batch, int height, int width);
 
+/// How many classes a model's answers tell apart, without a background; 0 where it enlarges images.
+/// @return InvalidModel where the output is missing or has too few axes
+[[nodiscard]] Result<std::int64_t> answered_classes(const Task& task, const NamedTensors& outputs,
+                                                    std::int64_t batch);
+
 }  // namespace disco

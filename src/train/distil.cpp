@@ -15,8 +15,9 @@
 
 namespace disco::train {
 
-Status distil(const Network& dense, const Network& sparse, Weights& weights, const Traffic& traffic,
-              const Masks& masks, const std::vector<at::Tensor>& samples, const DistilOptions& options) {
+Status distil(const Network& dense, const Network& sparse, const TaskLoss& task, Weights& weights,
+              const Traffic& traffic, const Masks& masks, const std::vector<at::Tensor>& samples,
+              const DistilOptions& options) {
   std::vector<at::Tensor> parameters;
   const std::int64_t count = samples.at(0).size(0);
   const std::int64_t steps = count / options.batch;
@@ -32,7 +33,7 @@ Status distil(const Network& dense, const Network& sparse, Weights& weights, con
   }
   torch::optim::Adam optimiser(parameters, torch::optim::AdamOptions(options.learning_rate));
   const Objective objective(
-      &dense, sparse, &traffic,
+      &dense, sparse, task, &traffic,
       {.distillation = 1.0, .hints = options.hint_weight, .temperature = options.temperature});
   try {
     for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "train/masks.h"
+#include "train/task_loss.h"
 
 namespace disco::train {
 
@@ -26,9 +27,10 @@ struct DistilOptions {
 /// Trains `weights` (those of `sparse`) with the masks held. Batch norms keep their statistics.
 ///
 /// @param dense, sparse  the same graph at the batch size `options.batch`
+/// @param task           how answers are compared
 /// @param samples        one tensor a graph input, first axis = samples; incomplete batches are left out
-[[nodiscard]] Status distil(const Network& dense, const Network& sparse, Weights& weights,
-                            const Traffic& traffic, const Masks& masks,
+[[nodiscard]] Status distil(const Network& dense, const Network& sparse, const TaskLoss& task,
+                            Weights& weights, const Traffic& traffic, const Masks& masks,
                             const std::vector<at::Tensor>& samples, const DistilOptions& options);
 
 }  // namespace disco::train

@@ -1,6 +1,7 @@
 #include "train/loader.h"
 
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
@@ -42,28 +43,45 @@ Result<Batch> Loader::next() {
   return batch;
 }
 
+Result<std::vector<at::Tensor>> Loader::load_one(std::int64_t index, at::Tensor input) const {
+  const bool varies = options_.augmentation != Augmentation::None;
+  const std::uint64_t seed =
+      mix_seed(options_.seed, static_cast<std::uint64_t>(epoch_) + 2, static_cast<std::uint64_t>(index));
+  const TruthKind kind = set_.truth_kind();
+  Truth truth;
+  if (kind == TruthKind::None || kind == TruthKind::Class) {
+    DISCO_CHECK(set_.read(index, input.data_ptr<float>()));
+    if (varies && is_image(input.unsqueeze(0).sizes())) augment(input, options_.augmentation, seed);
+    if (set_.label(index) >= 0) truth = set_.label(index);
+  } else {
+    DISCO_TRY(Sample sample, varies ? set_.varied(index, seed) : set_.sample(index));
+    if (sample.tensor.shape() != set_.sample_shape()) {
+      return error(ErrorCode::InvalidArgument, "{}: sample {} becomes {}, others {}; training takes one size",
+                   set_.about(), index, to_string(sample.tensor.shape()), to_string(set_.sample_shape()));
+    }
+    std::copy_n(sample.tensor.data<float>(), sample.tensor.elements(), input.data_ptr<float>());
+    truth = std::move(sample.truth);
+  }
+  if (options_.task == nullptr) return std::vector<at::Tensor>();
+  auto targets = options_.task->targets(truth);
+  if (!targets) return in_context(fmt::format("{}: sample {}", set_.about(), index), targets.error());
+  return targets;
+}
+
 Result<Batch> Loader::load(std::int64_t step) const {
   const std::int64_t first = (step * options_.ranks + options_.rank) * options_.batch;
-  const std::int64_t count = std::min(options_.batch, set_.size() - first);
+  const std::int64_t count = std::max<std::int64_t>(0, std::min(options_.batch, set_.size() - first));
   Batch batch;
-  std::vector<std::int64_t> shape = {std::max<std::int64_t>(count, 0)};
+  std::vector<std::int64_t> shape = {count};
   shape.insert(shape.end(), set_.sample_shape().begin(), set_.sample_shape().end());
   batch.inputs = at::empty(shape, at::kFloat);
-  batch.labels = at::full({shape[0]}, -1, at::kLong);
-  if (count <= 0) return batch;
-  const bool images = options_.augmentation != Augmentation::None && is_image(batch.inputs.sizes());
-  const std::int64_t stride = batch.inputs.stride(0);
+  if (count == 0) return batch;
+  std::vector<std::vector<at::Tensor>> targets(static_cast<std::size_t>(count));
   const auto read_some = [&](std::int64_t begin, std::int64_t end) -> Status {
     const at::NoGradGuard no_grad;
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t index = order_[static_cast<std::size_t>(first + i)];
-      DISCO_CHECK(set_.read(index, batch.inputs.data_ptr<float>() + i * stride));
-      batch.labels.data_ptr<std::int64_t>()[i] = set_.label(index);
-      if (images) {
-        augment(batch.inputs[i], options_.augmentation,
-                mix_seed(options_.seed, static_cast<std::uint64_t>(epoch_) + 2,
-                         static_cast<std::uint64_t>(index)));
-      }
+      DISCO_TRY(targets[static_cast<std::size_t>(i)], load_one(index, batch.inputs[i]));
     }
     return {};
   };
@@ -78,6 +96,11 @@ Result<Batch> Loader::load(std::int64_t step) const {
     if (status.ok()) status = std::move(theirs);
   }
   DISCO_CHECK(status);
+  for (std::size_t t = 0; t < targets.front().size(); ++t) {
+    std::vector<at::Tensor> stacked;
+    for (const auto& one : targets) stacked.push_back(one[t]);
+    batch.targets.push_back(at::stack(stacked));
+  }
   return batch;
 }
 

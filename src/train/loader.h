@@ -7,12 +7,13 @@
 
 #include "data/dataset.h"
 #include "train/augment.h"
+#include "train/task_loss.h"
 
 namespace disco::train {
 
 struct Batch {
-  at::Tensor inputs;  ///< [batch, sample shape...], float32 on the CPU
-  at::Tensor labels;  ///< [batch], int64; -1 where a sample has none
+  at::Tensor inputs;                ///< [batch, sample shape...], float32 on the CPU
+  std::vector<at::Tensor> targets;  ///< of the task, each [batch, ...]; none without a task
 };
 
 struct LoaderOptions {
@@ -21,6 +22,7 @@ struct LoaderOptions {
   bool drop_last = true;  ///< whether an incomplete batch at the end is left out
   Augmentation augmentation = Augmentation::None;
   std::uint64_t seed = 1;
+  const TaskLoss* task = nullptr;  ///< what truths are read for, if at all
   int rank = 0, ranks = 1;  ///< of the processes that share each batch: every one reads `batch` of its own
   int threads = 1;          ///< that read and augment, besides the caller's
 };
@@ -43,6 +45,8 @@ class Loader {
 
  private:
   [[nodiscard]] Result<Batch> load(std::int64_t step) const;
+  /// Writes one sample's input; its targets, where a task is given.
+  [[nodiscard]] Result<std::vector<at::Tensor>> load_one(std::int64_t index, at::Tensor input) const;
   void prefetch();
 
   const DataSet& set_;

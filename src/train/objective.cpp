@@ -4,25 +4,9 @@
 
 namespace disco::train {
 
-namespace {
-
-at::Tensor relative_squares(const at::Tensor& ours, const at::Tensor& theirs) {
-  return (ours - theirs).square().mean() / theirs.square().mean().clamp_min(1e-12);
-}
-
-}  // namespace
-
-at::Tensor distillation_loss(const at::Tensor& ours, const at::Tensor& theirs, double temperature) {
-  if (ours.dim() != 2 || ours.size(1) < 2) return relative_squares(ours, theirs);
-  const at::Tensor log_p = at::log_softmax(ours / temperature, 1);
-  const at::Tensor log_q = at::log_softmax(theirs / temperature, 1);
-  const auto samples = static_cast<double>(ours.size(0));
-  return (log_q.exp() * (log_q - log_p)).sum() / samples * (temperature * temperature);
-}
-
-Objective::Objective(const Network* teacher, const Network& student, const Traffic* traffic,
-                     const ObjectiveOptions& options)
-    : teacher_(teacher), student_(student), options_(options) {
+Objective::Objective(const Network* teacher, const Network& student, const TaskLoss& task,
+                     const Traffic* traffic, const ObjectiveOptions& options)
+    : teacher_(teacher), student_(student), task_(task), options_(options) {
   if (traffic == nullptr || teacher == nullptr || options.hints == 0.0) return;
   std::map<std::string, std::size_t> by_name;
   const auto& theirs = teacher->graph().values;
@@ -33,8 +17,9 @@ Objective::Objective(const Network* teacher, const Network& student, const Traff
   }
 }
 
-Result<at::Tensor> Objective::loss(const std::vector<at::Tensor>& inputs, const at::Tensor& labels,
-                                   const Mode& mode, at::Tensor* outputs) const {
+Result<at::Tensor> Objective::loss(const std::vector<at::Tensor>& inputs,
+                                   const std::vector<at::Tensor>& targets, const Mode& mode,
+                                   std::vector<at::Tensor>* answers) const {
   const auto run = [&](const Network& network, Values& values, const Mode& how) -> Status {
     for (std::size_t n = 0; n < network.graph().nodes.size(); ++n) {
       DISCO_CHECK(network.step(n, values, how));
@@ -51,21 +36,19 @@ Result<at::Tensor> Objective::loss(const std::vector<at::Tensor>& inputs, const 
   Values ours = student_.begin(inputs);
   DISCO_CHECK(run(student_, ours, mode));
   at::Tensor loss = at::zeros({}, at::TensorOptions(inputs[0].device()).dtype(at::kFloat));
-  bool first = true;
-  for (const ValueId id : student_.graph().outputs) {
-    const auto o = static_cast<std::size_t>(id);
-    if (!ours[o].defined() || !ours[o].requires_grad()) continue;
-    const at::Tensor answer = ours[o].to(at::kFloat);
-    if (teacher_ != nullptr && options_.distillation != 0.0) {
-      loss = loss + options_.distillation *
-                        distillation_loss(answer, theirs[o].to(at::kFloat), options_.temperature);
-    }
-    if (first && options_.labels != 0.0) {
-      loss = loss + options_.labels * at::cross_entropy_loss(answer, labels, {}, at::Reduction::Mean, -1,
-                                                             options_.label_smoothing);
-    }
-    if (first && outputs != nullptr) *outputs = answer.detach();
-    first = false;
+  std::vector<at::Tensor> mine, wanted;
+  for (std::size_t o = 0; o < student_.graph().outputs.size(); ++o) {
+    const auto& answer = ours[static_cast<std::size_t>(student_.graph().outputs[o])];
+    const bool learns = answer.defined() && answer.requires_grad();
+    mine.push_back(learns ? answer.to(at::kFloat) : at::Tensor());
+    if (teacher_ == nullptr) continue;
+    wanted.push_back(theirs[static_cast<std::size_t>(teacher_->graph().outputs[o])].to(at::kFloat));
+  }
+  if (teacher_ != nullptr && options_.distillation != 0.0)
+    loss = loss + options_.distillation * task_.distillation(mine, wanted, options_.temperature);
+  if (options_.labels != 0.0) loss = loss + options_.labels * task_.loss(mine, targets);
+  if (answers != nullptr) {
+    for (const at::Tensor& answer : mine) answers->push_back(answer.defined() ? answer.detach() : answer);
   }
   for (const auto& [v, t] : hints_) {
     if (!ours[v].defined() || !ours[v].requires_grad() || !theirs[t].defined()) continue;

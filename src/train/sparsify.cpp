@@ -229,7 +229,9 @@ class Pipeline {
                static_cast<std::size_t>(options_.distil_epochs));
       };
       const Masks masks(graph_, traffic_, choice_.kept, *sparse_);
-      DISCO_CHECK(distil(teacher, student, *sparse_, traffic_, masks, samples_, distil_options));
+      DISCO_TRY(const std::optional<Task> task, task_of(graph_));
+      DISCO_TRY(const auto task_loss, make_task_loss(task ? &*task : nullptr, student.graph(), {}));
+      DISCO_CHECK(distil(teacher, student, *task_loss, *sparse_, traffic_, masks, samples_, distil_options));
     }
     return {};
   }

@@ -20,11 +20,14 @@
 #include "train/loader.h"
 #include "train/refit.h"
 #include "train/tighten.h"
+#include "train/validate.h"
 #include "train/wire.h"
 
 namespace disco::train {
 
 namespace {
+
+constexpr std::string_view kValidation = "validation_";
 
 /// Batches whose statistics count again at the end, and by which keep-sets are chosen on the way.
 constexpr std::int64_t kProbeBatches = 16;
@@ -67,7 +70,9 @@ EpochReport report_from(const nlohmann::json& json) {
   report.learning_rate = json.at("learning_rate");
   report.loss = json.at("loss");
   report.train_top1 = json.value("train_top1", report.train_top1);
-  report.validation_top1 = json.value("validation_top1", report.validation_top1);
+  for (const auto& [key, value] : json.items()) {
+    if (key.starts_with(kValidation)) report.validation = Figure{key.substr(kValidation.size()), value};
+  }
   report.communication = json.at("communication");
   return report;
 }
@@ -127,7 +132,7 @@ class Run {
       teacher_.emplace(std::move(teacher));
       DISCO_CHECK(check_teacher());
     }
-    DISCO_CHECK(check_labels());
+    DISCO_CHECK(prepare_task());
     if (options_.reset) initialise(graph_, options_.seed, *weights_);
     return {};
   }
@@ -147,23 +152,50 @@ class Run {
     return {};
   }
 
-  Status check_labels() {
-    const Value& output = graph_.value(graph_.outputs[0]);
-    const bool logits = output.has_shape() && output.shape().size() == 2;
-    classes_ = logits ? output.shape()[1] : 0;
-    for (const DataSet* set : {&data_.training, data_.validation}) {
-      if (set == nullptr || set->classes() <= classes_) continue;
-      if (set == data_.validation && classes_ == 0) continue;
-      if (options_.objective.labels == 0.0 && set == &data_.training) continue;
-      return error(ErrorCode::InvalidArgument, "{} has {} classes, the model answers {}", set->about(),
-                   set->classes(), classes_ == 0 ? "no logits" : fmt::format("{} logits", classes_));
+  /// Which truths are learned from or looked at, and whether the data has them.
+  Status prepare_task() {
+    task_ = options_.task;
+    if (!task_) {
+      DISCO_TRY(task_, task_of(graph_));
     }
-    if (options_.objective.labels != 0.0 && data_.training.classes() == 0)
+    if (task_) DISCO_CHECK(check_task(*task_, graph_));
+    DISCO_TRY(task_loss_, make_task_loss(task_ ? &*task_ : nullptr, graph_,
+                                         {.label_smoothing = options_.objective.label_smoothing}));
+    const TruthKind wanted = task_ ? truth_for(task_->kind) : TruthKind::None;
+    const TruthKind given = data_.training.truth_kind();
+    const bool labels_count = options_.objective.labels != 0.0;
+    if (labels_count && given == TruthKind::None) {
       return error(ErrorCode::InvalidArgument, "{} has no labels; learn from a teacher instead",
                    data_.training.about());
-    if (options_.objective.labels == 0.0 && !teacher_)
+    }
+    if (labels_count && given != wanted) {
+      return error(ErrorCode::InvalidArgument, "{} does not say what is right for {}", data_.training.about(),
+                   task_ ? fmt::format("a model of {}", to_string(task_->kind))
+                         : "a model whose outputs nobody explained; see --task");
+    }
+    if (!labels_count && !teacher_) {
       return error(ErrorCode::InvalidArgument,
                    "there is neither a teacher nor are there labels to learn from");
+    }
+    learns_truth_ = given == wanted && (labels_count || given == TruthKind::Class);
+    if (task_ && task_->kind == TaskKind::Classification) DISCO_CHECK(check_classes(labels_count));
+    return {};
+  }
+
+  /// Before the first step, not at the first sample of a class that the model lacks.
+  Status check_classes(bool labels_count) {
+    const auto output = std::find_if(graph_.outputs.begin(), graph_.outputs.end(),
+                                     [&](ValueId id) { return graph_.value(id).name == task_->output; });
+    const std::int64_t classes = element_count(graph_.value(*output).shape()) / batch_;
+    for (const DataSet* set : {&data_.training, data_.validation}) {
+      if (set == nullptr || set->truth_kind() != TruthKind::Class || set->classes() <= classes) continue;
+      if (!labels_count && set == &data_.training) {
+        learns_truth_ = false;  // classes of something else
+        continue;
+      }
+      return error(ErrorCode::InvalidArgument, "{} has {} classes, the model answers {} logits", set->about(),
+                   set->classes(), classes);
+    }
     return {};
   }
 
@@ -222,6 +254,7 @@ class Run {
     loading.augmentation = options_.augmentation;
     loading.seed = options_.seed;
     loading.threads = options_.loaders;
+    if (learns_truth_) loading.task = task_loss_.get();
     if (group_ != nullptr) {
       loading.rank = group_->rank();
       loading.ranks = group_->size();
@@ -342,8 +375,8 @@ class Run {
   Status epoch() {
     const std::int64_t number = progress_.epoch;
     loader_->start(number, progress_.step);
-    const Objective objective(teacher_ ? &*teacher_ : nullptr, *student_, traffic_ ? &*traffic_ : nullptr,
-                              options_.objective);
+    const Objective objective(teacher_ ? &*teacher_ : nullptr, *student_, *task_loss_,
+                              traffic_ ? &*traffic_ : nullptr, options_.objective);
     for (std::int64_t s = progress_.step; s < steps_; ++s) {
       DISCO_CHECK(tighten(number * steps_ + s));
       DISCO_TRY(const Batch batch, loader_->next());
@@ -362,8 +395,10 @@ class Run {
     if (progress_.counted > 0) report.train_top1 = progress_.correct / progress_.counted;
     if (kept_) report.communication = share_of(*kept_);
     if (number + 1 == options_.epochs) DISCO_CHECK(settle());
-    if (data_.validation != nullptr && classes_ > 0 && data_.validation->classes() > 0) {
-      DISCO_TRY(report.validation_top1, validate());
+    if (task_ && data_.validation != nullptr && data_.validation->truth_kind() == truth_for(task_->kind)) {
+      DISCO_TRY(const std::vector<Figure> figures,
+                validate(model_, weights_, *task_, *data_.validation, batch_));
+      if (!figures.empty()) report.validation = figures.front();
     }
     history_.push_back(report);
     progress_ = {.epoch = number + 1};
@@ -375,13 +410,14 @@ class Run {
   Status step(const Objective& objective, const Batch& batch, std::int64_t done) {
     set_rate(rate(done));
     const std::vector<at::Tensor> inputs = {batch.inputs.to(options_.device)};
-    const at::Tensor labels = batch.labels.to(options_.device);
+    std::vector<at::Tensor> targets;
+    for (const at::Tensor& target : batch.targets) targets.push_back(target.to(options_.device));
     try {
       at::Tensor loss;
-      at::Tensor logits;
+      std::vector<at::Tensor> answers;
       {
         const Autocast autocast(options_.bfloat16, options_.device);
-        DISCO_TRY(loss, objective.loss(inputs, labels, {.training = true}, &logits));
+        DISCO_TRY(loss, objective.loss(inputs, targets, {.training = true}, &answers));
         if (options_.tightening == Tightening::GroupLasso && done < tighten_steps())
           loss = loss + options_.lasso * group_norms(graph_, *weights_, *traffic_);
       }
@@ -398,7 +434,7 @@ class Run {
       masks_.apply(*weights_);
       follow();
       progress_.loss += value;
-      count(logits, labels);
+      count(answers, targets);
     } catch (const std::exception& problem) {
       return error(ErrorCode::Internal, "training failed: {}", first_line(problem));
     }
@@ -425,10 +461,14 @@ class Run {
     for (auto& [name, tensor] : average_) tensor.lerp_(weights_->parameters.at(name), 1.0 - options_.average);
   }
 
-  void count(const at::Tensor& logits, const at::Tensor& labels) {
-    if (classes_ == 0 || !logits.defined() || data_.training.classes() == 0) return;
-    progress_.correct += logits.argmax(1).eq(labels).sum().item<double>();
-    progress_.counted += labels.ge(0).sum().item<double>();
+  void count(const std::vector<at::Tensor>& answers, const std::vector<at::Tensor>& targets) {
+    if (!task_ || task_->kind != TaskKind::Classification || targets.empty()) return;
+    for (std::size_t o = 0; o < answers.size(); ++o) {
+      if (graph_.value(graph_.outputs[o]).name != task_->output || !answers[o].defined()) continue;
+      const at::Tensor best = answers[o].reshape({answers[o].size(0), -1}).argmax(1);
+      progress_.correct += best.eq(targets[0]).sum().item<double>();
+      progress_.counted += targets[0].ge(0).sum().item<double>();
+    }
   }
 
   [[nodiscard]] std::int64_t tighten_steps() const {
@@ -492,33 +532,6 @@ class Run {
     return recalibrate_batch_norm(*student_, batches);
   }
 
-  Result<double> validate() {
-    const at::NoGradGuard no_grad;
-    LoaderOptions loading;
-    loading.batch = batch_;
-    loading.shuffle = loading.drop_last = false;
-    loading.threads = options_.loaders;
-    Loader loader(*data_.validation, loading);
-    loader.start(0);
-    double correct = 0.0;
-    for (std::int64_t s = 0; s < loader.steps(); ++s) {
-      DISCO_TRY(Batch batch, loader.next());
-      const std::int64_t count = batch.inputs.size(0);
-      if (count < batch_) {  // shapes are fixed: fill up
-        batch.inputs = at::cat({batch.inputs, batch.inputs.narrow(0, 0, 1).expand([&] {
-                                  std::vector<std::int64_t> shape = batch.inputs.sizes().vec();
-                                  shape[0] = batch_ - count;
-                                  return shape;
-                                }())});
-      }
-      DISCO_TRY(const std::vector<at::Tensor> outputs,
-                student_->forward({batch.inputs.to(options_.device)}, {}));
-      const at::Tensor best = outputs[0].argmax(1).narrow(0, 0, count).to(at::kCPU);
-      correct += best.eq(batch.labels).sum().item<double>();
-    }
-    return correct / static_cast<double>(data_.validation->size());
-  }
-
   Result<Trained> finish() {
     Trained result;
     result.history = history_;
@@ -544,7 +557,10 @@ class Run {
   Group* group_;
   const TrainWatch& watch_;
 
-  std::int64_t batch_ = 0, steps_ = 0, classes_ = 0;
+  std::int64_t batch_ = 0, steps_ = 0;
+  std::optional<Task> task_;
+  std::unique_ptr<TaskLoss> task_loss_;
+  bool learns_truth_ = false;
   Graph graph_, teacher_graph_, probe_graph_;
   std::shared_ptr<Weights> weights_, teacher_weights_;
   std::optional<Network> student_, teacher_;
@@ -569,7 +585,7 @@ nlohmann::json to_json(const EpochReport& report) {
                          {"loss", report.loss},
                          {"communication", report.communication}};
   if (report.train_top1 >= 0) json["train_top1"] = report.train_top1;
-  if (report.validation_top1 >= 0) json["validation_top1"] = report.validation_top1;
+  if (report.validation) json[std::string(kValidation) + report.validation->name] = report.validation->value;
   return json;
 }
 

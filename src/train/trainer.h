@@ -10,6 +10,7 @@
 
 #include "data/dataset.h"
 #include "graph/graph.h"
+#include "task/metric.h"
 #include "train/augment.h"
 #include "train/objective.h"
 #include "train/parallel.h"
@@ -35,6 +36,7 @@ struct TrainOptions {
   double momentum = 0.9;        ///< of SGD, Nesterov's
   double weight_decay = 5e-4;   ///< of weights of two axes and more
   double average = 0.0;         ///< decay a step of an exponential moving average of the weights; 0: none
+  std::optional<Task> task{};   ///< what the model does; absent: as task_of() says
   ObjectiveOptions objective{};
   Augmentation augmentation = Augmentation::Flip;
   DataType wire = DataType::Float32;  ///< rounding that training feels; calibrated in the artifact at the end
@@ -56,11 +58,13 @@ struct TrainOptions {
 struct EpochReport {
   std::int64_t epoch = 0;  ///< from 1 on
   double learning_rate = 0, loss = 0;
-  double train_top1 = -1, validation_top1 = -1;  ///< shares; -1: not known
-  double communication = 1;  ///< share of the dense exchange's bytes that the masks let pass
+  double train_top1 = -1;              ///< a share; -1: not known
+  std::optional<Figure> validation{};  ///< the task's main figure
+  double communication = 1;            ///< share of the dense exchange's bytes that the masks let pass
 };
 
-/// By the names of its members; shares that are not known are left out.
+/// By the names of its members ("validation_top1", "validation_mAP" and so on); what is not known is left
+/// out.
 [[nodiscard]] nlohmann::json to_json(const EpochReport& report);
 
 struct Trained {
