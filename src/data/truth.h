@@ -2,6 +2,7 @@
 // What is right about a sample: its class, its objects, the class of every pixel, or the image it should
 // become.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -21,6 +22,16 @@ struct Box {
 [[nodiscard]] constexpr double area_of(const Box& box) {
   const double width = box.right - box.left, height = box.bottom - box.top;
   return width > 0 && height > 0 ? width * height : 0.0;
+}
+
+/// Of what two boxes share, and how much that is of both together: 0 (nothing) to 1 (the same box).
+[[nodiscard]] constexpr double shared_area(const Box& a, const Box& b) {
+  return area_of({std::max(a.left, b.left), std::max(a.top, b.top), std::min(a.right, b.right),
+                  std::min(a.bottom, b.bottom)});
+}
+[[nodiscard]] constexpr double overlap(const Box& a, const Box& b) {
+  const double shared = shared_area(a, b), both = area_of(a) + area_of(b) - shared;
+  return both > 0 ? shared / both : 0.0;
 }
 
 /// Something in a picture.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reference/numeric.h"
+#include "task/detection.h"
 
 namespace disco {
 
@@ -40,13 +41,17 @@ Result<std::int64_t> answered_classes(const Task& task, const NamedTensors& outp
 }
 
 Result<Answer> read_answer(const Task& task, const NamedTensors& outputs, std::int64_t sample,
-                           std::int64_t batch, [[maybe_unused]] int height, [[maybe_unused]] int width) {
+                           std::int64_t batch, int height, int width) {
   const auto found = outputs.find(task.output);
   if (found == outputs.end())
     return error(ErrorCode::InvalidModel, "the model gave no output '{}'", task.output);
   switch (task.kind) {
     case TaskKind::Classification: {
       DISCO_TRY(ClassAnswer answer, read_classes(found->second, task.output, sample, batch));
+      return Answer(std::move(answer));
+    }
+    case TaskKind::Detection: {
+      DISCO_TRY(Detections answer, read_detections(task, outputs, sample, batch, height, width));
       return Answer(std::move(answer));
     }
     default: return error(ErrorCode::Unsupported, "no reader for answers of {}", to_string(task.kind));

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "task/average_precision.h"
+#include "task/detection.h"
+
 namespace disco {
 
 namespace {
@@ -61,9 +64,12 @@ std::string to_text(const Figure& figure) {
   return fmt::format("{:.4f}", figure.value);
 }
 
+Status Metric::add_resized(const Answer& answer, const Truth& truth, double) { return add(answer, truth); }
+
 std::unique_ptr<Metric> make_metric(const Task& task, const MetricOptions& options) {
   switch (task.kind) {
     case TaskKind::Classification: return std::make_unique<ClassMetric>(options.classes);
+    case TaskKind::Detection: return make_detection_metric(options);
     default: return nullptr;
   }
 }
@@ -72,6 +78,7 @@ double agreement(const Answer& a, const Answer& b) {
   if (a.index() != b.index()) return 0.0;
   if (const auto* classes = std::get_if<ClassAnswer>(&a))
     return same_class(*classes, std::get<ClassAnswer>(b));
+  if (const auto* found = std::get_if<Detections>(&a)) return agreement(*found, std::get<Detections>(b));
   return 0.0;
 }
 

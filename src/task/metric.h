@@ -38,6 +38,11 @@ class Metric {
   /// @return InvalidArgument where the truth is of another kind or does not suit (a class that the model does
   ///         not have, an image of another size). A sample without truth does not count.
   [[nodiscard]] virtual Status add(const Answer& answer, const Truth& truth) = 0;
+  /// The same for a model that saw the original image at another size, where the measure asks for sizes in
+  /// it, as COCO's does.
+  ///
+  /// @param pixel_area  of a pixel that the model saw, in pixels of the original
+  [[nodiscard]] virtual Status add_resized(const Answer& answer, const Truth& truth, double pixel_area);
   /// Samples that counted.
   [[nodiscard]] virtual std::int64_t samples() const = 0;
   /// Empty where none counted.

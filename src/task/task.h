@@ -47,6 +47,13 @@ struct DetectorHead {
   std::int64_t most = 200;  ///< boxes an image
 
   [[nodiscard]] std::int64_t prior_count() const;
+  /// Where a class's scores are, and the class of a column that is not the background's.
+  [[nodiscard]] std::int64_t column_of(std::int64_t label) const {
+    return background >= 0 && label >= background ? label + 1 : label;
+  }
+  [[nodiscard]] std::int64_t label_of(std::int64_t column) const {
+    return background >= 0 && column > background ? column - 1 : column;
+  }
 };
 
 struct Task {
