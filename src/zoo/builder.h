@@ -1,10 +1,12 @@
 #pragma once
 // How the zoo's files write graphs: one call a layer, weights drawn on the way.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,7 +21,22 @@ using Ints = std::vector<std::int64_t>;
 struct ConvOptions {
   std::int64_t kernel = 1, stride = 1, padding = 0, groups = 1;
   bool bias = false;
+  std::int64_t dilation = 1;
+  double gain = 1.0;  ///< beside He's scale
 };
+
+/// A feature map [N, channels, rows, columns].
+struct Map {
+  ValueId value = kNoValue;
+  std::int64_t channels = 0, rows = 0, columns = 0;
+};
+
+/// Channels of a scaled network: a multiple of 8 and at most a tenth below, as MobileNet's authors round.
+[[nodiscard]] inline std::int64_t scaled(std::int64_t channels, double width) {
+  const double exact = static_cast<double>(channels) * width;
+  const std::int64_t rounded = std::max<std::int64_t>(8, static_cast<std::int64_t>(exact + 4.0) / 8 * 8);
+  return static_cast<double>(rounded) < 0.9 * exact ? rounded + 8 : rounded;
+}
 
 class GraphBuilder {
  public:
@@ -62,6 +79,14 @@ class GraphBuilder {
   ValueId scalar(const std::string& name, float value) {
     return graph_.add_constant(name, Tensor::scalar(value));
   }
+  /// One constant of this name for all that ask for it.
+  ValueId shared_scalar(const std::string& name, float value) {
+    const ValueId known = graph_.find_value(name);
+    return known != kNoValue ? known : scalar(name, value);
+  }
+  ValueId constant(const std::string& name, Tensor tensor) {
+    return graph_.add_constant(name, std::move(tensor));
+  }
   /// Normal values around `mean`.
   ValueId normal(const std::string& name, const Shape& shape, double deviation, double mean = 0.0) {
     Tensor tensor(DataType::Float32, shape);
@@ -79,15 +104,21 @@ class GraphBuilder {
   /// Weights of He's scale: variance 2 / fan-in.
   ValueId conv(const std::string& name, ValueId x, std::int64_t in, std::int64_t out, const ConvOptions& o) {
     const double fan_in = static_cast<double>(in / o.groups * o.kernel * o.kernel);
-    std::vector<ValueId> inputs = {
-        x, normal(name + ".weight", {out, in / o.groups, o.kernel, o.kernel}, std::sqrt(2.0 / fan_in))};
+    std::vector<ValueId> inputs = {x, normal(name + ".weight", {out, in / o.groups, o.kernel, o.kernel},
+                                             o.gain * std::sqrt(2.0 / fan_in))};
     if (o.bias) inputs.push_back(normal(name + ".bias", {out}, 0.02));
     return op(name, "Conv", inputs,
               {{"kernel_shape", Ints{o.kernel, o.kernel}},
                {"strides", Ints{o.stride, o.stride}},
                {"pads", Ints(4, o.padding)},
                {"group", o.groups},
-               {"dilations", Ints{1, 1}}});
+               {"dilations", Ints{o.dilation, o.dilation}}});
+  }
+  Map conv(const std::string& name, const Map& x, std::int64_t out, const ConvOptions& o) {
+    const auto extent = [&](std::int64_t before) {
+      return (before + 2 * o.padding - o.dilation * (o.kernel - 1) - 1) / o.stride + 1;
+    };
+    return {conv(name, x.value, x.channels, out, o), out, extent(x.rows), extent(x.columns)};
   }
   /// Statistics and scales as a trained network has them; `gain` around which the scale varies.
   ValueId batch_norm(const std::string& name, ValueId x, std::int64_t channels, double gain = 1.0) {
@@ -111,14 +142,37 @@ class GraphBuilder {
     return add(name, normal(name + ".bias", {out}, 0.02), product);
   }
 
-  /// Makes `x` the graph's output under this name.
-  Graph finish(ValueId x, const std::string& name, std::vector<Dimension> dims) {
+  /// Extents of `x` from axis `from` on, before axis `to`, as exporters write them for a batch of any size.
+  ValueId extents(const std::string& name, ValueId x, std::int64_t from, std::int64_t to) {
+    const ValueId shape = op(name + ".shape", "Shape", {x});
+    return op(name + ".slice", "Slice", {shape, ints(name + ".from", {from}), ints(name + ".to", {to})});
+  }
+  /// `x` at rows and columns of `like`, as torch's bilinear interpolation with align_corners = false does it.
+  ValueId resize_like(const std::string& name, ValueId x, ValueId like) {
+    const ValueId sizes = op(name + ".sizes", "Concat",
+                             {extents(name + ".channels", x, 0, 2), extents(name + ".space", like, 2, 4)},
+                             {{"axis", std::int64_t{0}}});
+    return op(
+        name, "Resize", {x, kNoValue, kNoValue, sizes},
+        {{"mode", std::string("linear")}, {"coordinate_transformation_mode", std::string("half_pixel")}});
+  }
+
+  void metadata(std::string_view key, std::string text) {
+    graph_.metadata[std::string(key)] = std::move(text);
+  }
+  /// Makes `x` the graph's next output under this name.
+  void output(ValueId x, const std::string& name, std::vector<Dimension> dims) {
     Value& value = graph_.value(x);
     value.name = name;
     value.type = DataType::Float32;
     value.dims = std::move(dims);
-    graph_.outputs = {x};
-    return std::move(graph_);
+    graph_.outputs.push_back(x);
+  }
+  Graph finish() { return std::move(graph_); }
+  /// The same with `x` as the last output.
+  Graph finish(ValueId x, const std::string& name, std::vector<Dimension> dims) {
+    output(x, name, std::move(dims));
+    return finish();
   }
 
  private:

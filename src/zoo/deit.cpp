@@ -5,13 +5,9 @@ namespace disco {
 
 namespace {
 
-constexpr std::int64_t kLayers = 12;
-constexpr std::int64_t kPatch = 16;
-constexpr std::int64_t kTokens = 1 + (224 / kPatch) * (224 / kPatch);  // the class token and the patches
-
 struct Block {
   GraphBuilder& b;
-  std::int64_t width, heads;
+  std::int64_t width, heads, tokens;
 
   [[nodiscard]] ValueId norm(const std::string& name, ValueId x) const {
     const ValueId scale = b.uniform(name + ".weight", {width}, 0.8, 1.2);
@@ -23,8 +19,7 @@ struct Block {
     const std::int64_t size = width / heads;
     const double deviation = std::sqrt(1.5 / static_cast<double>(width));
     ValueId qkv = b.linear(name + ".qkv", x, width, 3 * width, deviation);
-    qkv =
-        b.op(name + ".reshape", "Reshape", {qkv, b.ints(name + ".qkv_shape", {0, kTokens, 3, heads, size})});
+    qkv = b.op(name + ".reshape", "Reshape", {qkv, b.ints(name + ".qkv_shape", {0, tokens, 3, heads, size})});
     qkv = b.op(name + ".transpose", "Transpose", {qkv}, {{"perm", Ints{2, 0, 3, 1, 4}}});
     ValueId part[3];
     for (int i = 0; i < 3; ++i) {
@@ -42,7 +37,7 @@ struct Block {
     scores = b.op(name + ".softmax", "Softmax", {scores}, {{"axis", std::int64_t{-1}}});
     ValueId mixed = b.op(name + ".mix", "MatMul", {scores, part[2]});
     mixed = b.op(name + ".back", "Transpose", {mixed}, {{"perm", Ints{0, 2, 1, 3}}});
-    mixed = b.op(name + ".join", "Reshape", {mixed, b.ints(name + ".join_shape", {0, kTokens, width})});
+    mixed = b.op(name + ".join", "Reshape", {mixed, b.ints(name + ".join_shape", {0, tokens, width})});
     return b.linear(name + ".proj", mixed, width, width, deviation * 0.5);
   }
   [[nodiscard]] ValueId mlp(const std::string& name, ValueId x) const {
@@ -61,33 +56,52 @@ struct Block {
 
 }  // namespace
 
-Graph build_deit(int width, int heads, std::uint64_t seed) {
-  GraphBuilder b(width == 192 ? "deit-tiny" : "deit-small", seed);
-  const Block block{b, width, heads};
-  const ValueId image = b.input("input", {{-1, "N"}, {3, {}}, {224, {}}, {224, {}}});
-  ValueId x = b.conv("patch_embed", image, 3, width, {.kernel = kPatch, .stride = kPatch, .bias = true});
-  x = b.op("patch_embed.flatten", "Reshape", {x, b.ints("patch_embed.shape", {0, width, kTokens - 1})});
+Graph build_deit(int channels, int heads, bool distilled, const Settings& settings) {
+  GraphBuilder b(settings.name, settings.seed);
+  // Heads keep their number: they are what nodes share.
+  const std::int64_t width =
+      heads * std::max<std::int64_t>(1, std::llround(settings.width * channels / heads));
+  const std::int64_t patch = settings.patch;
+  const std::int64_t patches = (settings.rows / patch) * (settings.columns / patch);
+  const std::int64_t tokens = patches + (distilled ? 2 : 1);
+  const Block block{b, width, heads, tokens};
+  const Map image = image_input(b, settings);
+  ValueId x = b.conv("patch_embed", image.value, 3, width, {.kernel = patch, .stride = patch, .bias = true});
+  x = b.op("patch_embed.flatten", "Reshape", {x, b.ints("patch_embed.shape", {0, width, patches})});
   x = b.op("patch_embed.transpose", "Transpose", {x}, {{"perm", Ints{0, 2, 1}}});
-  // The class token, once an image of the batch.
-  const ValueId shape = b.op("cls_token.batch", "Slice",
-                             {b.op("cls_token.shape", "Shape", {image}), b.ints("cls_token.from", {0}),
-                              b.ints("cls_token.to", {1})});
-  const ValueId extents = b.op("cls_token.extents", "Concat", {shape, b.ints("cls_token.rest", {1, width})},
-                               {{"axis", std::int64_t{0}}});
-  const ValueId token =
-      b.op("cls_token.expand", "Expand", {b.normal("cls_token", {1, 1, width}, 0.5), extents});
-  x = b.op("tokens", "Concat", {token, x}, {{"axis", std::int64_t{1}}});
-  x = b.add("pos_embed.add", x, b.normal("pos_embed", {1, kTokens, width}, 0.3));
-  for (std::int64_t layer = 0; layer < kLayers; ++layer) {
+  // A token, once an image of the batch.
+  const auto expanded = [&](const std::string& name) {
+    const ValueId shape = b.op(name + ".batch", "Slice",
+                               {b.op(name + ".shape", "Shape", {image.value}), b.ints(name + ".from", {0}),
+                                b.ints(name + ".to", {1})});
+    const ValueId extents = b.op(name + ".extents", "Concat", {shape, b.ints(name + ".rest", {1, width})},
+                                 {{"axis", std::int64_t{0}}});
+    return b.op(name + ".expand", "Expand", {b.normal(name, {1, 1, width}, 0.5), extents});
+  };
+  std::vector<ValueId> rows = {expanded("cls_token")};
+  if (distilled) rows.push_back(expanded("dist_token"));
+  rows.push_back(x);
+  x = b.op("tokens", "Concat", rows, {{"axis", std::int64_t{1}}});
+  x = b.add("pos_embed.add", x, b.normal("pos_embed", {1, tokens, width}, 0.3));
+  for (std::int64_t layer = 0; layer < settings.blocks; ++layer) {
     const std::string name = "blocks." + std::to_string(layer);
     x = b.add(name + ".add1", x, block.attention(name + ".attn", block.norm(name + ".norm1", x)));
     x = b.add(name + ".add2", x, block.mlp(name + ".mlp", block.norm(name + ".norm2", x)));
   }
   x = block.norm("norm", x);
-  x = b.op("pool", "Gather", {x, b.ints("pool.index", {0})}, {{"axis", std::int64_t{1}}});
-  x = b.op("pool.squeeze", "Squeeze", {x, b.ints("pool.axis", {1})});
-  x = b.gemm("head", x, width, 1000, std::sqrt(1.0 / static_cast<double>(width)));
-  return b.finish(x, "logits", {{-1, "N"}, {1000, {}}});
+  const auto head = [&](const std::string& pool, const std::string& name, std::int64_t token) {
+    const ValueId taken =
+        b.op(pool, "Gather", {x, b.ints(pool + ".index", {token})}, {{"axis", std::int64_t{1}}});
+    const ValueId row = b.op(pool + ".squeeze", "Squeeze", {taken, b.ints(pool + ".axis", {1})});
+    return b.gemm(name, row, width, settings.classes, std::sqrt(1.0 / static_cast<double>(width)));
+  };
+  ValueId logits = head("pool", "head", 0);
+  if (distilled) {
+    logits =
+        b.op("heads.mean", "Div",
+             {b.add("heads.sum", logits, head("pool_dist", "head_dist", 1)), b.scalar("heads.count", 2.0F)});
+  }
+  return b.finish(logits, "logits", {{-1, "N"}, {settings.classes, {}}});
 }
 
 }  // namespace disco
