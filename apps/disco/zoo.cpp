@@ -26,11 +26,11 @@ constexpr const char* kExamples =
 
 /// The models, a line each, with the settings that they have.
 std::string table() {
-  std::string text;
+  std::string text = "Models and their settings:\n";
   for (const ZooEntry& entry : zoo_entries()) {
-    text += fmt::format("  {:<26}{:<44}--{}\n", entry.name, entry.what, fmt::join(entry.settings, ", --"));
+    text += fmt::format("  {:<26} {:<33} --{}\n", entry.name, entry.what, fmt::join(entry.settings, " --"));
   }
-  return text;
+  return text + '\n';
 }
 
 }  // namespace
@@ -43,12 +43,11 @@ void add_zoo(CLI::App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand(
       "zoo",
-      fmt::format("Writes a model to try, with random weights, so that it recognises nothing until it is "
-                  "trained, but costs what the trained one costs. The same name, settings and seed give the "
-                  "same file on every machine.\n{}",
-                  table()));
-  command->footer(kExamples);
-  command->add_option("name", flags->name, fmt::format("{}", fmt::join(zoo_names(), ", ")))->required();
+      "Writes a model to try.\nIts weights are random: it recognises nothing until it is trained, but costs "
+      "what "
+      "the trained one costs. The same name, settings and seed give the same file on every machine.");
+  command->footer(table() + kExamples);
+  command->add_option("name", flags->name, "which model; they are listed below")->required();
   command->add_option("-o,--output", flags->output, "where to write it")->required()->type_name("FILE");
   command->add_option("--size", flags->size, "pixels of the input: a side, or rows and columns (120x160)")
       ->type_name("PX");

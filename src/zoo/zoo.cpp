@@ -50,9 +50,9 @@ std::vector<Entry> make_entries() {
   add_deit("deit-tiny", "transformer", 192, 3, false);
   add_deit("deit-small", "transformer", 384, 6, false);
   add_deit("deit-base", "transformer", 768, 12, false);
-  add_deit("deit-tiny-distilled", "transformer with two tokens and heads", 192, 3, true);
-  add_deit("deit-small-distilled", "transformer with two tokens and heads", 384, 6, true);
-  add_deit("deit-base-distilled", "transformer with two tokens and heads", 768, 12, true);
+  add_deit("deit-tiny-distilled", "transformer, distillation token", 192, 3, true);
+  add_deit("deit-small-distilled", "transformer, distillation token", 384, 6, true);
+  add_deit("deit-base-distilled", "transformer, distillation token", 768, 12, true);
   Settings defaults = square(300, 80);
   add("ssd300-resnet50", "detector", defaults, {"size", "width", "classes"}, 64, build_ssd_resnet50);
   defaults = square(300, 20);
@@ -62,13 +62,12 @@ std::vector<Entry> make_entries() {
   defaults.stride = 16;
   add("deeplabv3plus-resnet50", "segmenter", defaults, strided, 33, build_deeplab_resnet50);
   add("deeplabv3plus-mobilenetv2", "segmenter", defaults, strided, 33, build_deeplab_mobilenet_v2);
-  add("esrgan", "super-resolution, four times larger", {.blocks = 23}, {"size", "width", "blocks"}, 1,
-      build_esrgan);
-  add("esrgan-small", "the same with 4 blocks of half the channels", {.width = 0.5, .blocks = 4},
+  add("esrgan", "super-resolution by 4", {.blocks = 23}, {"size", "width", "blocks"}, 1, build_esrgan);
+  add("esrgan-small", "super-resolution by 4, smaller", {.width = 0.5, .blocks = 4},
       {"size", "width", "blocks"}, 1, build_esrgan);
   for (const auto& [name, depth] :
        {std::pair{"cifar-resnet8", 8}, std::pair{"cifar-resnet20", 20}, std::pair{"cifar-resnet56", 56}}) {
-    add(name, "classifier of small images", square(32, 10), classifier, 4,
+    add(name, "classifier of CIFAR images", square(32, 10), classifier, 4,
         [depth](const Settings& s) { return build_cifar_resnet(depth, s); });
   }
   return entries;
