@@ -4,6 +4,21 @@
 
 namespace disco::cli {
 
+void TaskFlags::add_to(CLI::App& command) {
+  command
+      .add_option("--task", file,
+                  "what the model's outputs mean, where it does not say so itself: see docs/tasks.md")
+      ->type_name("FILE.json");
+}
+
+Result<std::optional<Task>> TaskFlags::task(const Graph& model) const {
+  if (file.empty()) return task_of(model);
+  DISCO_TRY(Task task, load_task(file));
+  const Status suits = check_task(task, model);
+  if (!suits) return in_context(file, suits.error());
+  return std::optional(std::move(task));
+}
+
 void DataFlags::add_to(CLI::App& command) {
   command
       .add_option(
@@ -30,7 +45,8 @@ void DataFlags::add_to(CLI::App& command) {
   preset.add_to(command);
 }
 
-Result<std::unique_ptr<DataSet>> DataFlags::open(const InputSlot& input) const {
+Result<std::unique_ptr<DataSet>> DataFlags::open(const InputSlot& input,
+                                                 const std::optional<Task>& task) const {
   DataSetOptions options{source, part};
   if (preset.any()) {
     DISCO_TRY(options.preset, preset.preset());
@@ -39,6 +55,10 @@ Result<std::unique_ptr<DataSet>> DataFlags::open(const InputSlot& input) const {
   options.skip = skip;
   options.seed = seed;
   options.labels = !no_labels;
+  if (task) {
+    options.truth = truth_for(task->kind);
+    options.classes = task->classes;
+  }
   return open_data_set(options, &input);
 }
 

@@ -7,8 +7,18 @@
 
 #include "data/dataset.h"
 #include "preset_flags.h"
+#include "task/task.h"
 
 namespace disco::cli {
+
+/// What a model does, where it does not say so itself.
+struct TaskFlags {
+  std::string file;
+
+  void add_to(CLI::App& command);
+  /// Of --task, else as task_of(); no value where nothing says it.
+  [[nodiscard]] Result<std::optional<Task>> task(const Graph& model) const;
+};
 
 struct DataFlags {
   std::string source;
@@ -20,7 +30,9 @@ struct DataFlags {
 
   void add_to(CLI::App& command);
   /// @param input  the model's only one
-  [[nodiscard]] Result<std::unique_ptr<DataSet>> open(const InputSlot& input) const;
+  /// @param task   for which the data says what is right, as far as it is known
+  [[nodiscard]] Result<std::unique_ptr<DataSet>> open(const InputSlot& input,
+                                                      const std::optional<Task>& task) const;
 };
 
 /// The only input of a model, or InvalidArgument: data sets feed one.

@@ -25,12 +25,27 @@ constexpr const char* kExamples =
 struct Flags {
   SplitFlags split;
   DataFlags data;
+  TaskFlags task;
   EvaluateOptions evaluate;
   std::string dense;
   bool as_json = false;
 };
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+
+constexpr std::size_t kColumns = 3;  // of figures, in the first table
+
+/// Figures that the first table has no room for, such as those of each class.
+void print_rest(const Evaluation& evaluation) {
+  if (!evaluation.measured || evaluation.measured->figures.size() <= kColumns) return;
+  fmt::print("\n");
+  Table table({"", "artifact", "dense"});
+  for (std::size_t f = kColumns; f < evaluation.measured->figures.size(); ++f) {
+    const Figure& figure = evaluation.measured->figures[f];
+    table.add({figure.name, to_text(figure), evaluation.dense ? to_text(evaluation.dense->figures[f]) : "-"});
+  }
+  table.print();
+}
 
 void print(const Evaluation& evaluation) {
   fmt::print("{}: {} exchange over {} node{}, {} on the wire\n{} samples of {}\n\n", evaluation.model,
@@ -39,7 +54,6 @@ void print(const Evaluation& evaluation) {
   const auto share = [&](double bytes) {
     return evaluation.dense_bytes > 0 ? fmt::format("{:.4f}", bytes / evaluation.dense_bytes) : "-";
   };
-  const bool has_top5 = evaluation.classes > static_cast<std::int64_t>(Prediction::kBest);
   std::vector<std::string> header = {""};
   std::vector<std::string> artifact = {"artifact"}, dense = {"dense"};
   const auto column = [&](const char* title, std::string one, std::string other) {
@@ -47,10 +61,12 @@ void print(const Evaluation& evaluation) {
     artifact.push_back(std::move(one));
     dense.push_back(std::move(other));
   };
-  if (evaluation.accuracy) {
-    const auto& other = evaluation.dense_accuracy;
-    column("top-1", percent(evaluation.accuracy->top1), other ? percent(other->top1) : "-");
-    if (has_top5) column("top-5", percent(evaluation.accuracy->top5), other ? percent(other->top5) : "-");
+  if (evaluation.measured) {
+    const auto& figures = evaluation.measured->figures;
+    for (std::size_t f = 0; f < std::min(figures.size(), kColumns); ++f) {
+      column(figures[f].name.c_str(), to_text(figures[f]),
+             evaluation.dense ? to_text(evaluation.dense->figures[f]) : "-");
+    }
   }
   if (evaluation.agreement) column("agreement", percent(*evaluation.agreement), "");
   column("bytes a sample", human_bytes(evaluation.bytes()), human_bytes(evaluation.dense_bytes));
@@ -59,9 +75,10 @@ void print(const Evaluation& evaluation) {
   table.add(artifact);
   table.add(dense);
   table.print();
-  if (evaluation.accuracy && evaluation.accuracy->samples < evaluation.samples)
-    fmt::print("{} samples have no class and do not count\n",
-               evaluation.samples - evaluation.accuracy->samples);
+  if (evaluation.measured && evaluation.measured->samples < evaluation.samples)
+    fmt::print("{} samples do not say what is right and do not count\n",
+               evaluation.samples - evaluation.measured->samples);
+  print_rest(evaluation);
   if (evaluation.nodes == 1) return;
   fmt::print("\n");
   Table nodes({"", "sends a sample"});
@@ -79,8 +96,9 @@ Status eval(const Flags& flags) {
   SplitFlags split_flags = flags.split;
   DISCO_CHECK(keep_stored_partition(model, split_flags));
   ClusterFlags::take_shares(model, remote, split_flags);
-  DISCO_TRY(const std::unique_ptr<DataSet> data, flags.data.open(input));
-  if (data->classes() == 0 && flags.dense.empty()) {
+  DISCO_TRY(const std::optional<Task> known, flags.task.task(model));
+  DISCO_TRY(const std::unique_ptr<DataSet> data, flags.data.open(input, known));
+  if (data->truth_kind() == TruthKind::None && flags.dense.empty()) {
     return error(
         ErrorCode::InvalidArgument,
         "{}: no sample has a class, so nothing says what is right; give --dense MODEL.onnx to compare with "
@@ -88,6 +106,7 @@ Status eval(const Flags& flags) {
         flags.data.source);
   }
   DISCO_TRY(const SampleSplit sample, split_for_sample(model, split_flags, input, *data));
+  DISCO_TRY(const Task task, task_for(flags.task, sample.split.graph));
   std::optional<Answered> dense;
   if (!flags.dense.empty()) {
     DISCO_TRY(Graph whole, load_onnx(flags.dense));
@@ -95,10 +114,10 @@ Status eval(const Flags& flags) {
     DISCO_TRY(const InputSlot whole_input, only_input(whole, shapes.shapes));
     SplitFlags named = split_flags;
     named.model = flags.dense;
-    DISCO_TRY(dense, answer_unsplit(whole, named, whole_input, *data, flags.evaluate, flags.dense));
+    DISCO_TRY(dense, answer_unsplit(whole, named, whole_input, *data, flags.evaluate, task));
   }
-  DISCO_TRY(const Evaluation evaluation,
-            evaluate(model, split_flags, input, *data, flags.evaluate, sample, dense ? &*dense : nullptr));
+  DISCO_TRY(const Evaluation evaluation, evaluate(model, split_flags, input, *data, flags.evaluate, sample,
+                                                  task, dense ? &*dense : nullptr));
   if (!flags.as_json) {
     print(evaluation);
     return {};
@@ -114,20 +133,20 @@ Status eval(const Flags& flags) {
 
 void add_eval(CLI::App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
-      app.add_subcommand("eval",
-                         "Counts how often an artifact is right on a data set, and the bytes that it sends.\n"
-                         "Nodes run as for `disco run`, and bytes are counted where they are sent. Beside "
-                         "it, the dense exchange's "
-                         "bytes, and the dense model's accuracy where --dense names it.");
+  CLI::App* command = app.add_subcommand(
+      "eval",
+      "Measures an artifact on a data set by its task's own figure, and the bytes that it sends.\n"
+      "Nodes run as for `disco run`, and bytes are counted where they are sent. Beside "
+      "it, the dense exchange's "
+      "bytes, and the dense model's figures where --dense names it.");
   command->footer(kExamples);
   flags->split.add_to(*command);
   flags->data.add_to(*command);
+  flags->task.add_to(*command);
   command
-      ->add_option(
-          "--dense", flags->dense,
-          "the model that the artifact was made from: its accuracy is shown beside, and on how many samples "
-          "both agree")
+      ->add_option("--dense", flags->dense,
+                   "the model that the artifact was made from: its figures are shown beside, and how far "
+                   "both agree")
       ->type_name("MODEL");
   flags->evaluate.add_to(*command);
   command->add_flag("--json", flags->as_json, "figures, for programs");

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <future>
-#include <numeric>
+#include <map>
 
-#include "data/classification.h"
 #include "engine.h"
 #include "partition/cost.h"
-#include "reference/numeric.h"
 
 namespace disco::cli {
 
@@ -34,48 +32,82 @@ Result<Batching> batching_of(const InputSlot& input, const DataSet& data, int as
   }
   const std::int64_t suits = std::clamp<std::int64_t>(
       kBatchElements / std::max<std::int64_t>(1, element_count(data.sample_shape())), 1, kMostBatch);
-  batching.batch = fixed > 0   ? fixed
-                   : asked > 0 ? std::min<std::int64_t>(asked, data.size())
-                               : std::min(suits, data.size());
+  batching.batch = fixed > 0               ? fixed
+                   : !data.has_one_shape() ? 1
+                   : asked > 0             ? std::min<std::int64_t>(asked, data.size())
+                                           : std::min(suits, data.size());
   return batching;
 }
 
+/// Some samples as one input.
+struct Read {
+  Tensor batch;
+  std::vector<Truth> truths;
+  int height = 0, width = 0;  // of an image
+};
+
 /// Samples from `first` on; beyond the end the last one again.
-Result<Tensor> batch_at(const InputSlot& input, const DataSet& data, const Batching& batching,
+Result<Read> read_batch(const InputSlot& input, const DataSet& data, const Batching& batching,
                         std::int64_t first) {
-  std::vector<std::int64_t> indices;
-  for (std::int64_t i = 0; i < batching.batch; ++i) indices.push_back(std::min(first + i, data.size() - 1));
-  DISCO_TRY(Tensor batch, read_samples(data, indices, input.type));
-  return batching.has_axis ? batch : batch.reshaped(data.sample_shape());
-}
-
-/// Classes, where a tensor holds scores of them: all extents behind the batch but one are 1.
-std::int64_t classes_of(const Tensor& tensor, std::int64_t batch) {
-  if (tensor.elements() % batch != 0) return 0;
-  const std::int64_t count = tensor.elements() / batch;
-  if (count < 2 || (tensor.shape().front() != batch && batch > 1)) return 0;
-  const auto& shape = tensor.shape();
-  return std::find(shape.begin() + (batch > 1 ? 1 : 0), shape.end(), count) != shape.end() ? count : 0;
-}
-
-/// The model's first output that holds scores, and for how many classes.
-Result<std::pair<std::string, std::int64_t>> scores_of(const Graph& model, const NamedTensors& outputs,
-                                                       std::int64_t batch) {
-  std::string shapes;
-  for (const ValueId id : model.outputs) {
-    const std::string& name = model.value(id).name;
-    const auto found = outputs.find(name);
-    if (found == outputs.end())
-      return error(ErrorCode::Internal, "no node answered with the output '{}'", name);
-    if (const std::int64_t classes = classes_of(found->second, batch); classes > 0)
-      return std::pair{name, classes};
-    shapes += fmt::format("{}'{}' {}", shapes.empty() ? "" : ", ", name, to_string(found->second.shape()));
+  Read read;
+  for (std::int64_t i = 0; i < batching.batch && first + i < data.size(); ++i) {
+    DISCO_TRY(Sample sample, data.sample(first + i));
+    Shape shape = sample.tensor.shape();
+    if (shape.size() == 3) {
+      const bool planes = !input.shape || shape[0] == 1 || shape[0] == 3;
+      read.height = static_cast<int>(shape[planes ? 1 : 0]);
+      read.width = static_cast<int>(shape[planes ? 2 : 1]);
+    }
+    const std::int64_t row = sample.tensor.elements();
+    if (i == 0) {
+      if (batching.has_axis) shape.insert(shape.begin(), batching.batch);
+      read.batch = Tensor(input.type == DataType::UInt8 ? DataType::UInt8 : DataType::Float32, shape);
+    }
+    const std::int64_t copies = first + i + 1 == data.size() ? batching.batch - i : 1;
+    for (std::int64_t c = i; c < i + copies; ++c) {
+      if (input.type == DataType::UInt8) {
+        std::copy_n(sample.tensor.data<float>(), row, read.batch.data<std::uint8_t>() + c * row);
+      } else {
+        std::copy_n(sample.tensor.data<float>(), row, read.batch.data<float>() + c * row);
+      }
+    }
+    read.truths.push_back(std::move(sample.truth));
   }
-  return error(ErrorCode::InvalidArgument,
-               "the model is no classifier: no output has one score a class; it answers {}", shapes);
+  return read;
+}
+
+std::string shapes_of(const Graph& model) {
+  std::string list;
+  for (const ValueId id : model.outputs) {
+    const Value& value = model.value(id);
+    list += fmt::format("{}'{}' {}", list.empty() ? "" : ", ", value.name,
+                        value.has_shape() ? to_string(value.shape()) : "of unknown shape");
+  }
+  return list;
+}
+
+/// Bytes of a sample where everything is sent in fp32.
+Result<double> dense_bytes_of(const SplitModel& split) {
+  Partition dense = split.partition;
+  dense.keep.clear();
+  dense.wire.clear();
+  DISCO_TRY(const std::vector<Graph> shards, make_shards(split.graph, dense));
+  double bytes = 0;
+  for (const Graph& shard : shards) bytes += static_cast<double>(total_cost(shard).bytes_sent);
+  return bytes;
 }
 
 }  // namespace
+
+Result<Task> task_for(const TaskFlags& flags, const Graph& fixed) {
+  DISCO_TRY(std::optional<Task> task, flags.task(fixed));
+  if (task) return std::move(*task);
+  return error(
+      ErrorCode::InvalidArgument,
+      "nothing says what the model's answers mean: no output has one score a class; it answers {}; say "
+      "so with --task FILE.json (see docs/tasks.md)",
+      shapes_of(fixed));
+}
 
 void EvaluateOptions::add_to(CLI::App& command) {
   command
@@ -83,41 +115,47 @@ void EvaluateOptions::add_to(CLI::App& command) {
                   "samples in one run (default: the model's; where it is open, up to 100 small ones)")
       ->check(CLI::Range(1, 1 << 16))
       ->type_name("B");
+  command
+      .add_option("--protocol", protocol,
+                  "how detections are counted: voc (the default), voc07 with its eleven points, or coco")
+      ->check(CLI::IsMember({"voc", "voc07", "coco"}))
+      ->type_name("NAME");
   cluster.add_to(command);
 }
 
 Result<Answered> answer(const Graph& model, const SplitFlags& split, const InputSlot& input,
-                        const DataSet& data, const EvaluateOptions& options, const std::string& title) {
+                        const DataSet& data, const EvaluateOptions& options, const Purpose& purpose) {
   DISCO_TRY(const Batching batching, batching_of(input, data, options.batch));
   const std::int64_t rounds = (data.size() + batching.batch - 1) / batching.batch;
   Engine engine(model, split, options.cluster, /*verify=*/false);
   Answered answered;
-  std::string scores;
-  Progress progress(title, static_cast<std::size_t>(rounds));
+  std::unique_ptr<Metric> metric;
+  double agreed = 0;
+  std::int64_t done = 0;
+  Progress progress(purpose.title, static_cast<std::size_t>(rounds));
   // The next batch is read while the nodes work on this one.
   const auto read = [&](std::int64_t round) {
     return std::async(std::launch::async,
-                      [&, round] { return batch_at(input, data, batching, round * batching.batch); });
+                      [&, round] { return read_batch(input, data, batching, round * batching.batch); });
   };
-  std::future<Result<Tensor>> next = read(0);
+  std::future<Result<Read>> next = read(0);
   for (std::int64_t round = 0; round < rounds; ++round) {
-    DISCO_TRY(Tensor batch, next.get());
+    DISCO_TRY(Read batch, next.get());
     if (round + 1 < rounds) next = read(round + 1);
     DISCO_TRY(const RunResult result,
-              engine.run({{input.name, std::move(batch)}}, /*trace=*/false, /*last_shape=*/true));
-    if (scores.empty()) {
-      DISCO_TRY(std::tie(scores, answered.classes), scores_of(model, result.outputs, batching.batch));
+              engine.run({{input.name, std::move(batch.batch)}}, /*trace=*/false, data.has_one_shape()));
+    if (!metric) {
+      DISCO_TRY(const std::int64_t classes, answered_classes(purpose.task, result.outputs, batching.batch));
+      metric = make_metric(purpose.task, {classes, options.protocol});
     }
-    const Tensor& tensor = result.outputs.at(scores);
-    const std::int64_t count = std::min(batching.batch, data.size() - round * batching.batch);
-    for (std::int64_t s = 0; s < count; ++s) {
-      reference::Doubles values(static_cast<std::size_t>(answered.classes));
-      reference::convert(tensor, s * answered.classes, answered.classes, values.data());
-      Prediction prediction;
-      std::size_t place = 0;
-      for (const ClassScore& best : top_classes(values, Prediction::kBest))
-        prediction.best[place++] = best.index;
-      answered.predictions.push_back(prediction);
+    for (std::size_t s = 0; s < batch.truths.size(); ++s, ++done) {
+      DISCO_TRY(Answer one, read_answer(purpose.task, result.outputs, static_cast<std::int64_t>(s),
+                                        batching.batch, batch.height, batch.width));
+      const Status added = metric->add(one, batch.truths[s]);
+      if (!added) return in_context(fmt::format("{}: sample {}", data.about(), done), added.error());
+      if (purpose.others != nullptr)
+        agreed += agreement(one, (*purpose.others)[static_cast<std::size_t>(done)]);
+      if (purpose.keep) answered.answers.push_back(std::move(one));
     }
     answered.node_bytes.resize(result.statistics.size());
     for (std::size_t rank = 0; rank < result.statistics.size(); ++rank)
@@ -125,31 +163,19 @@ Result<Answered> answer(const Graph& model, const SplitFlags& split, const Input
     progress.step(static_cast<std::size_t>(round + 1));
   }
   for (double& bytes : answered.node_bytes) bytes /= static_cast<double>(rounds * batching.batch);
+  if (metric->samples() > 0) answered.measured = Measured{metric->figures(), metric->samples()};
+  if (purpose.others != nullptr) answered.agreement = agreed / static_cast<double>(data.size());
   return answered;
 }
 
 Result<Answered> answer_unsplit(const Graph& model, SplitFlags split, const InputSlot& input,
-                                const DataSet& data, const EvaluateOptions& options,
-                                const std::string& title) {
+                                const DataSet& data, const EvaluateOptions& options, const Task& task) {
   split.nodes = 1;
   split.shares.clear();
   EvaluateOptions here = options;
   here.cluster.cluster_file.clear();
   here.cluster.transport = "threads";
-  return answer(model, split, input, data, here, title);
-}
-
-Result<std::vector<std::int64_t>> labels_for(const DataSet& data, std::int64_t classes) {
-  std::vector<std::int64_t> labels;
-  for (std::int64_t i = 0; i < data.size(); ++i) {
-    labels.push_back(data.label(i));
-    if (labels.back() >= classes) {
-      return error(ErrorCode::InvalidArgument,
-                   "{}: sample {} has class {}, but the model answers with classes 0 to {}", data.about(), i,
-                   labels.back(), classes - 1);
-    }
-  }
-  return labels;
+  return answer(model, split, input, data, here, {task, /*keep=*/true, nullptr, split.model});
 }
 
 Status keep_stored_partition(const Graph& model, SplitFlags& split) {
@@ -175,35 +201,46 @@ Result<SampleSplit> split_for_sample(const Graph& model, const SplitFlags& flags
   sample.batch = is_fixed ? batching.batch : 1;
   if (batching.has_axis) shape.insert(shape.begin(), sample.batch);
   DISCO_TRY(sample.split, split(model, flags, {{input.name, shape}}));
-  Partition dense = sample.split.partition;
-  dense.keep.clear();
-  dense.wire.clear();
-  DISCO_TRY(const std::vector<Graph> shards, make_shards(sample.split.graph, dense));
-  for (const Graph& shard : shards) sample.dense_bytes += static_cast<double>(total_cost(shard).bytes_sent);
-  sample.dense_bytes /= static_cast<double>(sample.batch);
+  if (data.has_one_shape()) {
+    DISCO_TRY(sample.dense_bytes, dense_bytes_of(sample.split));
+    sample.dense_bytes /= static_cast<double>(sample.batch);
+    return sample;
+  }
+  std::map<Shape, std::int64_t> counts;
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    DISCO_TRY(const Sample read, data.sample(i));
+    ++counts[read.tensor.shape()];
+  }
+  for (const auto& [size, count] : counts) {
+    Shape whole = size;
+    if (batching.has_axis) whole.insert(whole.begin(), sample.batch);
+    DISCO_TRY(const SplitModel other, split(model, flags, {{input.name, whole}}));
+    DISCO_TRY(const double bytes, dense_bytes_of(other));
+    sample.dense_bytes += bytes * static_cast<double>(count) / static_cast<double>(data.size());
+  }
   return sample;
 }
 
 Result<Evaluation> evaluate(const Graph& model, const SplitFlags& flags, const InputSlot& input,
                             const DataSet& data, const EvaluateOptions& options, const SampleSplit& sample,
-                            const Answered* dense) {
+                            const Task& task, const Answered* dense) {
   const Partition& partition = sample.split.partition;
-  DISCO_TRY(const Answered answered, answer(model, flags, input, data, options, flags.model));
-  DISCO_TRY(const std::vector<std::int64_t> labels, labels_for(data, answered.classes));
+  DISCO_TRY(Answered answered,
+            answer(model, flags, input, data, options,
+                   {task, /*keep=*/false, dense == nullptr ? nullptr : &dense->answers, flags.model}));
   Evaluation evaluation;
   evaluation.model = flags.model;
   evaluation.data = data.about();
+  evaluation.task = to_string(task.kind);
   evaluation.method = partition.method;
   evaluation.wire = wire_of(partition);
   evaluation.nodes = partition.nodes;
   evaluation.samples = data.size();
-  evaluation.classes = answered.classes;
-  evaluation.accuracy = accuracy_of(answered.predictions, labels);
-  evaluation.node_bytes = answered.node_bytes;
+  evaluation.measured = std::move(answered.measured);
+  evaluation.agreement = answered.agreement;
+  evaluation.node_bytes = std::move(answered.node_bytes);
   evaluation.dense_bytes = sample.dense_bytes;
-  if (dense == nullptr) return evaluation;
-  evaluation.dense_accuracy = accuracy_of(dense->predictions, labels);
-  evaluation.agreement = agreement_of(answered.predictions, dense->predictions);
+  if (dense != nullptr) evaluation.dense = dense->measured;
   return evaluation;
 }
 

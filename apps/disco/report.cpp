@@ -28,12 +28,13 @@ struct Flags {
   SplitFlags dense;  ///< model and --shape only
   std::vector<std::string> artifacts;
   DataFlags data;
+  TaskFlags task;
   EvaluateOptions evaluate;
   std::string output, json;
 };
 
-Status report_one(const Flags& flags, const std::string& file, const DataSet& data, const Answered& dense,
-                  Report& report) {
+Status report_one(const Flags& flags, const std::string& file, const DataSet& data, const Task& task,
+                  const Answered& dense, Report& report) {
   SplitFlags split_flags = flags.dense;
   split_flags.model = file;
   DISCO_TRY(const InputShapes shapes, split_flags.parsed_shapes());
@@ -49,7 +50,8 @@ Status report_one(const Flags& flags, const std::string& file, const DataSet& da
   DISCO_TRY(const InputSlot input, only_input(model, shapes.shapes));
   DISCO_TRY(const SampleSplit sample, split_for_sample(model, split_flags, input, data));
   DISCO_TRY(ArtifactReport artifact, picture_of(sample.split, sample.batch));
-  DISCO_TRY(artifact.evaluation, evaluate(model, split_flags, input, data, flags.evaluate, sample, &dense));
+  DISCO_TRY(artifact.evaluation,
+            evaluate(model, split_flags, input, data, flags.evaluate, sample, task, &dense));
   report.artifacts.push_back(std::move(artifact));
   return {};
 }
@@ -62,17 +64,19 @@ Status make_report(const Flags& flags) {
   DISCO_TRY(Graph model, load_onnx(flags.dense.model));
   resize_inputs(model, shapes.shapes);
   DISCO_TRY(const InputSlot input, only_input(model, shapes.shapes));
-  DISCO_TRY(const std::unique_ptr<DataSet> data, flags.data.open(input));
-  DISCO_TRY(const Answered dense,
-            answer_unsplit(model, flags.dense, input, *data, flags.evaluate, flags.dense.model));
-  DISCO_TRY(const std::vector<std::int64_t> labels, labels_for(*data, dense.classes));
+  DISCO_TRY(const std::optional<Task> known, flags.task.task(model));
+  DISCO_TRY(const std::unique_ptr<DataSet> data, flags.data.open(input, known));
+  DISCO_TRY(const SampleSplit whole, split_for_sample(model, flags.dense, input, *data));
+  DISCO_TRY(const Task task, task_for(flags.task, whole.split.graph));
+  DISCO_TRY(const Answered dense, answer_unsplit(model, flags.dense, input, *data, flags.evaluate, task));
   Report report;
   report.model = flags.dense.model;
   report.data = data->about();
   report.preset = data->preset() != nullptr ? data->preset()->name : "";
   report.samples = data->size();
-  report.dense = accuracy_of(dense.predictions, labels);
-  for (const std::string& file : flags.artifacts) DISCO_CHECK(report_one(flags, file, *data, dense, report));
+  report.dense = dense.measured;
+  for (const std::string& file : flags.artifacts)
+    DISCO_CHECK(report_one(flags, file, *data, task, dense, report));
   const std::string page = to_html(report);
   DISCO_CHECK(write_file(flags.output, std::as_bytes(std::span(page))));
   if (!flags.json.empty()) {
@@ -90,7 +94,7 @@ void add_report(CLI::App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("report",
                                          "Compares artifacts of one model on a data set: a page to look at.\n"
-                                         "The curve of accuracy against bytes, what each node computes and "
+                                         "The curve of quality against bytes, what each node computes and "
                                          "holds, and what is kept of every layer, "
                                          "from answers over real exchanges.");
   command->footer(kExamples);
@@ -109,6 +113,7 @@ void add_report(CLI::App& app, Action& action) {
       ->allow_extra_args(false)
       ->type_name("NAME:EXTENTS");
   flags->data.add_to(*command);
+  flags->task.add_to(*command);
   flags->evaluate.add_to(*command);
   command->callback([flags, &action] { action = [flags] { return make_report(*flags); }; });
 }

@@ -17,6 +17,7 @@
 #include "feed.h"
 #include "graph/onnx.h"
 #include "preset_flags.h"
+#include "task/task.h"
 #include "trainer.h"
 
 namespace disco::cli {
@@ -65,13 +66,15 @@ Tensor stacked(const std::vector<Tensor>& parts) {
 }
 
 /// Samples of a data set, drawn by the seed from the part that training sees.
-Result<NamedTensors> draw(const Flags& flags, const InputSlot& input) {
+Result<NamedTensors> draw(const Flags& flags, const Graph& model, const InputSlot& input) {
   DataSetOptions options{flags.samples.front(), "train"};
   if (flags.preset.any()) {
     DISCO_TRY(options.preset, flags.preset.preset());
   }
   options.limit = flags.most;
   options.seed = flags.seed;
+  DISCO_TRY(const std::optional<Task> task, task_of(model));
+  if (task) options.truth = truth_for(task->kind);
   DISCO_TRY(const std::unique_ptr<DataSet> data, open_data_set(options, &input));
   constexpr std::int64_t kStep = 16;
   std::vector<Tensor> parts;
@@ -96,7 +99,7 @@ Result<NamedTensors> gather(const Flags& flags, const Graph& model) {
   const bool takes_images =
       slots.size() == 1 && (slots[0].type == DataType::Float32 || slots[0].type == DataType::UInt8);
   if (takes_images && flags.samples.size() == 1 && names_data_set(flags.samples.front()))
-    return draw(flags, slots[0]);
+    return draw(flags, model, slots[0]);
   DISCO_TRY(const Preset preset, flags.preset.preset());
   DISCO_TRY(Feed feed, Feed::open(slots, {flags.samples, 0, preset}));
   if (!feed.has_one_shape()) {

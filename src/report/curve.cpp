@@ -24,7 +24,7 @@ double share_of(const Evaluation& evaluation) {
 struct Axes {
   double least = .01;          // share at the left end of the scale
   double gap = 0;              // left of that, for what sends next to nothing
-  double low = 0, high = 100;  // percent
+  double low = 0, high = 100;  // as shown()
   double step = 10;
 
   [[nodiscard]] double x(double share) const {
@@ -32,35 +32,39 @@ struct Axes {
     const double at = std::log(share / least) / std::log(1 / least);
     return kLeft + gap + at * (kWidth - kLeft - gap - kRight);
   }
-  [[nodiscard]] double y(double percent) const {
-    return kTop + (high - std::clamp(percent, low, high)) / (high - low) * (kHeight - kTop - kBottom);
+  [[nodiscard]] double y(double quality) const {
+    return kTop + (high - std::clamp(quality, low, high)) / (high - low) * (kHeight - kTop - kBottom);
   }
 };
 
 Axes axes_of(const Report& report) {
   constexpr double kNothing = .004;  // would stretch a logarithmic scale for nothing to see
-  double least = .5, low = 100, high = 0;
+  double least = .5, low = 1e9, high = 0;
+  bool shares = true;
   Axes axes;
   for (const ArtifactReport& artifact : report.artifacts) {
-    const double share = share_of(artifact.evaluation), quality = 100 * quality_of(artifact.evaluation);
+    const double share = share_of(artifact.evaluation), quality = shown(quality_of(artifact.evaluation));
+    shares = quality_of(artifact.evaluation).unit == Unit::Share;
     if (share < kNothing) axes.gap = 64;
     if (share >= kNothing) least = std::min(least, share);
     low = std::min(low, quality);
     high = std::max(high, quality);
   }
   if (report.dense) {
-    low = std::min(low, 100 * report.dense->top1);
-    high = std::max(high, 100 * report.dense->top1);
+    low = std::min(low, shown(report.dense->figures.front()));
+    high = std::max(high, shown(report.dense->figures.front()));
   }
   // The next of 1, 2, 5 times a power of ten below what is shown.
   const double power = std::pow(10, std::floor(std::log10(least * .8)));
   axes.least = power * (least * .8 >= 5 * power ? 5 : least * .8 >= 2 * power ? 2 : 1);
-  for (const double step : {1.0, 2.0, 5.0, 10.0, 20.0}) {
+  for (const double step : {.02, .05, .1, .2, .5, 1.0, 2.0, 5.0, 10.0, 20.0}) {
+    if (shares && step < 1) continue;
     axes.step = step;
     if (high - low <= 6 * step) break;
   }
   axes.low = std::max(0.0, std::floor((low - axes.step * .3) / axes.step) * axes.step);
-  axes.high = std::min(100.0, std::ceil((high + axes.step * .3) / axes.step) * axes.step);
+  axes.high = std::ceil((high + axes.step * .3) / axes.step) * axes.step;
+  if (shares) axes.high = std::min(100.0, axes.high);
   return axes;
 }
 
@@ -82,41 +86,46 @@ std::string grid(const Axes& axes, const std::string& quality) {
     }
   }
   if (axes.gap > 0) {
-    svg += fmt::format(R"(<text x="{:.1f}" y="{}" text-anchor="middle" class="tick">≈ 0</text>)",
-                       axes.x(0), bottom + 17);
+    svg += fmt::format(R"(<text x="{:.1f}" y="{}" text-anchor="middle" class="tick">≈ 0</text>)", axes.x(0),
+                       bottom + 17);
   }
   svg += fmt::format(
       R"(<text x="{}" y="{}" text-anchor="middle" class="title">bytes on the wire, share of the dense exchange</text>)",
       (kLeft + kWidth - kRight) / 2, kHeight - 6);
-  return svg + fmt::format(R"(<text x="{}" y="12" class="title">{}, %</text>)", 4, quality);
+  return svg + fmt::format(R"(<text x="{}" y="12" class="title">{}</text>)", 4, quality);
 }
 
 std::string dense_line(const Report& report, const Axes& axes) {
-  const double percent = report.dense ? 100 * report.dense->top1 : 100;
+  const Figure dense = report.dense ? report.dense->figures.front() : Figure{"agreement", 1};
+  const double at = axes.y(shown(dense));
   return fmt::format(
-      R"(<path class="dense" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="tick">dense model {:.2f} %</text>)"
+      R"(<path class="dense" d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" class="tick">dense model {}</text>)"
       R"(<circle class="densedot" cx="{}" cy="{:.1f}" r="4.5"/>)",
-      kLeft, axes.y(percent), kWidth - kRight, kLeft + 6, axes.y(percent) - 6, percent, axes.x(1),
-      axes.y(percent));
+      kLeft, at, kWidth - kRight, kLeft + 6, at - 6, to_text(dense), axes.x(1), at);
 }
 
 std::string point(const ArtifactReport& artifact, const Axes& axes, const Series& line, bool labelled) {
   const Evaluation& e = artifact.evaluation;
-  const double percent = 100 * quality_of(e), x = axes.x(share_of(e)), y = axes.y(percent);
-  // A proportion's standard error.
-  const double error = 100 * std::sqrt(percent / 100 * (1 - percent / 100) / static_cast<double>(e.samples));
-  std::string svg =
-      fmt::format(R"(<g><title>{}: {:.2f} % (standard error {:.2f}), {} a sample, {:.4f} of dense</title>)",
-                  escape(file_name(e.model)), percent, error, bytes_text(e.bytes()), share_of(e));
-  svg += fmt::format(R"(<path class="error" d="M{:.1f} {:.1f}V{:.1f}"/>)", x, axes.y(percent - error),
-                     axes.y(percent + error));
+  const Figure quality = quality_of(e);
+  const double value = shown(quality), x = axes.x(share_of(e)), y = axes.y(value);
+  std::string svg = fmt::format("<g><title>{}: {}", escape(file_name(e.model)), to_text(quality));
+  std::string bar;
+  if (quality.name == "top1") {
+    // A proportion's standard error.
+    const double samples = static_cast<double>(e.measured->samples);
+    const double error = 100 * std::sqrt(quality.value * (1 - quality.value) / samples);
+    svg += fmt::format(" (standard error {:.2f})", error);
+    bar = fmt::format(R"(<path class="error" d="M{:.1f} {:.1f}V{:.1f}"/>)", x, axes.y(value - error),
+                      axes.y(value + error));
+  }
+  svg += fmt::format(", {} a sample, {:.4f} of dense</title>{}", bytes_text(e.bytes()), share_of(e), bar);
   svg += line.dashed
              ? fmt::format(R"(<rect class="dot" x="{:.1f}" y="{:.1f}" width="9" height="9" rx="1.5"/>)",
                            x - 4.5, y - 4.5)
              : fmt::format(R"(<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="5"/>)", x, y);
   if (labelled)
     svg += fmt::format(R"(<text class="value" x="{:.1f}" y="{:.1f}" text-anchor="middle">{:.1f}</text>)", x,
-                       line.colour == 0 && !line.dashed ? y - 10 : y + 19, percent);
+                       line.colour == 0 && !line.dashed ? y - 10 : y + 19, value);
   return svg + "</g>";
 }
 
@@ -148,18 +157,19 @@ std::vector<Series> series_of(const Report& report) {
 
 std::string curve(const Report& report, const std::vector<Series>& series) {
   const Axes axes = axes_of(report);
-  const bool has_accuracy = report.dense.has_value();
+  const std::string name = long_name(quality_name(report));
+  const bool shares = !report.dense || report.dense->figures.front().unit == Unit::Share;
   std::string svg = fmt::format(
       R"(<svg class="curve" viewBox="0 0 {} {}" role="img" aria-label="{} against bytes on the wire">)",
-      kWidth, kHeight, has_accuracy ? "top-1 accuracy" : "agreement with the dense model");
-  svg += grid(axes, has_accuracy ? "top-1" : "agreement with the dense model");
+      kWidth, kHeight, escape(name));
+  svg += grid(axes, fmt::format("{}, {}", escape(name), shares ? "%" : "dB"));
   svg += dense_line(report, axes);
   for (const Series& line : series) {
     svg += fmt::format(R"(<g class="c{}">)", line.colour);
     std::string path;
     for (const ArtifactReport* artifact : line.points) {
       path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", axes.x(share_of(artifact->evaluation)),
-                          axes.y(100 * quality_of(artifact->evaluation)));
+                          axes.y(shown(quality_of(artifact->evaluation))));
     }
     svg += fmt::format(R"(<path class="line{}" d="{}"/>)", line.dashed ? " dashed" : "", path);
     for (const ArtifactReport* artifact : line.points)

@@ -8,29 +8,15 @@
 #include <vector>
 
 #include "partition/partition.h"
+#include "task/metric.h"
 
 namespace disco {
 
-/// The five best classes of one sample, best first; -1 where there are fewer.
-struct Prediction {
-  static constexpr std::size_t kBest = 5;
-  std::int64_t best[kBest] = {-1, -1, -1, -1, -1};
+/// What a metric said in the end.
+struct Measured {
+  std::vector<Figure> figures;  ///< the main one first; at least one
+  std::int64_t samples = 0;     ///< that have a truth; others do not count
 };
-
-/// How often predictions are right, of the samples that have a class.
-struct Accuracy {
-  double top1 = 0;
-  double top5 = 0;
-  std::int64_t samples = 0;  ///< that have a class; others do not count
-};
-
-/// @param labels  by sample; -1 where it has none
-/// @return no value where no sample has a class
-[[nodiscard]] std::optional<Accuracy> accuracy_of(const std::vector<Prediction>& predictions,
-                                                  const std::vector<std::int64_t>& labels);
-
-/// The share of samples whose best class is the same; both of one length, at least 1.
-[[nodiscard]] double agreement_of(const std::vector<Prediction>& a, const std::vector<Prediction>& b);
 
 /// What `disco eval` finds out. Bytes are those of one sample.
 struct Evaluation {
@@ -40,12 +26,12 @@ struct Evaluation {
   std::string wire;  ///< "fp32", "fp16", "u8", or "mixed"
   int nodes = 1;
   std::int64_t samples = 0;
-  std::int64_t classes = 0;  ///< of the model
-  std::optional<Accuracy> accuracy{};
-  std::optional<Accuracy> dense_accuracy{};  ///< of the dense model, where one was given
-  std::optional<double> agreement{};         ///< with the dense model
-  std::vector<double> node_bytes;            ///< sent, by rank, counted on the wire
-  double dense_bytes = 0;  ///< all nodes, of the same split where everything is sent in fp32
+  std::string task;                    ///< to_string(TaskKind)
+  std::optional<Measured> measured{};  ///< absent where no sample has a truth
+  std::optional<Measured> dense{};     ///< the dense model, where one was given
+  std::optional<double> agreement{};   ///< with the dense model, see agreement() of answers
+  std::vector<double> node_bytes;      ///< sent, by rank, counted on the wire
+  double dense_bytes = 0;              ///< all nodes, of the same split where everything is sent in fp32
 
   [[nodiscard]] double bytes() const;
 };
@@ -53,8 +39,11 @@ struct Evaluation {
 /// "fp32", "fp16", "u8", or "mixed" where values travel in several formats.
 [[nodiscard]] std::string wire_of(const Partition& partition);
 
-/// {metric, value, top5, samples, agreement, bytes_per_inference, dense_bytes_per_inference, …}; what is not
-/// known is absent. docs/eval.md explains the keys.
+/// The main figure, or agreement with the dense model where nothing says what is right.
+[[nodiscard]] Figure quality_of(const Evaluation& evaluation);
+
+/// {task, metric, value, the other figures by name, samples, agreement, bytes_per_inference,
+/// dense_bytes_per_inference, …}; what is not known is absent. docs/eval.md explains the keys.
 [[nodiscard]] nlohmann::json to_json(const Evaluation& evaluation);
 
 }  // namespace disco

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "report/page.h"
@@ -50,8 +51,16 @@ std::string shortened(const std::string& name, std::size_t most) {
   return name.substr(0, head) + "…" + name.substr(tail);
 }
 
-double quality_of(const Evaluation& evaluation) {
-  return evaluation.accuracy ? evaluation.accuracy->top1 : evaluation.agreement.value_or(0);
+double shown(const Figure& figure) { return figure.unit == Unit::Share ? 100 * figure.value : figure.value; }
+
+std::string long_name(const std::string& figure) {
+  if (figure == "top1") return "top-1 accuracy";
+  if (figure == "psnr") return "PSNR";
+  return figure == "agreement" ? "agreement with the dense model" : figure;
+}
+
+std::string quality_name(const Report& report) {
+  return report.dense ? report.dense->figures.front().name : "agreement";
 }
 
 }  // namespace page
@@ -121,6 +130,11 @@ double busiest(const ArtifactReport& artifact, std::int64_t Cost::*figure) {
   return whole == 0 ? 0 : static_cast<double>(most) / static_cast<double>(whole);
 }
 
+std::string capital(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
 std::string card(std::size_t colour, const std::string& big, const std::vector<std::string>& lines) {
   std::string html =
       fmt::format(R"html(<div class="card" style="border-top-color:var(--c{})"><b>{}</b>)html", colour, big);
@@ -133,17 +147,19 @@ std::string cards(const Report& report, const std::vector<Series>& series) {
   constexpr std::size_t kMost = 3;
   const Evaluation& any = report.artifacts.front().evaluation;
   std::string html = R"(<div class="cards">)";
-  html += card(4, report.dense ? percent(report.dense->top1) : bytes_text(any.dense_bytes),
+  html += card(4, report.dense ? to_text(report.dense->figures.front()) : bytes_text(any.dense_bytes),
                {"the dense model", bytes_text(any.dense_bytes) + " a sample between nodes"});
   std::vector<const ArtifactReport*> shown(series.front().points.rbegin(), series.front().points.rend());
   std::erase_if(shown, [](const ArtifactReport* a) { return a->evaluation.bytes() <= 0; });
   if (shown.size() > kMost) shown.erase(shown.begin(), shown.end() - kMost);
   for (const ArtifactReport* artifact : shown) {
     const Evaluation& e = artifact->evaluation;
-    std::string quality = percent(quality_of(e));
+    std::string quality = to_text(quality_of(e));
     if (report.dense) {
-      const double off = 100 * (quality_of(e) - report.dense->top1);
-      quality += fmt::format(", {:.2f} points {} dense", std::abs(off), off < 0 ? "below" : "above");
+      const Figure& dense = report.dense->figures.front();
+      const double off = page::shown(quality_of(e)) - page::shown(dense);
+      quality += fmt::format(", {:.2f} {} {} dense", std::abs(off),
+                             dense.unit == Unit::Decibel ? "dB" : "points", off < 0 ? "below" : "above");
     } else {
       quality += " answered as the dense model does";
     }
@@ -168,14 +184,14 @@ std::string legend(const std::vector<Series>& series) {
 std::string table(const Report& report, const std::vector<Series>& series) {
   std::string html = R"(<div class="scroll"><table><thead><tr><th>artifact</th>)"
                      "<th>bytes</th><th>of dense</th>";
-  if (report.dense) html += "<th>top-1</th>";
+  if (report.dense) html += fmt::format("<th>{}</th>", escape(long_name(quality_name(report))));
   html +=
       "<th>agreement</th><th>MACs a node</th><th>weights a node</th><th>messages a "
       "node</th></tr></thead><tbody>";
   const Cost& whole = report.artifacts.front().unsplit;
   html += fmt::format("<tr><td>{}<small>dense model, unsplit</small></td><td></td><td></td>",
                       escape(file_name(report.model)));
-  if (report.dense) html += fmt::format("<td>{}</td>", percent(report.dense->top1));
+  if (report.dense) html += fmt::format("<td>{}</td>", to_text(report.dense->figures.front()));
   html +=
       fmt::format("<td></td><td>{:.2f} M</td><td>{}</td><td></td></tr>",
                   static_cast<double>(whole.macs) / 1e6, bytes_text(static_cast<double>(whole.weight_bytes)));
@@ -193,7 +209,7 @@ std::string table(const Report& report, const std::vector<Series>& series) {
       html += fmt::format("<tr><td>{}<small class=\"c{}\">{}</small></td><td>{}</td><td>{:.4f}</td>",
                           escape(file_name(e.model)), line.colour, escape(line.name), bytes_text(e.bytes()),
                           e.dense_bytes > 0 ? e.bytes() / e.dense_bytes : 0);
-      if (report.dense) html += fmt::format("<td>{}</td>", percent(quality_of(e)));
+      if (report.dense) html += fmt::format("<td>{}</td>", to_text(quality_of(e)));
       html +=
           fmt::format("<td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                       e.agreement ? percent(*e.agreement) : "", percent(busiest(*artifact, &Cost::macs), 1),
@@ -210,7 +226,7 @@ std::string pictures(const std::vector<Series>& series) {
       const Evaluation& e = artifact->evaluation;
       html += fmt::format(R"(<details{}><summary>{} <small>{}, {} a sample, {}</small></summary>)",
                           html.empty() ? " open" : "", escape(file_name(e.model)), escape(line.name),
-                          bytes_text(e.bytes()), percent(quality_of(e)));
+                          bytes_text(e.bytes()), to_text(quality_of(e)));
       html += R"(<div class="legend">)";
       for (std::size_t rank = 0; rank < artifact->nodes.size(); ++rank)
         html += fmt::format(R"(<span><i style="background:{}"></i>node {}</span>)", node_colour(rank), rank);
@@ -245,9 +261,9 @@ std::string to_html(const Report& report) {
       title, report.samples, escape(report.data),
       report.preset.empty() ? "" : ", preset " + escape(report.preset));
   html += cards(report, series);
-  html += fmt::format("<h2>{} against bytes</h2><figure>{}{}</figure>",
-                      report.dense ? "Accuracy" : "Agreement with the dense model", curve(report, series),
-                      legend(series));
+  html +=
+      fmt::format("<h2>{} against bytes</h2><figure>{}{}</figure>",
+                  escape(capital(long_name(quality_name(report)))), curve(report, series), legend(series));
   html +=
       "<h2>Artifacts</h2><p>Bytes: of one sample, all nodes. MACs and weights: the busiest node's, of the "
       "whole model's. Messages: sent by each node.</p>" +

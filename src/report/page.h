@@ -21,8 +21,12 @@ namespace disco::page {
 /// A long name with its middle left out; what lies before and behind tells layers apart.
 [[nodiscard]] std::string shortened(const std::string& name, std::size_t most);
 
-/// How well an artifact answers, 0..1: accuracy, or agreement with the dense model where nothing has a class.
-[[nodiscard]] double quality_of(const Evaluation& evaluation);
+/// A figure as axes show it: shares in percent.
+[[nodiscard]] double shown(const Figure& figure);
+/// "top-1 accuracy", "agreement with the dense model", or the figure's own name.
+[[nodiscard]] std::string long_name(const std::string& figure);
+/// The name of what artifacts are judged by.
+[[nodiscard]] std::string quality_name(const Report& report);
 
 /// Artifacts of one method, wire format and number of nodes, least bytes first.
 struct Series {

@@ -111,7 +111,9 @@ json to_json(const Report& report) {
                    {"samples", report.samples},
                    {"artifacts", std::move(artifacts)}};
   if (!report.preset.empty()) document["preset"] = report.preset;
-  if (report.dense) document["dense"] = {{"top1", report.dense->top1}, {"top5", report.dense->top5}};
+  if (report.dense) {
+    for (const Figure& figure : report.dense->figures) document["dense"][figure.name] = figure.value;
+  }
   return document;
 }
 

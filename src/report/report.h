@@ -36,7 +36,7 @@ struct Report {
   std::string data;    ///< DataSet::about()
   std::string preset;  ///< empty where samples are no images
   std::int64_t samples = 0;
-  std::optional<Accuracy> dense{};  ///< no value where the data has no classes
+  std::optional<Measured> dense{};  ///< no value where nothing says what is right
   std::vector<ArtifactReport> artifacts;
 };
 

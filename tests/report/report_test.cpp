@@ -31,8 +31,8 @@ ArtifactReport artifact(const std::string& name, const std::string& method, doub
   e.wire = wire;
   e.nodes = nodes;
   e.samples = 1000;
-  e.classes = 10;
-  e.accuracy = Accuracy{top1, top1, 1000};
+  e.task = "classification";
+  e.measured = Measured{{{"top1", top1}, {"top5", top1}}, 1000};
   e.agreement = top1;
   e.node_bytes.assign(static_cast<std::size_t>(nodes), bytes / nodes);
   e.dense_bytes = 1000;
@@ -53,7 +53,7 @@ Report some_report() {
   report.data = "shapes";
   report.preset = "cifar10";
   report.samples = 1000;
-  report.dense = Accuracy{.92, .99, 1000};
+  report.dense = Measured{{{"top1", .92}, {"top5", .99}}, 1000};
   report.artifacts.push_back(artifact("fifth.onnx", "disco", .9, 200));
   report.artifacts.push_back(artifact("half<script>.onnx", "disco", .91, 500));
   report.artifacts.push_back(artifact("bytes.onnx", "disco", .89, 50, "u8"));
@@ -62,37 +62,18 @@ Report some_report() {
   return report;
 }
 
-TEST(Evaluations, AccuracyCountsWhatHasAClass) {
-  std::vector<Prediction> predictions(4);
-  const std::int64_t first[] = {3, 1, 2, 0};
-  for (std::size_t i = 0; i < 4; ++i) {
-    predictions[i].best[0] = first[i];
-    predictions[i].best[4] = 9;
-  }
-  const auto some = accuracy_of(predictions, {3, 9, -1, 5});
-  ASSERT_TRUE(some);
-  EXPECT_EQ(some->samples, 3);
-  EXPECT_DOUBLE_EQ(some->top1, 1.0 / 3);
-  EXPECT_DOUBLE_EQ(some->top5, 2.0 / 3);
-  EXPECT_FALSE(accuracy_of(predictions, {-1, -1, -1, -1}));
-  std::vector<Prediction> others = predictions;
-  others[2].best[0] = 7;
-  EXPECT_DOUBLE_EQ(agreement_of(predictions, others), .75);
-}
-
 TEST(Evaluations, JsonHoldsWhatIsKnown) {
   Evaluation e = artifact("a", "disco", .9, 200).evaluation;
-  e.dense_accuracy = Accuracy{.92, .99, 1000};
+  e.dense = Measured{{{"top1", .92}, {"top5", .99}}, 1000};
   const nlohmann::json full = to_json(e);
   EXPECT_EQ(full["metric"], "top1");
   EXPECT_EQ(full["value"], .9);
   EXPECT_EQ(full["dense_value"], .92);
   EXPECT_EQ(full["bytes_per_inference"], 200);
   EXPECT_EQ(full["dense_bytes_per_inference"], 1000);
-  EXPECT_TRUE(full.contains("top5"));
-  e.classes = 5;
-  EXPECT_FALSE(to_json(e).contains("top5"));
-  e.accuracy.reset();
+  EXPECT_EQ(full["top5"], .9);
+  EXPECT_EQ(full["dense_top5"], .99);
+  e.measured.reset();
   EXPECT_EQ(to_json(e)["metric"], "agreement");
   EXPECT_FALSE(to_json(e).contains("labelled"));
 }
@@ -145,13 +126,29 @@ TEST(Pages, ShowEveryArtifactAndExchange) {
 TEST(Pages, DoWithoutClassesAndWithManyNodes) {
   Report report = some_report();
   report.dense.reset();
-  for (ArtifactReport& one : report.artifacts) one.evaluation.accuracy.reset();
+  for (ArtifactReport& one : report.artifacts) one.evaluation.measured.reset();
   report.artifacts.push_back(artifact("wide.onnx", "disco", .5, 100, "fp32", 12));
   const std::string html = to_html(report);
   EXPECT_THAT(html, HasSubstr("Agreement with the dense model against bytes"));
   EXPECT_THAT(html, HasSubstr("disco, 12 nodes"));
   EXPECT_THAT(html, HasSubstr(".n11{"));
-  EXPECT_THAT(html, Not(HasSubstr("<th>top-1</th>")));
+  EXPECT_THAT(html, Not(HasSubstr("<th>top-1")));
+}
+
+TEST(Pages, ShowDecibelsAsTheyAre) {
+  Report report = some_report();
+  report.dense = Measured{{{"psnr", 31.5, Unit::Decibel}, {"ssim", .9, Unit::Number}}, 5};
+  double psnr = 31.4;
+  for (ArtifactReport& one : report.artifacts) {
+    one.evaluation.measured = Measured{{{"psnr", psnr, Unit::Decibel}}, 5};
+    psnr -= .1;
+  }
+  const std::string html = to_html(report);
+  EXPECT_THAT(html, HasSubstr("PSNR, dB"));
+  EXPECT_THAT(html, HasSubstr("<th>PSNR</th>"));
+  EXPECT_THAT(html, HasSubstr("31.30 dB, 0.20 dB below dense"));
+  EXPECT_THAT(html, HasSubstr(">31.4</text>"));
+  EXPECT_THAT(html, Not(HasSubstr("standard error")));
 }
 
 TEST(Pages, JsonHoldsThePictures) {
