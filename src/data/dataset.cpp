@@ -6,8 +6,9 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "data/dataset_sources.h"
+#include "data/object_set.h"
 #include "data/placed_truth.h"
+#include "data/vary.h"
 
 namespace disco {
 
@@ -69,17 +70,22 @@ class Unlabelled final : public DataSet {
   std::vector<std::string> none_;
 };
 
-enum class Kind { Shapes, Cifar, Images, Arrays };
+enum class Kind { Shapes, Scenes, Cifar, Images, Voc, Coco, Arrays };
 
 constexpr std::string_view kPossible =
-    "give a folder of images, a folder or file of CIFAR's binary batches (.bin or .bin.xz), an .npz, or "
-    "shapes[:SIZE]";
+    "give a folder of images, a folder in VOC's or COCO's layout, a folder or file of CIFAR's binary batches "
+    "(.bin or .bin.xz), an .npz, shapes[:SIZE], or scenes[:SIZE]";
 
 Result<Kind> kind_of(const std::string& source) {
   if (sources::names_shapes(source)) return Kind::Shapes;
+  if (sources::names_scenes(source)) return Kind::Scenes;
   const fs::path path = source;
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) return sources::has_cifar(path) ? Kind::Cifar : Kind::Images;
+  if (fs::is_directory(path, ignored)) {
+    if (sources::has_cifar(path)) return Kind::Cifar;
+    if (sources::has_voc(path)) return Kind::Voc;
+    return sources::has_coco(path) ? Kind::Coco : Kind::Images;
+  }
   if (!fs::exists(path, ignored))
     return error(ErrorCode::NotFound, "{}: there is no such data set; {}", source, kPossible);
   DISCO_TRY(const std::uint64_t size, size_of_file(path));
@@ -88,6 +94,7 @@ Result<Kind> kind_of(const std::string& source) {
   if (start.size() == 2 && std::memcmp(start.data(), "PK", 2) == 0) return Kind::Arrays;
   const std::string name = path.filename().string();
   if (name.ends_with(".bin") || name.ends_with(".bin.xz")) return Kind::Cifar;
+  if (name.ends_with(".json")) return Kind::Coco;
   return error(ErrorCode::InvalidArgument, "{}: is no data set; {}", source, kPossible);
 }
 
@@ -95,6 +102,15 @@ sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input
   DISCO_TRY(const Kind kind, kind_of(options.source));
   switch (kind) {
     case Kind::Shapes: return sources::open_shapes(options, input);
+    case Kind::Scenes: return sources::open_scenes(options, input);
+    case Kind::Voc: {
+      DISCO_TRY(auto voc, sources::read_voc(options.source, options.part, options.classes));
+      return sources::open_annotations(std::move(voc), options, input);
+    }
+    case Kind::Coco: {
+      DISCO_TRY(auto coco, sources::read_coco(options.source, options.part));
+      return sources::open_annotations(std::move(coco), options, input);
+    }
     case Kind::Cifar: return sources::open_cifar(options, input);
     case Kind::Images: return sources::open_image_folder(options, input);
     case Kind::Arrays: return sources::open_arrays(options, input);
@@ -213,7 +229,7 @@ Result<Picture> ImageSet::picture(std::int64_t index) const {
   return picture;
 }
 
-void ImageSet::vary(Picture&, std::uint64_t) const {}
+void ImageSet::vary(Picture& picture, std::uint64_t seed) const { disco::vary(picture, seed); }
 
 Result<Sample> ImageSet::placed(const Picture& picture, std::int64_t index) const {
   const PixelSize size{picture.image.height, picture.image.width};

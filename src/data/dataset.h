@@ -65,8 +65,8 @@ class DataSet {
   [[nodiscard]] virtual TruthKind truth_kind() const {
     return classes() > 0 ? TruthKind::Class : TruthKind::None;
   }
-  /// Whether all samples have sample_shape(). Of the others, sample() gives each whole; read() and varied() give a
-  /// part of sample_shape().
+  /// Whether all samples have sample_shape(). Of the others, sample() gives each whole; read() and varied()
+  /// give a part of sample_shape().
   [[nodiscard]] virtual bool has_one_shape() const { return true; }
   /// Of one sample, without the batch: [C, H, W] for images, [H, W, C] for models that take them so.
   [[nodiscard]] virtual const Shape& sample_shape() const = 0;
@@ -96,6 +96,15 @@ class DataSet {
 ///   - "shapes" or "shapes:SIZE": ten kinds of shapes, rendered when they are read; SIZE from 32 to 224
 ///   pixels
 ///     (default: the model's, else 32). Default preset: cifar10.
+///   - "scenes", "scenes:SIZE" or "scenes:HxW": pictures of several shapes with objects, or with maps of
+///     labels where `truth` asks for them; from 48 to 1024 pixels (default: the model's, else 128). Default
+///     preset: unit.
+///   - a folder in VOC's layout: Annotations/*.xml and JPEGImages/, with ImageSets/Main/*.txt or without. The
+///     train part is trainval, train or val (the first that is there), the test part test; without a test
+///     list the parts are train and val. Default preset: unit.
+///   - a folder with annotations/instances_{train,test,val}*.json of COCO's form and the images in folders
+///     beside, one of these files, or a folder with _annotations.coco.json beside the images of each part.
+///     Default preset: unit.
 ///
 /// @param input  of the model, with its batch; may be null: images are then [3, H, W] of their own size
 /// @return the data set, or

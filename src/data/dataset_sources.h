@@ -28,7 +28,7 @@ class ImageSet : public DataSet {
   [[nodiscard]] virtual Result<Image> image(std::int64_t index) const = 0;
   /// An image with its truth, in the image's pixels; here with its class.
   [[nodiscard]] virtual Result<Picture> picture(std::int64_t index) const;
-  /// Changes a picture as training shows it; here not at all.
+  /// Changes a picture as training shows it; here as vary.h does it for its truth.
   virtual void vary(Picture& picture, std::uint64_t seed) const;
   /// A sample as messages name it.
   [[nodiscard]] virtual std::string where(std::int64_t index) const = 0;
@@ -56,5 +56,7 @@ class ImageSet : public DataSet {
 /// Whether a source's name asks for the rendered set.
 [[nodiscard]] bool names_shapes(const std::string& source);
 [[nodiscard]] Opened open_shapes(const DataSetOptions& options, const InputSlot* input);
+[[nodiscard]] bool names_scenes(const std::string& source);
+[[nodiscard]] Opened open_scenes(const DataSetOptions& options, const InputSlot* input);
 
 }  // namespace disco::sources

@@ -1,0 +1,124 @@
+#include "data/vary.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "base/random.h"
+
+namespace disco {
+
+void vary(Picture& picture, std::uint64_t seed) {
+  switch (kind_of(picture.truth)) {
+    case TruthKind::Objects: return vary_objects(picture, seed);
+    case TruthKind::None:
+    case TruthKind::Class:
+    case TruthKind::LabelMap:
+    case TruthKind::Image: return;
+  }
+}
+
+namespace {
+
+/// A linear map of colours, 0..255.
+struct ColourMap {
+  std::array<std::array<double, 3>, 3> factor{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
+  std::array<double, 3> offset{};
+
+  /// What this does first and `other` then.
+  [[nodiscard]] ColourMap then(const ColourMap& other) const {
+    ColourMap both;
+    for (std::size_t i = 0; i < 3; ++i) {
+      both.offset[i] = other.offset[i];
+      for (std::size_t j = 0; j < 3; ++j) {
+        both.offset[i] += other.factor[i][j] * offset[j];
+        both.factor[i][j] = 0;
+        for (std::size_t k = 0; k < 3; ++k) both.factor[i][j] += other.factor[i][k] * factor[k][j];
+      }
+    }
+    return both;
+  }
+  [[nodiscard]] std::uint8_t at(std::size_t channel, const std::uint8_t* rgb) const {
+    const double value = factor[channel][0] * rgb[0] + factor[channel][1] * rgb[1] +
+                         factor[channel][2] * rgb[2] + offset[channel];
+    return static_cast<std::uint8_t>(std::clamp(value + .5, 0.0, 255.0));
+  }
+};
+
+ColourMap brighter(double by) {
+  ColourMap map;
+  map.offset = {by, by, by};
+  return map;
+}
+
+ColourMap contrasted(double factor) {
+  ColourMap map;
+  for (std::size_t i = 0; i < 3; ++i) {
+    map.factor[i][i] = factor;
+    map.offset[i] = 127.5 * (1 - factor);
+  }
+  return map;
+}
+
+constexpr std::array<double, 3> kLuma = {.299, .587, .114};
+
+ColourMap saturated(double factor) {
+  ColourMap map;
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < 3; ++j) map.factor[i][j] = kLuma[j] * (1 - factor) + (i == j ? factor : 0.0);
+  }
+  return map;
+}
+
+/// Colours turned around the axis of greys. @param t  the tangent of half the angle
+ColourMap turned(double t) {
+  const double cosine = (1 - t * t) / (1 + t * t), sine = 2 * t / (1 + t * t);
+  constexpr double kThird = 1.0 / 3, kRoot = 0.57735026918962576;  // 1 / sqrt(3)
+  ColourMap map;
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < 3; ++j) {
+      const double across = i == j ? 0.0 : (j == (i + 1) % 3 ? -kRoot : kRoot);
+      map.factor[i][j] = (i == j ? cosine : 0.0) + kThird * (1 - cosine) + across * sine;
+    }
+  }
+  return map;
+}
+
+}  // namespace
+
+void vary_colours(Image& image, std::uint64_t seed) {
+  Random random(seed);
+  const auto half = [&] { return random.below(2) == 0; };
+  ColourMap map;
+  if (half()) map = map.then(brighter(random.between(-32, 32)));
+  if (half()) map = map.then(contrasted(random.between(.6, 1.4)));
+  if (half()) map = map.then(saturated(random.between(.5, 1.5)));
+  if (half()) map = map.then(turned(random.between(-.16, .16)));  // up to 18 degrees
+  for (std::size_t i = 0; i + 2 < image.rgb.size(); i += 3) {
+    std::uint8_t* rgb = &image.rgb[i];
+    const std::array<std::uint8_t, 3> changed = {map.at(0, rgb), map.at(1, rgb), map.at(2, rgb)};
+    std::copy(changed.begin(), changed.end(), rgb);
+  }
+}
+
+void mirror(Image& image) {
+  const auto width = static_cast<std::size_t>(image.width);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(image.height); ++row) {
+    std::uint8_t* pixels = &image.rgb[row * width * 3];
+    for (std::size_t left = 0, right = width - 1; left < right; ++left, --right)
+      std::swap_ranges(pixels + left * 3, pixels + left * 3 + 3, pixels + right * 3);
+  }
+}
+
+Image cut_out(const Image& image, int left, int top, int width, int height) {
+  Image part{width, height, {}};
+  const auto stride = static_cast<std::ptrdiff_t>(image.width) * 3;
+  part.rgb.reserve(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3);
+  for (int row = top; row < top + height; ++row) {
+    const auto first = image.rgb.begin() + row * stride + std::ptrdiff_t{left} * 3;
+    part.rgb.insert(part.rgb.end(), first, first + std::ptrdiff_t{width} * 3);
+  }
+  return part;
+}
+
+}  // namespace disco

@@ -1,0 +1,30 @@
+#pragma once
+// Pictures as training shows them: a little different each time, together with what is right about them.
+
+#include <cstdint>
+
+#include "data/truth.h"
+
+namespace disco {
+
+/// Changes a picture as suits its truth; pictures with a class or none stay as they are. What is drawn
+/// follows from `seed` alone.
+void vary(Picture& picture, std::uint64_t seed);
+
+/// As SSD is trained (Liu et al. 2016): in other colours; half of the time small on a plain ground, so that
+/// objects become small; a window in which some object lies to a share of 0.1 to 0.9, or any; mirrored half
+/// of the time. An object stays, cut at the borders, where its centre is in the window.
+/// @pre the truth is Objects
+void vary_objects(Picture& picture, std::uint64_t seed);
+
+/// In other colours: brighter or darker, of more or less contrast, saturated, of another hue; half of the
+/// time each.
+void vary_colours(Image& image, std::uint64_t seed);
+
+/// The image seen in a mirror, left and right exchanged.
+void mirror(Image& image);
+
+/// What lies in a window of an image. @pre the window lies in the image and is not empty
+[[nodiscard]] Image cut_out(const Image& image, int left, int top, int width, int height);
+
+}  // namespace disco
