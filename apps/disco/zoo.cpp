@@ -28,7 +28,7 @@ constexpr const char* kExamples =
 std::string table() {
   std::string text = "Models and their settings:\n";
   for (const ZooEntry& entry : zoo_entries()) {
-    text += fmt::format("  {:<25} {:<30} --{}\n", entry.name, entry.what, fmt::join(entry.settings, " --"));
+    text += fmt::format("  {:<25} {:<29} --{}\n", entry.name, entry.what, fmt::join(entry.settings, " --"));
   }
   return text + '\n';
 }

@@ -50,9 +50,9 @@ std::vector<Entry> make_entries() {
   add_deit("deit-tiny", "transformer", 192, 3, false);
   add_deit("deit-small", "transformer", 384, 6, false);
   add_deit("deit-base", "transformer", 768, 12, false);
-  add_deit("deit-tiny-distilled", "transformer, distillation token", 192, 3, true);
-  add_deit("deit-small-distilled", "transformer, distillation token", 384, 6, true);
-  add_deit("deit-base-distilled", "transformer, distillation token", 768, 12, true);
+  add_deit("deit-tiny-distilled", "transformer and dist. token", 192, 3, true);
+  add_deit("deit-small-distilled", "transformer and dist. token", 384, 6, true);
+  add_deit("deit-base-distilled", "transformer and dist. token", 768, 12, true);
   Settings defaults = square(300, 80);
   add("ssd300-resnet50", "detector", defaults, {"size", "width", "classes"}, 64, build_ssd_resnet50);
   defaults = square(300, 20);
