@@ -1,5 +1,5 @@
-// Any bytes as every kind of data file that `disco run` is given: an array, an archive of arrays, an image,
-// labels, a preset. The first byte says which.
+// Any bytes as every kind of data file that `disco run` is given: an array, an archive of arrays, an image
+// (also read as a map of labels), labels, a preset. The first byte says which.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 
 #include "data/classification.h"
 #include "data/image.h"
+#include "data/label_png.h"
 #include "data/npz.h"
 #include "data/preset.h"
 
@@ -31,6 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = std::as_bytes(std::span(data, size)).subspan(1);
   if (kind == 2) {
     expect_line(decode_image(bytes, "fuzzed"));
+    expect_line(decode_label_png(bytes, "fuzzed"));
     return 0;
   }
   // The others read files, whole; this one is in memory.

@@ -2,33 +2,23 @@
 
 #include <jerror.h>
 #include <jpeglib.h>
-#include <png.h>
 
-#include <csetjmp>
 #include <cstdio>  // jpeglib.h needs it
 #include <cstring>
 #include <span>
 
 #include "base/file.h"
+#include "data/codec.h"
 
 namespace disco {
 
 namespace {
 
-constexpr std::uint64_t kMostPixels = 100'000'000;
+using codec::runs_through;
 
 // A progressive file of a few bytes a scan, each of which costs a pass over the image, could keep us for
 // hours.
 constexpr int kMostScans = 500;
-
-/// Runs `step`; false where something in it jumped to `escape`, as libjpeg and libpng do on errors. What is
-/// alive in `step` then must have no destructor, and what it changed must belong to the caller.
-template <typename Step>
-[[gnu::noinline]] bool runs_through(std::jmp_buf& escape, const Step& step) {
-  if (setjmp(escape) != 0) return false;  // NOLINT(cert-err52-cpp): the libraries' way
-  step();
-  return true;
-}
 
 /// A decompressor that goes away with its scope, and where its errors jump to.
 struct JpegReader {
@@ -126,12 +116,6 @@ Image oriented(Image image, int orientation) {
   return result;
 }
 
-Status check_pixels(std::uint64_t width, std::uint64_t height, const std::string& where) {
-  if (width * height <= kMostPixels) return {};
-  return error(ErrorCode::InvalidArgument, "{}: {} x {} pixels, more than {}; make it smaller", where, width,
-               height, kMostPixels);
-}
-
 Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
   JpegReader reader;
   jpeg_decompress_struct& info = reader.info;
@@ -151,7 +135,7 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& w
     jpeg_read_header(&info, TRUE);
   });
   if (!has_header) return damaged();
-  DISCO_CHECK(check_pixels(info.image_width, info.image_height, where));
+  DISCO_CHECK(codec::check_pixels(info.image_width, info.image_height, where));
 
   const bool cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
@@ -182,88 +166,6 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& w
   return oriented(std::move(image), orientation);
 }
 
-/// The same for libpng, with what it reads from.
-struct PngReader {
-  png_structp png = nullptr;
-  png_infop info = nullptr;
-  std::span<const std::byte> rest;
-  std::jmp_buf escape{};
-  char message[256]{};
-
-  PngReader() = default;
-  PngReader(const PngReader&) = delete;
-  PngReader& operator=(const PngReader&) = delete;
-  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
-};
-
-extern "C" {
-
-void png_failed(png_structp png, png_const_charp what) {
-  auto* reader = static_cast<PngReader*>(png_get_error_ptr(png));
-  fmt::format_to_n(reader->message, sizeof reader->message - 1, "{}", what);
-  std::longjmp(reader->escape, 1);
-}
-
-// About chunks that are not pixels.
-void png_warned(png_structp, png_const_charp) {}
-
-void png_fill(png_structp png, png_bytep to, std::size_t count) {
-  auto* reader = static_cast<PngReader*>(png_get_io_ptr(png));
-  if (count > reader->rest.size()) png_error(png, "it is cut off");
-  std::memcpy(to, reader->rest.data(), count);
-  reader->rest = reader->rest.subspan(count);
-}
-
-}  // extern "C"
-
-/// By libpng's full interface: the simplified one converts by gAMA chunks and takes 16 bits for linear light,
-/// which the programs that prepare training images do not.
-Result<Image> decode_png(std::span<const std::byte> bytes, const std::string& where) {
-  PngReader reader;
-  reader.rest = bytes;
-  const auto damaged = [&] {
-    return error(ErrorCode::InvalidArgument, "{}: a damaged PNG: {}", where, reader.message);
-  };
-  const bool has_header = runs_through(reader.escape, [&] {
-    reader.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &reader, png_failed, png_warned);
-    reader.info = reader.png == nullptr ? nullptr : png_create_info_struct(reader.png);
-    if (reader.info == nullptr) return;
-    png_set_read_fn(reader.png, &reader, png_fill);
-    png_read_info(reader.png, reader.info);
-  });
-  if (!has_header) return damaged();
-  if (reader.info == nullptr) return error(ErrorCode::Io, "{}: libpng cannot be set up", where);
-  const std::size_t width = png_get_image_width(reader.png, reader.info);
-  const std::size_t height = png_get_image_height(reader.png, reader.info);
-  DISCO_CHECK(check_pixels(width, height, where));
-
-  std::vector<std::uint8_t> rgba(width * height * 4);
-  std::vector<png_bytep> rows;
-  for (std::size_t y = 0; y < height; ++y) rows.push_back(rgba.data() + y * width * 4);
-  png_bytepp const to = rows.data();
-  const bool is_whole = runs_through(reader.escape, [&, to] {
-    png_set_expand(reader.png);
-    png_set_scale_16(reader.png);
-    png_set_gray_to_rgb(reader.png);
-    png_set_add_alpha(reader.png, 0xFF, PNG_FILLER_AFTER);
-    png_set_interlace_handling(reader.png);
-    png_read_update_info(reader.png, reader.info);
-    if (png_get_rowbytes(reader.png, reader.info) != width * 4) png_error(reader.png, "unknown pixels");
-    png_read_image(reader.png, to);
-    png_read_end(reader.png, nullptr);
-  });
-  if (!is_whole) return damaged();
-  Image image{static_cast<int>(width), static_cast<int>(height),
-              std::vector<std::uint8_t>(width * height * 3)};
-  for (std::size_t i = 0; i < width * height; ++i) {
-    const int alpha = rgba[i * 4 + 3];
-    for (std::size_t c = 0; c < 3; ++c)
-      image.rgb[i * 3 + c] =
-          static_cast<std::uint8_t>((rgba[i * 4 + c] * alpha + 255 * (255 - alpha) + 127) / 255);
-  }
-  return image;
-}
-
 }  // namespace
 
 Result<Image> read_image(const std::filesystem::path& path) {
@@ -276,7 +178,7 @@ Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& 
     return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
   };
   if (starts("\xFF\xD8\xFF")) return decode_jpeg(bytes, where);
-  if (starts("\x89PNG\r\n\x1A\n")) return decode_png(bytes, where);
+  if (codec::is_png(bytes)) return codec::decode_png(bytes, where);
   return error(ErrorCode::InvalidArgument, "{}: neither JPEG nor PNG; convert it to one of them", where);
 }
 

@@ -26,6 +26,13 @@ struct Image {
 /// The same from memory; `where` names it in messages.
 [[nodiscard]] Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& where);
 
+/// The image as a PNG, 8-bit RGB.
+/// @return InvalidArgument for an image without pixels, or Io
+[[nodiscard]] Result<std::vector<std::byte>> encode_png(const Image& image);
+
+/// Writes it to a file, whole or not at all.
+[[nodiscard]] Status write_png(const std::filesystem::path& path, const Image& image);
+
 enum class Interpolation { Nearest, Bilinear, Bicubic, Lanczos };
 
 /// The image at another size (extents of at least 1), in the same 8-bit fixed point as Pillow's

@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 #include <jpeglib.h>
-#include <png.h>
 
 #include <cstdio>  // jpeglib.h needs it
 #include <cstdlib>
@@ -14,11 +13,10 @@
 #include <random>
 
 #include "base/file.h"
+#include "png_rows.h"
 
 namespace disco {
 namespace {
-
-using Bytes = std::vector<std::byte>;
 
 Bytes to_bytes(const void* data, std::size_t size) {
   const auto* begin = static_cast<const std::byte*>(data);
@@ -67,45 +65,6 @@ Bytes encode_jpeg(const std::vector<std::uint8_t>& samples, int width, int heigh
   jpeg_destroy_compress(&info);
   Bytes bytes = to_bytes(memory, size);
   std::free(memory);
-  return bytes;
-}
-
-struct PngOptions {
-  int depth = 8;
-  int type = PNG_COLOR_TYPE_RGB;
-  bool interlaced = false;
-  double gamma = 0;                      // of a gAMA chunk; 0: none
-  std::vector<png_color> palette;        // of palette images
-  std::vector<png_byte> palette_alphas;  // likewise
-};
-
-/// A PNG of rows as they are stored in it.
-Bytes encode_png(std::vector<std::vector<png_byte>> rows, int width, const PngOptions& options) {
-  Bytes bytes;
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
-  png_infop info = png_create_info_struct(png);
-  png_set_write_fn(
-      png, &bytes,
-      [](png_structp writer, png_bytep data, png_size_t size) {
-        auto& all = *static_cast<Bytes*>(png_get_io_ptr(writer));
-        const auto* begin = reinterpret_cast<const std::byte*>(data);
-        all.insert(all.end(), begin, begin + size);
-      },
-      nullptr);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(rows.size()),
-               options.depth, options.type, options.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  if (!options.palette.empty())
-    png_set_PLTE(png, info, options.palette.data(), static_cast<int>(options.palette.size()));
-  if (!options.palette_alphas.empty())
-    png_set_tRNS(png, info, options.palette_alphas.data(), static_cast<int>(options.palette_alphas.size()),
-                 nullptr);
-  if (options.gamma > 0) png_set_gAMA(png, info, options.gamma);
-  std::vector<png_bytep> pointers;
-  for (auto& row : rows) pointers.push_back(row.data());
-  png_set_rows(png, info, pointers.data());
-  png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
-  png_destroy_write_struct(&png, &info);
   return bytes;
 }
 
@@ -337,7 +296,7 @@ TEST(Png, EveryKindOfPixel) {
           options.palette = {{1, 2, 3}, {40, 50, 60}, {7, 8, 9}, {33, 89, 144}};
           options.palette_alphas = {255, 255, 0, 128};
         }
-        const auto image = decode_image(encode_png({item.row, item.row, item.row}, 4, options), "x.png");
+        const auto image = decode_image(encode_rows({item.row, item.row, item.row}, 4, options), "x.png");
         ASSERT_TRUE(image.ok()) << item.what << ": " << image.error().message;
         ASSERT_EQ(image->width, 4);
         ASSERT_EQ(image->height, 3);
@@ -357,7 +316,7 @@ Bytes small_png() {
   for (std::size_t y = 0; y < 7; ++y)
     rows.emplace_back(rgb.begin() + static_cast<std::ptrdiff_t>(y * 27),
                       rgb.begin() + static_cast<std::ptrdiff_t>(y * 27 + 27));
-  return encode_png(rows, 9, {});
+  return encode_rows(rows, 9, {});
 }
 
 TEST(Png, CutOffAnywhereIsRefused) {
