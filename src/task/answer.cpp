@@ -4,6 +4,8 @@
 
 #include "reference/numeric.h"
 #include "task/detection.h"
+#include "task/segmentation.h"
+#include "task/super_resolution.h"
 
 namespace disco {
 
@@ -54,8 +56,16 @@ Result<Answer> read_answer(const Task& task, const NamedTensors& outputs, std::i
       DISCO_TRY(Detections answer, read_detections(task, outputs, sample, batch, height, width));
       return Answer(std::move(answer));
     }
-    default: return error(ErrorCode::Unsupported, "no reader for answers of {}", to_string(task.kind));
+    case TaskKind::Segmentation: {
+      DISCO_TRY(LabelMap answer, read_label_map(task, outputs, sample, batch, height, width));
+      return Answer(std::move(answer));
+    }
+    case TaskKind::SuperResolution: {
+      DISCO_TRY(Image answer, read_image_answer(task, outputs, sample, batch, height, width));
+      return Answer(std::move(answer));
+    }
   }
+  return error(ErrorCode::Internal, "answers of no task");
 }
 
 }  // namespace disco

@@ -6,6 +6,8 @@
 
 #include "task/average_precision.h"
 #include "task/detection.h"
+#include "task/segmentation.h"
+#include "task/super_resolution.h"
 
 namespace disco {
 
@@ -70,8 +72,10 @@ std::unique_ptr<Metric> make_metric(const Task& task, const MetricOptions& optio
   switch (task.kind) {
     case TaskKind::Classification: return std::make_unique<ClassMetric>(options.classes);
     case TaskKind::Detection: return make_detection_metric(options);
-    default: return nullptr;
+    case TaskKind::Segmentation: return make_segmentation_metric(task, options);
+    case TaskKind::SuperResolution: return make_super_resolution_metric(task);
   }
+  return nullptr;
 }
 
 double agreement(const Answer& a, const Answer& b) {
@@ -79,7 +83,8 @@ double agreement(const Answer& a, const Answer& b) {
   if (const auto* classes = std::get_if<ClassAnswer>(&a))
     return same_class(*classes, std::get<ClassAnswer>(b));
   if (const auto* found = std::get_if<Detections>(&a)) return agreement(*found, std::get<Detections>(b));
-  return 0.0;
+  if (const auto* map = std::get_if<LabelMap>(&a)) return agreement(*map, std::get<LabelMap>(b));
+  return agreement(std::get<Image>(a), std::get<Image>(b));
 }
 
 }  // namespace disco
