@@ -41,16 +41,15 @@ using Offsets = std::array<float, 4>;
 
 /// What a detector should answer for an image.
 struct PriorTargets {
-  static constexpr std::int64_t kIgnored = -1;
-  std::vector<std::int64_t> columns;  ///< a prior's column of the scores, or kIgnored
+  static constexpr std::int64_t kIgnored = -2;
+  std::vector<std::int64_t> columns;  ///< a prior's column of the scores, head.background, or kIgnored
   std::vector<float> offsets;         ///< four a prior; zeros where it has no object
 };
 
-/// Priors without an object are to answer with the background, but those that lie mostly in a crowd are
-/// ignored.
+/// Priors without an object are to answer with the background (or with nothing, where there is none), but
+/// those that lie mostly in a crowd are ignored.
 ///
 /// @param height, width  of the picture in whose pixels the objects' places are
-/// @pre the head has a background
 [[nodiscard]] PriorTargets targets_for(const Objects& objects, int height, int width,
                                        const DetectorHead& head, std::span<const CentredBox> priors);
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "train/loss_detection.h"
+
 namespace disco::train {
 
 at::Tensor divergence(const at::Tensor& ours, const at::Tensor& theirs, std::int64_t axis, double temperature,
@@ -18,15 +20,14 @@ at::Tensor relative_squares(const at::Tensor& ours, const at::Tensor& theirs) {
   return (ours - theirs).square().mean() / theirs.square().mean().clamp_min(1e-12);
 }
 
-namespace {
-
-/// Where an output is in Graph::outputs.
-Result<std::size_t> place_of(const Graph& graph, const std::string& name) {
+Result<std::size_t> output_place(const Graph& graph, const std::string& name) {
   for (std::size_t o = 0; o < graph.outputs.size(); ++o) {
     if (name.empty() || graph.value(graph.outputs[o]).name == name) return o;
   }
   return error(ErrorCode::InvalidModel, "the model has no output '{}'", name);
 }
+
+namespace {
 
 at::Tensor nothing(const std::vector<at::Tensor>& answers) {
   for (const at::Tensor& answer : answers) {
@@ -165,7 +166,7 @@ Result<std::unique_ptr<TaskLoss>> make_task_loss(const Task* task, const Graph& 
                                                  const TaskLossOptions& options) {
   if (task == nullptr) return std::unique_ptr<TaskLoss>(std::make_unique<UnknownLoss>());
   DISCO_CHECK(check_task(*task, graph));
-  DISCO_TRY(const std::size_t output, place_of(graph, task->output));
+  DISCO_TRY(const std::size_t output, output_place(graph, task->output));
   const Value& answer = graph.value(graph.outputs[output]);
   const std::int64_t width = answer.has_shape() && answer.shape().size() > 1 ? answer.shape()[1] : 0;
   std::unique_ptr<TaskLoss> loss;
@@ -180,8 +181,7 @@ Result<std::unique_ptr<TaskLoss>> make_task_loss(const Task* task, const Graph& 
       loss = std::make_unique<ClassLoss>(output, width, options.label_smoothing, /*pixels=*/true);
       break;
     case TaskKind::SuperResolution: loss = std::make_unique<ImageLoss>(output, width); break;
-    case TaskKind::Detection:
-      return error(ErrorCode::Unsupported, "there is no loss for {} yet", to_string(task->kind));
+    case TaskKind::Detection: return make_detection_loss(*task, graph);
   }
   return loss;
 }

@@ -21,6 +21,9 @@ namespace disco::train {
 /// Squared differences relative to the mean square of `theirs`.
 [[nodiscard]] at::Tensor relative_squares(const at::Tensor& ours, const at::Tensor& theirs);
 
+/// Where an output is in Graph::outputs; the first one where `name` is empty.
+[[nodiscard]] Result<std::size_t> output_place(const Graph& graph, const std::string& name);
+
 /// Answers are a model's outputs in the order of Graph::outputs, float32. An output that no gradient reaches
 /// is undefined and does not count.
 class TaskLoss {

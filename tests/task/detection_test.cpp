@@ -109,7 +109,7 @@ TEST(Boxes, TargetsNameColumns) {
   const auto priors = priors_of(head);
   const Objects objects = {{.box = {100, 20, 160, 80}, .label = 1},
                            {.box = {0, 0, 110, 100}, .label = 0, .crowd = true}};
-  for (const std::int64_t background : {0, 2, 1}) {
+  for (const std::int64_t background : {0, 2, 1, -1}) {
     head.background = background;
     const PriorTargets targets = targets_for(objects, 100, 200, head, priors);
     ASSERT_EQ(targets.columns.size(), priors.size());
@@ -121,7 +121,7 @@ TEST(Boxes, TargetsNameColumns) {
         EXPECT_LT(priors[p].x, .6);
       } else if (column != background) {
         ++found;
-        EXPECT_EQ(column, background == 2 ? 1 : 2);
+        EXPECT_EQ(column, background == 2 || background == -1 ? 1 : 2);
         const Box box = box_from(std::span(targets.offsets).subspan(p * 4).first<4>(), priors[p], head);
         EXPECT_NEAR(box.left, .5, 1e-5);
         EXPECT_NEAR(box.bottom, .8, 1e-5);
