@@ -1,6 +1,8 @@
 #include "train/network.h"
 
 #include <algorithm>
+#include <cstring>
+#include <set>
 
 #include "train/bridge.h"
 
@@ -22,7 +24,28 @@ std::vector<std::size_t> parameter_positions(const Graph& graph, const Node& nod
     return positions;
   }
   if (node.is("PRelu")) return {1};
+  if (node.is("Concat") && node.int_or("axis", 0) == 1) {
+    // Class and distillation tokens, once an image.
+    std::vector<std::size_t> positions;
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      const Tensor* constant = graph.constant(node.input(k));
+      if (constant != nullptr && constant->rank() == 3) positions.push_back(k);
+    }
+    return positions;
+  }
   return {};
+}
+
+/// Constants that are joined to what is computed are spread over the batch; one of the equal rows is kept, so
+/// that networks of several batch sizes share it.
+bool is_spread(const Tensor& constant) {
+  if (constant.rank() < 2 || constant.shape()[0] < 2) return false;
+  const std::size_t row = constant.bytes() / static_cast<std::size_t>(constant.shape()[0]);
+  for (std::int64_t i = 1; i < constant.shape()[0]; ++i) {
+    if (std::memcmp(constant.raw(), constant.raw() + static_cast<std::size_t>(i) * row, row) != 0)
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -38,7 +61,14 @@ Result<Weights> read_weights(const Graph& graph, at::Device device) {
   Weights weights;
   weights.device = device;
   std::map<ValueId, int> kinds;  // 1: parameter, 2: buffer
+  std::set<ValueId> spread;
   for (const Node& node : graph.nodes) {
+    if (node.is("Concat") && node.int_or("axis", 0) != 0) {
+      for (const ValueId id : node.inputs) {
+        const Tensor* constant = graph.constant(id);
+        if (constant != nullptr && is_spread(*constant)) spread.insert(id);
+      }
+    }
     for (const std::size_t k : parameter_positions(graph, node)) {
       const Tensor* constant = graph.constant(node.input(k));
       if (constant != nullptr && constant->type() == DataType::Float32) kinds.emplace(node.input(k), 1);
@@ -57,6 +87,7 @@ Result<Weights> read_weights(const Graph& graph, at::Device device) {
     if (value.type == DataType::Float32 && !tensor->isfinite().all().item<bool>() && kind != kinds.end()) {
       return error(ErrorCode::InvalidModel, "weight '{}' has values that are not finite", value.name);
     }
+    if (spread.contains(static_cast<ValueId>(v))) *tensor = tensor->narrow(0, 0, 1).clone();
     *tensor = tensor->to(device);
     if (kind == kinds.end()) {
       weights.constants[value.name] = *tensor;
@@ -73,13 +104,25 @@ void write_weights(const Weights& weights, Graph& graph) {
   std::map<std::string, ValueId> by_name;
   for (std::size_t v = 0; v < graph.values.size(); ++v)
     by_name[graph.values[v].name] = static_cast<ValueId>(v);
+  const std::vector<std::int32_t> producers = graph.producers();
   std::vector<ValueId> replaced;
   for (const auto* group : {&weights.parameters, &weights.buffers}) {
     for (const auto& [name, tensor] : *group) {
       const auto found = by_name.find(name);
       if (found == by_name.end()) continue;
-      Value& value = graph.value(found->second);
-      if (!value.is_constant()) replaced.push_back(found->second);
+      ValueId target = found->second;
+      const std::int32_t producer = producers[static_cast<std::size_t>(target)];
+      if (producer >= 0 && graph.nodes[static_cast<std::size_t>(producer)].is("Expand")) {
+        // What is spread over a batch of any size changes where it comes from.
+        const ValueId source = graph.nodes[static_cast<std::size_t>(producer)].inputs[0];
+        const Tensor* constant = graph.constant(source);
+        if (constant != nullptr && constant->elements() == tensor.numel()) {
+          graph.value(source).constant = from_torch(tensor.reshape(constant->shape()));
+          continue;
+        }
+      }
+      Value& value = graph.value(target);
+      if (!value.is_constant()) replaced.push_back(target);
       value.constant = from_torch(tensor);
       value.type = value.constant->type();
       value.set_shape(value.constant->shape());

@@ -23,8 +23,8 @@ struct Weights {
 };
 
 /// Reads a graph's constants. Parameters are the weights and biases of linear maps, scales and shifts of
-/// normalisations, and constant operands of Add and Mul with more than one element (positional embeddings,
-/// biases, layer scales).
+/// normalisations, constant operands of Add and Mul with more than one element (positional embeddings,
+/// biases, layer scales), and tokens that are joined to an image's.
 [[nodiscard]] Result<Weights> read_weights(const Graph& graph, at::Device device);
 
 /// Writes parameters and buffers back into a graph with values of those names: a specialised graph, or the

@@ -28,9 +28,16 @@ Result<Operator> transpose(const Graph& graph, const Node& node) {
   return Operator([order](const Tensors& in, const Mode&) { return Tensors{in[0].permute(order)}; });
 }
 
-Result<Operator> concat(const Graph&, const Node& node) {
+/// Constants may have one row for the whole batch, see read_weights.
+Result<Operator> concat(const Graph& graph, const Node& node) {
   const std::int64_t axis = node.int_or("axis", 0);
-  return Operator([axis](const Tensors& in, const Mode&) { return Tensors{at::cat(in, axis)}; });
+  std::vector<Shape> shapes;
+  for (const ValueId id : node.inputs) shapes.push_back(graph.value(id).shape());
+  return Operator([axis, shapes](const Tensors& in, const Mode&) {
+    Tensors parts;
+    for (std::size_t k = 0; k < in.size(); ++k) parts.push_back(in[k].expand(shapes[k]));
+    return Tensors{at::cat(parts, axis)};
+  });
 }
 
 Result<Operator> split(const Graph& graph, const Node& node) {

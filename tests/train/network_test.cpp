@@ -146,9 +146,8 @@ std::vector<Case> cases() {
     list.push_back({std::move(name), std::move(input), std::move(build)});
   };
   for (const char* op :
-       {"Relu",      "Sigmoid",        "Tanh", "Exp",  "Neg",  "Abs",       "Erf",  "Softplus", "Softsign",
-        "HardSwish", "HardSigmoid",    "Elu",  "Selu", "Celu", "LeakyRelu", "Sin",      "Cos",
-        "Identity",  "ThresholdedRelu"}) {
+       {"Relu", "Sigmoid", "Tanh", "Exp", "Neg", "Abs", "Erf", "Softplus", "Softsign", "HardSwish",
+        "HardSigmoid", "Elu", "Selu", "Celu", "LeakyRelu", "Sin", "Cos", "Identity", "ThresholdedRelu"}) {
     add(op, image, [op](GraphBuilder& b, ValueId x) { return unary(b, x, op); });
   }
   add("Clip", image, [](GraphBuilder& b, ValueId x) {
@@ -317,6 +316,73 @@ TEST(Networks, AnswerAsTheReferenceEvaluatorDoes) {
     ASSERT_TRUE(got.ok()) << got.error().message;
     EXPECT_LE(relative_difference(want->at("logits"), from_torch((*got)[0])), 1e-4) << name;
   }
+}
+
+/// Small settings of every family: as the evaluator answers, and a gradient reaches every parameter.
+TEST(Networks, OfEveryFamilyAnswerAndLearn) {
+  const std::pair<const char*, ZooOptions> cases[] = {
+      {"resnet50", {.size = ImageSize{33, 47}, .width = 0.25, .classes = 5}},
+      {"deit-tiny-distilled",
+       {.size = ImageSize{32, 24}, .width = 0.5, .classes = 5, .blocks = 2, .patch = 8}},
+      {"ssd300-resnet50", {.size = ImageSize{64, 96}, .width = 0.25, .classes = 3}},
+      {"ssd300-mobilenetv2", {.size = ImageSize{96, 64}, .width = 0.25, .classes = 3, .stride = 8}},
+      {"deeplabv3plus-resnet50", {.size = ImageSize{48, 65}, .width = 0.25, .classes = 4}},
+      {"deeplabv3plus-mobilenetv2", {.size = ImageSize{50, 64}, .width = 0.25, .classes = 4, .stride = 8}},
+      {"esrgan", {.size = ImageSize{9, 7}, .width = 0.25, .blocks = 1}},
+  };
+  for (auto [name, options] : cases) {
+    options.seed = 3;
+    const Graph model = zoo(name, options).value();
+    // Weights are read at one batch size and used at another.
+    const auto weights =
+        std::make_shared<Weights>(read_weights(specialise(model, {{}, 1}).value(), at::kCPU).value());
+    const Graph graph = specialise(model, {{}, 3}).value();
+    const Tensor input = random_input(graph.value(graph.inputs[0]).shape(), 6);
+    const auto want = reference::run(graph, {{"input", input}});
+    ASSERT_TRUE(want.ok()) << name << ": " << want.error().message;
+    const auto network = Network::create(graph, weights);
+    ASSERT_TRUE(network.ok()) << name << ": " << network.error().message;
+    EXPECT_TRUE(network->opaque().empty()) << name;
+    const auto got = network->forward({to_torch(input).value()}, {});
+    ASSERT_TRUE(got.ok()) << name << ": " << got.error().message;
+    at::Tensor loss;
+    for (std::size_t o = 0; o < graph.outputs.size(); ++o) {
+      const std::string& output = graph.value(graph.outputs[o]).name;
+      EXPECT_LE(relative_difference(want->at(output), from_torch((*got)[o].detach())), 1e-4)
+          << name << " " << output;
+      const at::Tensor term = (*got)[o].square().sum();
+      loss = loss.defined() ? loss + term : term;
+    }
+    loss.backward();
+    for (const auto& [parameter, tensor] : weights->parameters) {
+      EXPECT_TRUE(tensor.grad().defined() && tensor.grad().abs().sum().item<float>() > 0.0F)
+          << name << ": nothing reaches " << parameter;
+    }
+  }
+}
+
+/// A token of an open batch is one parameter, and goes back to where it came from.
+TEST(Networks, TokensAreSharedByBatchesOfAnySize) {
+  Graph model = zoo("deit-tiny-distilled",
+                    {.size = ImageSize{16, 16}, .width = 0.25, .classes = 3, .blocks = 1, .patch = 8})
+                    .value();
+  Weights weights = read_weights(specialise(model, {{}, 4}).value(), at::kCPU).value();
+  std::size_t tokens = 0;
+  for (auto& [name, tensor] : weights.parameters) {
+    if (!name.starts_with("cls_token") && !name.starts_with("dist_token")) continue;
+    ++tokens;
+    EXPECT_EQ(tensor.size(0), 1) << name;
+    const at::NoGradGuard no_grad;
+    tensor.fill_(7.0);
+  }
+  EXPECT_EQ(tokens, 2U);
+  write_weights(weights, model);
+  for (const char* name : {"cls_token", "dist_token"}) {
+    const Tensor* token = model.constant(model.find_value(name));
+    ASSERT_NE(token, nullptr) << name;
+    EXPECT_EQ(token->data<float>()[0], 7.0F) << name;
+  }
+  EXPECT_TRUE(specialise(model, {{}, 5}).ok());
 }
 
 TEST(Networks, BatchNormsLearnTheirStatisticsInTraining) {
