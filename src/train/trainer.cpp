@@ -546,8 +546,18 @@ class Run {
       model_.metadata[std::string(kPartitionKey)] = disco::to_json(*partition_);
     }
     write_weights(*weights_, model_);
+    name_classes();
     result.model = std::move(model_);
     return result;
+  }
+
+  /// A model that learned classes from labels knows what they are called.
+  void name_classes() {
+    if (!task_ || !task_->classes.empty() || options_.objective.labels == 0.0) return;
+    Task named = *task_;
+    named.classes = data_.training.class_names();
+    if (!named.classes.empty() && check_task(named, graph_))
+      model_.metadata[std::string(kTaskKey)] = disco::to_json(named);
   }
 
   Graph model_;

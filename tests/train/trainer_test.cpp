@@ -143,6 +143,20 @@ TEST(Training, LearnsFromLabels) {
   }
 }
 
+TEST(Training, NamesTheClassesThatItLearned) {
+  const auto set = shapes(32);
+  for (const bool by_labels : {true, false}) {
+    const Graph dense = classifier();
+    TrainOptions options = quick(1);
+    if (!by_labels) options.objective = {.distillation = 1.0};
+    const auto trained = train(dense, by_labels ? nullptr : &dense, {*set, nullptr}, options, nullptr, {});
+    ASSERT_TRUE(trained.ok()) << trained.error().message;
+    const auto task = task_of(trained->model);
+    ASSERT_TRUE(task.ok() && task->has_value());
+    EXPECT_EQ((*task)->classes, by_labels ? set->class_names() : std::vector<std::string>());
+  }
+}
+
 TEST(Training, LearnsFromATeacherAndKeepsTheMasks) {
   const Graph dense = classifier();
   const Graph sparse = artifact(dense, 0.3);
