@@ -43,6 +43,7 @@ Result<Batching> batching_of(const InputSlot& input, const DataSet& data, int as
 struct Read {
   Tensor batch;
   std::vector<Truth> truths;
+  std::vector<double> pixel_areas;
   int height = 0, width = 0;  // of an image
 };
 
@@ -72,6 +73,7 @@ Result<Read> read_batch(const InputSlot& input, const DataSet& data, const Batch
       }
     }
     read.truths.push_back(std::move(sample.truth));
+    read.pixel_areas.push_back(sample.pixel_area);
   }
   return read;
 }
@@ -151,7 +153,7 @@ Result<Answered> answer(const Graph& model, const SplitFlags& split, const Input
     for (std::size_t s = 0; s < batch.truths.size(); ++s, ++done) {
       DISCO_TRY(Answer one, read_answer(purpose.task, result.outputs, static_cast<std::int64_t>(s),
                                         batching.batch, batch.height, batch.width));
-      const Status added = metric->add(one, batch.truths[s]);
+      const Status added = metric->add_resized(one, batch.truths[s], batch.pixel_areas[s]);
       if (!added) return in_context(fmt::format("{}: sample {}", data.about(), done), added.error());
       if (purpose.others != nullptr)
         agreed += agreement(one, (*purpose.others)[static_cast<std::size_t>(done)]);

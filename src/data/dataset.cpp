@@ -237,7 +237,7 @@ Result<Sample> ImageSet::placed(const Picture& picture, std::int64_t index) cons
   if (!place) return in_context(where(index), place.error());
   auto truth = placed_truth(picture.truth, size, *place);
   if (!truth) return in_context(where(index), truth.error());
-  Sample sample{{}, std::move(*truth)};
+  Sample sample{{}, std::move(*truth), 1 / (place->scale_x * place->scale_y)};
   DISCO_TRY(const Tensor tensor, tensor_of(picture.image, index));
   sample.tensor = Tensor(DataType::Float32, tensor.shape());
   if (tensor.type() == DataType::UInt8) {

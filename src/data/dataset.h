@@ -39,6 +39,7 @@ struct DataSetOptions {
 struct Sample {
   Tensor tensor;  ///< without the batch
   Truth truth{};  ///< places are pixels of the tensor
+  double pixel_area = 1;  ///< of the tensor's, in pixels of the image that it was made of
 };
 
 /// Immutable; any number of threads may read at once.

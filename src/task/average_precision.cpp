@@ -1,8 +1,11 @@
 #include "task/average_precision.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 namespace disco {
 
@@ -147,8 +150,9 @@ struct ClassRecord {
 /// The mean of what there is.
 class Mean {
  public:
-  void add(double value) {
-    sum_ += value;
+  void add_some(std::optional<double> value) {
+    if (!value) return;
+    sum_ += *value;
     ++count_;
   }
   void add_to(std::vector<Figure>& figures, const std::string& name) const {
@@ -162,8 +166,8 @@ class Mean {
 
 class DetectionMetric final : public Metric {
  public:
-  explicit DetectionMetric(const MetricOptions& options)
-      : classes_(options.classes), protocol_(options.protocol) {}
+  DetectionMetric(std::vector<std::string> names, const MetricOptions& options)
+      : names_(std::move(names)), classes_(options.classes), protocol_(options.protocol) {}
 
   Status add(const Answer& answer, const Truth& truth) override { return add_resized(answer, truth, 1.0); }
 
@@ -198,6 +202,14 @@ class DetectionMetric final : public Metric {
     std::vector<Figure> all = protocol_ == "coco" ? coco : voc;
     const std::vector<Figure>& others = protocol_ == "coco" ? voc : coco;
     all.insert(all.end(), others.begin(), others.end());
+    for (const auto& [label, record] : sorted) {
+      Mean mean;
+      if (protocol_ != "coco") mean.add_some(voc_precision(record, sum_of_protocol()));
+      if (protocol_ == "coco") {
+        for (std::size_t t = 0; t < kCocoOverlaps; ++t) mean.add_some(coco_precision(record, 0, t));
+      }
+      mean.add_to(all, "AP " + class_name(names_, label));
+    }
     return all;
   }
 
@@ -224,25 +236,47 @@ class DetectionMetric final : public Metric {
     });
   }
 
+  using Records = std::map<std::int64_t, ClassRecord>;
+
   /// The classes' records, with boxes of equal scores in the order of their images.
-  std::vector<ClassRecord> by_score() const {
-    std::vector<ClassRecord> sorted;
-    for (const auto& [label, record] : records_) {
-      sorted.push_back(record);
-      std::stable_sort(sorted.back().judged.begin(), sorted.back().judged.end(),
+  Records by_score() const {
+    Records sorted = records_;
+    for (auto& [label, record] : sorted) {
+      std::stable_sort(record.judged.begin(), record.judged.end(),
                        [](const Judged& a, const Judged& b) { return a.score > b.score; });
     }
     return sorted;
   }
 
-  std::vector<Figure> voc_figures(const std::vector<ClassRecord>& records) const {
+  CurveSum sum_of_protocol() const { return protocol_ == "voc07" ? CurveSum::ElevenPoints : CurveSum::Area; }
+
+  /// No value where the class has no object that counts.
+  static std::optional<double> voc_precision(const ClassRecord& record, CurveSum sum) {
+    if (record.voc_positives == 0) return {};
+    std::vector<Verdict> verdicts;
+    for (const Judged& judged : record.judged) verdicts.push_back(judged.voc);
+    return average_precision(verdicts, record.voc_positives, sum);
+  }
+  static std::optional<double> coco_precision(const ClassRecord& record, std::size_t range,
+                                              std::size_t overlap) {
+    if (record.coco_positives[range] == 0) return {};
+    return average_precision(coco_verdicts(record, range, overlap, kMostJudged), record.coco_positives[range],
+                             CurveSum::Points101);
+  }
+  /// Of the `most` best boxes of each image.
+  static std::optional<double> coco_recall(const ClassRecord& record, std::size_t range, std::size_t overlap,
+                                           std::size_t most) {
+    if (record.coco_positives[range] == 0) return {};
+    const std::vector<Verdict> verdicts = coco_verdicts(record, range, overlap, most);
+    return static_cast<double>(std::count(verdicts.begin(), verdicts.end(), Verdict::Right)) /
+           static_cast<double>(record.coco_positives[range]);
+  }
+
+  std::vector<Figure> voc_figures(const Records& records) const {
     Mean area, points;
-    for (const ClassRecord& record : records) {
-      if (record.voc_positives == 0) continue;
-      std::vector<Verdict> verdicts;
-      for (const Judged& judged : record.judged) verdicts.push_back(judged.voc);
-      area.add(average_precision(verdicts, record.voc_positives, CurveSum::Area));
-      points.add(average_precision(verdicts, record.voc_positives, CurveSum::ElevenPoints));
+    for (const auto& [label, record] : records) {
+      area.add_some(voc_precision(record, CurveSum::Area));
+      points.add_some(voc_precision(record, CurveSum::ElevenPoints));
     }
     std::vector<Figure> figures;
     if (protocol_ == "voc07") points.add_to(figures, "mAP_voc07");
@@ -251,42 +285,33 @@ class DetectionMetric final : public Metric {
     return figures;
   }
 
-  static std::vector<Figure> coco_figures(const std::vector<ClassRecord>& records) {
+  static std::vector<Figure> coco_figures(const Records& records) {
     std::array<Mean, kAreaRanges> precision, recall;
     Mean half, three_quarters, recall_1, recall_10;
-    for (const ClassRecord& record : records) {
-      for (std::size_t r = 0; r < kAreaRanges; ++r) {
-        const std::int64_t positives = record.coco_positives[r];
-        if (positives == 0) continue;
-        const auto share = [&](std::span<const Verdict> verdicts) {
-          return static_cast<double>(std::count(verdicts.begin(), verdicts.end(), Verdict::Right)) /
-                 static_cast<double>(positives);
-        };
-        for (std::size_t t = 0; t < kCocoOverlaps; ++t) {
-          const std::vector<Verdict> verdicts = coco_verdicts(record, r, t, kMostJudged);
-          const double ap = average_precision(verdicts, positives, CurveSum::Points101);
-          precision[r].add(ap);
-          recall[r].add(share(verdicts));
-          if (r != 0) continue;
-          if (t == 0) half.add(ap);
-          if (t == kCocoOverlaps / 2) three_quarters.add(ap);
-          recall_1.add(share(coco_verdicts(record, r, t, 1)));
-          recall_10.add(share(coco_verdicts(record, r, t, 10)));
+    for (const auto& [label, record] : records) {
+      for (std::size_t t = 0; t < kCocoOverlaps; ++t) {
+        for (std::size_t r = 0; r < kAreaRanges; ++r) {
+          precision[r].add_some(coco_precision(record, r, t));
+          recall[r].add_some(coco_recall(record, r, t, kMostJudged));
         }
+        recall_1.add_some(coco_recall(record, 0, t, 1));
+        recall_10.add_some(coco_recall(record, 0, t, 10));
       }
+      half.add_some(coco_precision(record, 0, 0));
+      three_quarters.add_some(coco_precision(record, 0, kCocoOverlaps / 2));
     }
-    constexpr std::array<const char*, kAreaRanges> kNames = {"", "_small", "_medium", "_large"};
+    constexpr std::array<const char*, kAreaRanges> kNames = {"all", "small", "medium", "large"};
     std::vector<Figure> figures;
     precision[0].add_to(figures, "mAP_coco");
     half.add_to(figures, "AP50_coco");
     three_quarters.add_to(figures, "AP75_coco");
     for (std::size_t r = 1; r < kAreaRanges; ++r)
-      precision[r].add_to(figures, std::string("AP") + kNames[r] + "_coco");
+      precision[r].add_to(figures, fmt::format("AP_{}_coco", kNames[r]));
     recall_1.add_to(figures, "AR1_coco");
     recall_10.add_to(figures, "AR10_coco");
     recall[0].add_to(figures, "AR100_coco");
     for (std::size_t r = 1; r < kAreaRanges; ++r)
-      recall[r].add_to(figures, std::string("AR") + kNames[r] + "_coco");
+      recall[r].add_to(figures, fmt::format("AR_{}_coco", kNames[r]));
     return figures;
   }
 
@@ -299,16 +324,17 @@ class DetectionMetric final : public Metric {
     return verdicts;
   }
 
+  std::vector<std::string> names_;
   std::int64_t classes_;
   std::string protocol_;
   std::int64_t samples_ = 0;
-  std::map<std::int64_t, ClassRecord> records_;  // by class, of those that were seen or found
+  Records records_;  // by class, of those that were seen or found
 };
 
 }  // namespace
 
-std::unique_ptr<Metric> make_detection_metric(const MetricOptions& options) {
-  return std::make_unique<DetectionMetric>(options);
+std::unique_ptr<Metric> make_detection_metric(const Task& task, const MetricOptions& options) {
+  return std::make_unique<DetectionMetric>(task.classes, options);
 }
 
 }  // namespace disco

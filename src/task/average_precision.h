@@ -54,7 +54,13 @@ enum class CurveSum {
 [[nodiscard]] double average_precision(std::span<const Verdict> verdicts, std::int64_t positives,
                                        CurveSum sum);
 
-/// The metric of a detector, of both protocols; the main figure is `options.protocol`'s.
-[[nodiscard]] std::unique_ptr<Metric> make_detection_metric(const MetricOptions& options);
+/// Figures of both protocols, those of `options.protocol` first:
+///   - mAP_voc, mAP_voc07            the mean over classes of VOC's average precision
+///   - mAP_coco, AP50_coco, AP75_coco, AP_small_coco, AP_medium_coco, AP_large_coco, and the recalls
+///   AR1_coco,
+///     AR10_coco, AR100_coco, AR_small_coco, AR_medium_coco, AR_large_coco: COCO's twelve
+///   - "AP NAME"                     of each class, by the protocol
+/// Classes without an object that counts are left out, and figures without any class.
+[[nodiscard]] std::unique_ptr<Metric> make_detection_metric(const Task& task, const MetricOptions& options);
 
 }  // namespace disco

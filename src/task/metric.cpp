@@ -71,7 +71,7 @@ Status Metric::add_resized(const Answer& answer, const Truth& truth, double) { r
 std::unique_ptr<Metric> make_metric(const Task& task, const MetricOptions& options) {
   switch (task.kind) {
     case TaskKind::Classification: return std::make_unique<ClassMetric>(options.classes);
-    case TaskKind::Detection: return make_detection_metric(options);
+    case TaskKind::Detection: return make_detection_metric(task, options);
     case TaskKind::Segmentation: return make_segmentation_metric(task, options);
     case TaskKind::SuperResolution: return make_super_resolution_metric(task);
   }

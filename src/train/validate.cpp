@@ -49,6 +49,7 @@ Result<std::vector<Figure>> validate(const Graph& model, const std::shared_ptr<c
     const std::int64_t count = std::min(batch, data.size() - first);
     std::vector<at::Tensor> inputs;
     std::vector<Truth> truths;
+    std::vector<double> pixel_areas;
     Shape shape;
     for (std::int64_t i = 0; i < batch; ++i) {
       // A batch that is not full is filled up with its last sample.
@@ -61,6 +62,7 @@ Result<std::vector<Figure>> validate(const Graph& model, const std::shared_ptr<c
       DISCO_TRY(at::Tensor tensor, to_torch(sample.tensor));
       inputs.push_back(std::move(tensor));
       truths.push_back(std::move(sample.truth));
+      pixel_areas.push_back(sample.pixel_area);
     }
     if (!at_hand || at_hand->sample != shape) {
       DISCO_TRY(at_hand, sized(model, weights, shape, batch));
@@ -80,7 +82,8 @@ Result<std::vector<Figure>> validate(const Graph& model, const std::shared_ptr<c
     };
     for (std::int64_t i = 0; i < count; ++i) {
       DISCO_TRY(const Answer answer, read_answer(task, named, i, batch, side(2), side(1)));
-      const Status added = metric->add(answer, truths[static_cast<std::size_t>(i)]);
+      const auto at = static_cast<std::size_t>(i);
+      const Status added = metric->add_resized(answer, truths[at], pixel_areas[at]);
       if (!added) return in_context(fmt::format("{}: sample {}", data.about(), first + i), added.error());
     }
   }

@@ -42,7 +42,7 @@ std::vector<std::pair<Detections, Objects>> images_of(const json& set) {
 /// The figures of pixels that are `scale` of the original's as large.
 std::map<std::string, double> measured(const std::vector<std::pair<Detections, Objects>>& images,
                                        std::int64_t classes, double scale) {
-  const auto metric = make_detection_metric({.classes = classes});
+  const auto metric = make_detection_metric({}, {.classes = classes});
   for (auto [found, objects] : images) {
     const auto shrink = [&](Box& box) {
       box = {box.left * scale, box.top * scale, box.right * scale, box.bottom * scale};
@@ -81,7 +81,7 @@ TEST(AveragePrecision, IsThatOfThePublishedEvaluations) {
 // figures for them as torchmetrics' tests state them. Its areas are those of masks, which boxes do not tell,
 // so sizes are left out.
 TEST(AveragePrecision, IsThatOfPycocotoolsOnItsExample) {
-  const auto metric = make_detection_metric({.classes = 6, .protocol = "coco"});
+  const auto metric = make_detection_metric({}, {.classes = 6, .protocol = "coco"});
   const auto add = [&](const Detections& found, Objects objects) {
     for (Object& object : objects) object.area = area_of(object.box);
     ASSERT_TRUE(metric->add(found, objects).ok());
@@ -111,6 +111,9 @@ TEST(AveragePrecision, IsThatOfPycocotoolsOnItsExample) {
       {"mAP_coco", .706},  {"AP50_coco", .901},  {"AP75_coco", .846},     {"AR1_coco", .592},
       {"AR10_coco", .716}, {"AR100_coco", .716}, {"AP_large_coco", .701}, {"AR_large_coco", .700}};
   for (const auto& [name, value] : want) EXPECT_NEAR(values.at(name), value, 6e-4) << name;
+  EXPECT_NEAR(values.at("AP class 0"), .725, 6e-4);
+  EXPECT_NEAR(values.at("AP class 2"), .454, 6e-4);
+  EXPECT_EQ(values.count("AP class 3"), 0U);  // it has no object
 }
 
 TEST(AveragePrecision, ByHand) {
@@ -126,7 +129,7 @@ TEST(AveragePrecision, ByHand) {
 TEST(DetectionMetric, MainFigureFollowsTheProtocol) {
   for (const auto& [protocol, main] : std::map<std::string, std::string>{
            {"", "mAP_voc"}, {"voc", "mAP_voc"}, {"voc07", "mAP_voc07"}, {"coco", "mAP_coco"}}) {
-    const auto metric = make_detection_metric({.classes = 1, .protocol = protocol});
+    const auto metric = make_detection_metric({}, {.classes = 1, .protocol = protocol});
     EXPECT_TRUE(metric->figures().empty());
     const Box box{10, 10, 60, 60};
     ASSERT_TRUE(metric->add(Detections{{box, 0, .9}}, Objects{{.box = box, .label = 0, .area = 2500}}).ok());
@@ -137,7 +140,7 @@ TEST(DetectionMetric, MainFigureFollowsTheProtocol) {
 }
 
 TEST(DetectionMetric, WhatDoesNotSuit) {
-  const auto metric = make_detection_metric({.classes = 2});
+  const auto metric = make_detection_metric({}, {.classes = 2});
   const Status other = metric->add(Detections{}, std::int64_t{1});
   ASSERT_FALSE(other.ok());
   EXPECT_THAT(other.error().message, HasSubstr("no objects"));
