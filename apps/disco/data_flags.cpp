@@ -24,7 +24,8 @@ void DataFlags::add_to(CLI::App& command) {
       .add_option(
           "--data", source,
           "a folder or file of CIFAR's binary batches (also .xz), a folder of images with a folder for "
-          "each class or a labels.txt, an .npz with an array of samples and `labels`, or shapes[:SIZE]")
+          "each class or a labels.txt, a folder in VOC's or COCO's layout, an .npz with an array of samples "
+          "and `labels`, shapes[:SIZE] or scenes[:SIZE]")
       ->required()
       ->type_name("SOURCE");
   command.add_option("--part", part, "train or test, where the source has both")

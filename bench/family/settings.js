@@ -32,7 +32,7 @@ const FAMILIES = [
             tune: words('--optimiser adamw --lr 0.0005 --epochs 20 --batch 16'), calibrate: words('--samples 128')},
     published: {zoo: words('ssd300-resnet50'), train: words('--lr 0.0026 --epochs 65 --batch 32 --preset imagenet --fit exact'), tune: words('--lr 0.0005 --epochs 10 --batch 32 --preset imagenet --fit exact'),
                 calibrate: words('--samples 256 --preset imagenet --fit exact'), test: words('--preset imagenet --fit exact')},
-    data: [{shared: 'detection/BCCD', zoo: words('--classes 3'), train: words('--part val'), calibrate: words('--part val')}, {source: 'scenes:128', zoo: words('--classes 10')}],
+    data: [{shared: 'detection/BCCD', zoo: words('--classes 3')}, {source: 'scenes:128', zoo: words('--classes 6')}],
   },
   {
     id: 'deeplab', title: 'Segmentation: DeepLabV3+',
@@ -40,7 +40,7 @@ const FAMILIES = [
             tune: words('--optimiser adamw --lr 0.0005 --epochs 10 --batch 8'), calibrate: words('--samples 128')},
     published: {zoo: words('deeplabv3plus-resnet50'), train: words('--lr 0.01 --epochs 50 --batch 16 --preset imagenet --fit exact'), tune: words('--lr 0.002 --epochs 10 --batch 16 --preset imagenet --fit exact'),
                 calibrate: words('--samples 256 --preset imagenet --fit exact'), test: words('--preset imagenet --fit exact')},
-    data: [{shared: 'segmentation/camvid', zoo: words('--classes 11')}, {source: 'scenes:120x160', zoo: words('--classes 11')}],
+    data: [{shared: 'segmentation/camvid', zoo: words('--classes 11')}, {source: 'scenes:120x160', zoo: words('--classes 7')}],
   },
   {
     id: 'esrgan', title: 'Super-resolution: ESRGAN',
