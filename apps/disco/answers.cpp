@@ -89,6 +89,47 @@ Status Answers::choose_scores(const Round& round, const NamedTensors& outputs) {
   return {};
 }
 
+Status Answers::draw(const Image& picture, Sample& sample) const {
+  if (options_.picture.empty()) return {};
+  std::filesystem::path path = options_.picture;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    path /= std::filesystem::path(sample.file).stem().string() + ".png";
+  DISCO_CHECK(write_png(path, picture));
+  sample.picture = path.string();
+  return {};
+}
+
+Status Answers::answer(const Feed& feed, const Round& round, const NamedTensors& outputs, std::int64_t sample,
+                       const std::filesystem::path& file, Sample& to) const {
+  DISCO_TRY(const Image image, read_image(file));
+  DISCO_TRY(const Placement place, placement({image.height, image.width}, feed.preset(), feed.form()));
+  const PixelSize size = feed.tensor_size(round);
+  DISCO_TRY(const Answer read, read_answer(*options_.task, outputs, sample,
+                                           std::max<std::int64_t>(1, round.batch), size.height, size.width));
+  TaskAnswerOptions told;
+  told.names = options_.labels ? options_.labels->names : options_.task->classes;
+  told.least = options_.least;
+  if (options_.top > 0) told.top = static_cast<std::size_t>(options_.top);
+  to.answer = describe_answer(read, image, place, told);
+  DISCO_CHECK(draw(to.answer->picture, to));
+  to.answer->picture = {};  // written, and large
+  return {};
+}
+
+Status Answers::add_enlarged(const std::filesystem::path& file, const Image& image, Image enlarged,
+                             std::size_t tiles) {
+  Sample sample;
+  sample.file = file.filename().string();
+  sample.answer = describe_answer(Answer(std::move(enlarged)), image, {}, {});
+  if (tiles > 1) sample.answer->line += fmt::format(" in {} tiles", tiles);
+  sample.answer->document["tiles"] = tiles;
+  DISCO_CHECK(draw(sample.answer->picture, sample));
+  sample.answer->picture = {};
+  samples_.push_back(std::move(sample));
+  return {};
+}
+
 Status Answers::add(const Feed& feed, const Round& round, const NamedTensors& outputs) {
   for (const std::string& name : output_names_) {
     if (!outputs.contains(name))
@@ -102,6 +143,7 @@ Status Answers::add(const Feed& feed, const Round& round, const NamedTensors& ou
     if (images) {
       const std::filesystem::path& path = feed.images()[samples_.size()];
       sample.file = path.filename().string();
+      if (options_.task) DISCO_CHECK(answer(feed, round, outputs, s, path, sample));
       if (options_.labels) {
         const auto found = options_.labels->files.find(sample.file);
         if (found != options_.labels->files.end()) sample.right = found->second;
@@ -222,9 +264,12 @@ double Answers::accuracy(std::size_t among) const {
 json Answers::to_json() const {
   json results = json::array();
   for (const Sample& sample : samples_) {
-    json result = {{"file", sample.file}, {"outputs", sample.summary}};
+    json result = {{"file", sample.file}};
+    if (!sample.summary.empty()) result["outputs"] = sample.summary;
     if (sample.row >= 0) result["row"] = sample.row;
     if (sample.right) result["class"] = *sample.right;
+    if (sample.answer) result["answer"] = sample.answer->document;
+    if (!sample.picture.empty()) result["picture"] = sample.picture;
     for (std::size_t k = 0; k < sample.top.size() && k < static_cast<std::size_t>(options_.top); ++k) {
       const ClassScore& best = sample.top[k];
       result["top"].push_back(
@@ -241,6 +286,12 @@ json Answers::to_json() const {
 void Answers::print() const {
   for (const Sample& sample : samples_) {
     const std::string title = sample.row >= 0 ? fmt::format("{} [{}]", sample.file, sample.row) : sample.file;
+    if (sample.answer && (options_.top == 0 || samples_.size() > 1)) {
+      fmt::print("{}: {}\n", title, sample.answer->line);
+      for (const std::string& row : sample.answer->rows) fmt::print("  {}\n", row);
+      if (!sample.picture.empty()) fmt::print("  wrote {}\n", sample.picture);
+      continue;
+    }
     if (options_.top == 0) {
       for (const auto& [name, summary] : sample.summary.items())
         fmt::print("{}: {}\n", title, to_text(name, summary));

@@ -8,6 +8,7 @@
 
 #include "data/classification.h"
 #include "feed.h"
+#include "task_answer.h"
 
 namespace disco::cli {
 
@@ -15,7 +16,10 @@ struct AnswerOptions {
   int top = 0;                     ///< classes to name; 0: summaries only
   std::optional<Labels> labels{};  ///< of the classes
   std::filesystem::path labels_file{};
-  bool keep_outputs = false;  ///< for outputs()
+  bool keep_outputs = false;        ///< for outputs()
+  std::optional<Task> task{};       ///< by which images are answered; absent: outputs are summed up
+  std::filesystem::path picture{};  ///< where to draw answers: a file, or a folder with a file for each image
+  double least = 0.3;               ///< boxes below this score are neither drawn nor listed
 };
 
 class Answers {
@@ -33,6 +37,10 @@ class Answers {
   /// a round.
   [[nodiscard]] NamedTensors outputs() const;
 
+  /// An answer that no round gave as it is: an image that was enlarged tile by tile.
+  Status add_enlarged(const std::filesystem::path& file, const Image& image, Image enlarged,
+                      std::size_t tiles);
+
   [[nodiscard]] nlohmann::json to_json() const;
   void print() const;
 
@@ -43,6 +51,8 @@ class Answers {
     std::vector<ClassScore> top;
     std::optional<std::int64_t> right;  // its class, where the labels say so
     nlohmann::json summary;
+    std::optional<TaskAnswer> answer;  // of the task
+    std::string picture;               // the file that shows it
   };
   struct Stack {
     std::vector<Tensor> parts;
@@ -50,6 +60,10 @@ class Answers {
   };
 
   Status choose_scores(const Round& round, const NamedTensors& outputs);
+  Status answer(const Feed& feed, const Round& round, const NamedTensors& outputs, std::int64_t sample,
+                const std::filesystem::path& file, Sample& to) const;
+  /// Writes a picture, if one is asked for.
+  Status draw(const Image& picture, Sample& sample) const;
   Status keep(const Feed& feed, const Round& round, const NamedTensors& outputs);
   [[nodiscard]] std::string class_name(std::int64_t index) const;
   [[nodiscard]] double accuracy(std::size_t among) const;

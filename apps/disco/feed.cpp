@@ -237,6 +237,14 @@ Status Feed::plan_arrays(const std::vector<InputSlot>& slots, int batch) {
   return {};
 }
 
+PixelSize Feed::tensor_size(const Round& round) const {
+  const Shape& shape = round.inputs.at(image_input_).shape();
+  const std::size_t first = form_.batched ? 1 : 0;
+  const bool planes = form_.layout == ImageLayout::Nchw;
+  return {static_cast<int>(shape[planes ? first + 1 : first]),
+          static_cast<int>(shape[planes ? first + 2 : first + 1])};
+}
+
 bool Feed::has_one_shape() const {
   return images_.empty() || preset_.crop || preset_.default_size || (form_.height > 0 && form_.width > 0);
 }

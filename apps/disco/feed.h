@@ -42,6 +42,13 @@ class Feed {
   [[nodiscard]] bool is_cut() const { return rounds_ > 1 || padded_; }
   /// By sample, for images: their files. Empty for arrays.
   [[nodiscard]] const std::vector<std::filesystem::path>& images() const { return images_; }
+  /// How the preset brings images to the model.
+  [[nodiscard]] const Preset& preset() const { return preset_; }
+  [[nodiscard]] const ImageForm& form() const { return form_; }
+  /// Samples of a round.
+  [[nodiscard]] std::int64_t batch() const { return batch_; }
+  /// Of the tensor that images of a round became.
+  [[nodiscard]] PixelSize tensor_size(const Round& round) const;
   /// Whether images are fed to a uint8 input, so that nothing is scaled.
   [[nodiscard]] bool takes_raw_pixels() const { return !images_.empty() && form_.type == DataType::UInt8; }
   /// The file of the first input, for reports about arrays.

@@ -11,8 +11,10 @@
 #include "cluster_flags.h"
 #include "command.h"
 #include "data/npz.h"
+#include "data_flags.h"
 #include "difference.h"
 #include "engine.h"
+#include "enlarge.h"
 #include "feed.h"
 #include "graph/onnx.h"
 #include "preset_flags.h"
@@ -31,6 +33,8 @@ constexpr const char* kExamples =
     "  disco run model.onnx --shares 3,1 --input x.npz --output y.npz --verify\n"
     "  disco run bert.onnx --nodes 2 --input input_ids=ids.npy --input attention_mask=mask.npy\n"
     "  disco run mobilenet.onnx --input cat.png --resize 256 --crop 224 --scale 1/127.5 --mean 1 --std 1\n"
+    "  disco run ssd.onnx --nodes 2 --input street.jpg --picture found.png\n"
+    "  disco run esrgan.onnx --nodes 2 --input small.png --picture large.png\n"
     "  disco run resnet50.onnx --cluster cluster.toml --input dog.jpg --preset my.toml --json\n";
 
 struct Flags {
@@ -45,6 +49,10 @@ struct Flags {
   bool verify = false;
   bool as_json = false;
   std::string trace;
+  TaskFlags task;
+  TileFlags tiles;
+  std::string picture;
+  double least = 0.3;
 };
 
 std::string to_text(const Difference& difference) {
@@ -90,6 +98,8 @@ Result<AnswerOptions> options_of(const Flags& flags) {
   AnswerOptions options;
   options.top = flags.top;
   options.keep_outputs = !flags.output.empty();
+  options.picture = flags.picture;
+  options.least = flags.least;
   if (flags.labels.empty()) return options;
   DISCO_TRY(options.labels, load_labels(flags.labels));
   options.labels_file = flags.labels;
@@ -111,6 +121,52 @@ struct Report {
   Samples samples;
   Difference difference;
 };
+
+/// The task by which images are answered: classifiers without a picture are told by --top and --labels.
+Result<std::optional<Task>> task_of_run(const Flags& flags, const Graph& model, const Feed& feed) {
+  DISCO_TRY(std::optional<Task> task, flags.task.task(model));
+  const bool images = !feed.images().empty();
+  if (!flags.picture.empty()) {
+    if (!images) {
+      return error(ErrorCode::InvalidArgument, "--picture {}: shows images, but the input is an array",
+                   flags.picture);
+    }
+    if (!task) {
+      return error(ErrorCode::InvalidArgument,
+                   "--picture {}: nothing says what the model's answers mean; see --task", flags.picture);
+    }
+  }
+  const bool told = images && task && (task->kind != TaskKind::Classification || !flags.picture.empty());
+  if (!told) return std::optional<Task>();
+  return task;
+}
+
+/// A folder for the pictures of several images, or a file for that of one.
+Status prepare_pictures(const Flags& flags, const Feed& feed) {
+  if (flags.picture.empty()) return {};
+  std::error_code problem;
+  const bool several = feed.images().size() > 1;
+  if (several || flags.picture.ends_with('/')) {
+    std::filesystem::create_directories(flags.picture, problem);
+    if (!std::filesystem::is_directory(flags.picture)) {
+      return error(ErrorCode::InvalidArgument, "--picture {}: {} images need a folder{}", flags.picture,
+                   feed.images().size(), problem ? ": " + problem.message() : "");
+    }
+  }
+  return std::filesystem::is_directory(flags.picture, problem) ? Status() : check_writable(flags.picture);
+}
+
+/// A run whose outputs somebody else puts together.
+Result<NamedTensors> run_one(const Flags& flags, const NamedTensors& inputs, Engine& engine, Report& report) {
+  DISCO_TRY(RunResult result, engine.run(inputs, /*trace=*/!flags.trace.empty(), /*last_shape=*/false));
+  report.samples.add(result);
+  if (flags.verify) {
+    DISCO_TRY(const NamedTensors want, engine.run_whole(inputs));
+    report.difference.add(want, result.outputs);
+  }
+  if (!flags.trace.empty()) DISCO_CHECK(write_trace(flags.trace, result.traces));
+  return std::move(result.outputs);
+}
 
 /// Runs everything that the feed gives.
 Status run_rounds(const Flags& flags, Feed& feed, Engine& engine, Report& report) {
@@ -145,15 +201,26 @@ Status run(const Flags& flags) {
   resize_inputs(model, shapes.shapes);
   DISCO_TRY(Feed feed, Feed::open(input_slots(model, shapes.shapes), {flags.inputs, flags.batch, preset}));
   if (feed.takes_raw_pixels()) DISCO_CHECK(flags.preset.check_raw());
+  DISCO_TRY(answers_wanted.task, task_of_run(flags, model, feed));
+  DISCO_CHECK(prepare_pictures(flags, feed));
+  const std::optional<Task> task = answers_wanted.task;
   SplitFlags split_flags = flags.split;
   ClusterFlags::take_shares(model, remote, split_flags);
+  const std::string input = model.inputs.empty() ? "" : model.value(model.inputs.front()).name;
   std::vector<std::string> output_names;
   for (const ValueId id : model.outputs) output_names.push_back(model.value(id).name);
 
   const bool rounded = is_rounded_on_wire(model, split_flags);
   Report report{Answers(std::move(answers_wanted), std::move(output_names)), {}, {}};
   Engine engine(std::move(model), std::move(split_flags), flags.cluster, flags.verify);
-  DISCO_CHECK(run_rounds(flags, feed, engine, report));
+  // Arrays of answers hold what the network said to whole images.
+  const bool by_tiles = task && task->kind == TaskKind::SuperResolution && flags.output.empty();
+  if (by_tiles) {
+    const auto run_tile = [&](const NamedTensors& inputs) { return run_one(flags, inputs, engine, report); };
+    DISCO_CHECK(enlarge_all({*task, feed, flags.tiles, input, run_tile}, report.answers));
+  } else {
+    DISCO_CHECK(run_rounds(flags, feed, engine, report));
+  }
 
   const bool is_right = !flags.verify || rounded || report.difference.is_rounding();
   if (is_right && !flags.output.empty()) DISCO_CHECK(write_npz(flags.output, report.answers.outputs()));
@@ -162,7 +229,8 @@ Status run(const Flags& flags) {
   if (flags.as_json) {
     json document = report.answers.to_json();
     document.update(report.samples.to_json());
-    document["runs"] = feed.rounds();
+    document["runs"] = report.samples.latency.size();
+    if (task) document["task"] = to_string(task->kind);
     document["model"] = flags.split.model;
     if (has_images) document["preset"] = preset.name;
     if (flags.verify) document["verify"] = to_json(report.difference);
@@ -222,6 +290,18 @@ void add_run(CLI::App& app, Action& action) {
       "--verify", flags->verify,
       "also run the unsplit model in this process, and fail where max |difference| is over 1e-4 "
       "of max |output|");
+  command
+      ->add_option(
+          "--picture", flags->picture,
+          "draw the answer on the image: boxes with names, colours of classes with a legend, the enlarged "
+          "image, or the best classes; a .png, or a folder for several images")
+      ->type_name("FILE.png");
+  command->add_option("--least", flags->least, "leave out boxes of a lower score")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("SCORE")
+      ->capture_default_str();
+  flags->tiles.add_to(*command);
+  flags->task.add_to(*command);
   command->add_flag("--json", flags->as_json, "answers and figures, for programs");
   command->add_option("--trace", flags->trace, "write the last run as Chrome trace JSON (opens in Perfetto)")
       ->type_name("FILE");

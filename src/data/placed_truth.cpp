@@ -33,10 +33,9 @@ std::vector<int> nearest(int count, double scale, double offset, int size) {
   return source;
 }
 
-LabelMap placed(const LabelMap& map, const Placement& p) {
-  LabelMap result{p.tensor.width, p.tensor.height};
-  const std::vector<int> columns = nearest(p.tensor.width, p.scale_x, p.left, map.width);
-  const std::vector<int> rows = nearest(p.tensor.height, p.scale_y, p.top, map.height);
+/// A map of which rows and columns were picked; -1: ignored.
+LabelMap picked(const LabelMap& map, const std::vector<int>& rows, const std::vector<int>& columns) {
+  LabelMap result{static_cast<int>(columns.size()), static_cast<int>(rows.size())};
   result.labels.reserve(columns.size() * rows.size());
   for (const int row : rows) {
     for (const int column : columns) {
@@ -48,7 +47,18 @@ LabelMap placed(const LabelMap& map, const Placement& p) {
   return result;
 }
 
+LabelMap placed(const LabelMap& map, const Placement& p) {
+  return picked(map, nearest(p.tensor.height, p.scale_y, p.top, map.height),
+                nearest(p.tensor.width, p.scale_x, p.left, map.width));
+}
+
 }  // namespace
+
+LabelMap map_on_image(const LabelMap& map, PixelSize image, const Placement& p) {
+  // The same the other way: x_image = (x_tensor - left) / scale.
+  return picked(map, nearest(image.height, 1 / p.scale_y, -p.top / p.scale_y, map.height),
+                nearest(image.width, 1 / p.scale_x, -p.left / p.scale_x, map.width));
+}
 
 Result<Truth> placed_truth(const Truth& truth, PixelSize image, const Placement& p) {
   if (const auto* objects = std::get_if<Objects>(&truth)) return Truth(placed(*objects, p));

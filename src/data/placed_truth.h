@@ -15,6 +15,10 @@ namespace disco {
 ///         the preset resizes or crops
 [[nodiscard]] Result<Truth> placed_truth(const Truth& truth, PixelSize image, const Placement& placement);
 
+/// The label of each of an image's pixels, from the map of the tensor that it became; ignored where the
+/// preset cut the image off.
+[[nodiscard]] LabelMap map_on_image(const LabelMap& map, PixelSize image, const Placement& placement);
+
 /// A box on the image that became the tensor, from one on the tensor; cut at the image's borders.
 [[nodiscard]] Box box_on_image(const Box& box, PixelSize image, const Placement& placement);
 
