@@ -49,7 +49,7 @@ std::vector<LabelShare> label_shares(const LabelMap& map) {
 Image draw_labels(const Image& image, const LabelMap& map, const std::vector<std::string>& names) {
   Image tinted = image;
   for (std::size_t i = 0; i < map.labels.size(); ++i) {
-    if (map.labels[i] == LabelMap::kIgnored) continue;
+    if (map.labels[i] == LabelMap::kIgnored || class_name(names, map.labels[i]) == "background") continue;
     const Rgb colour = class_colour(map.labels[i]);
     for (std::size_t c = 0; c < 3; ++c) {
       std::uint8_t& pixel = tinted.rgb[3 * i + c];
@@ -68,6 +68,7 @@ Image draw_labels(const Image& image, const LabelMap& map, const std::vector<std
   std::vector<Entry> entries;
   int x = line / 2, y = line / 4;
   for (const auto& [label, share] : label_shares(map)) {
+    if (class_name(names, label) == "background") continue;
     std::string text = fmt::format("{} {:.1f}%", class_name(names, label), 100 * share);
     const int width = box + 4 * scale + Canvas::width_of(text, scale) + line;
     if (x > line / 2 && x + width > tinted.width) {

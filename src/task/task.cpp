@@ -97,12 +97,13 @@ bool holds_scores(const Value& value) {
 
 }  // namespace
 
-Status check_task(const Task& task, const Graph& model) {
+Status check_task(Task& task, const Graph& model) {
   const Value* output = output_named(model, task.output);
   if (output == nullptr) {
     return error(ErrorCode::InvalidModel, "the task's answers are in '{}', which is no output; these are: {}",
                  task.output, list_of_outputs(model));
   }
+  task.output = output->name;
   switch (task.kind) {
     case TaskKind::Classification: return check_classes(task, *output, 1, 0);
     case TaskKind::Detection: return check_detector(task, model, *output);

@@ -77,8 +77,9 @@ struct Task {
 /// @return InvalidModel where the metadata is damaged or names outputs that the model lacks
 [[nodiscard]] Result<std::optional<Task>> task_of(const Graph& model);
 
+/// Names the output where the task leaves it to the model's first.
 /// InvalidModel where a model cannot answer this task: it lacks an output, or priors and outputs disagree.
-[[nodiscard]] Status check_task(const Task& task, const Graph& model);
+[[nodiscard]] Status check_task(Task& task, const Graph& model);
 
 /// What a data set must say for a task to be measured.
 [[nodiscard]] TruthKind truth_for(TaskKind kind);

@@ -54,7 +54,7 @@ struct TaskLossOptions {
 
 /// @param task   null: answers that nobody explained. They have no truth; logits [N, classes] are compared as
 ///               distributions, everything else by squares.
-/// @param graph  shapes fixed
+/// @param graph  shapes fixed; it can answer the task, see check_task()
 /// @return InvalidModel where the model cannot answer this task
 [[nodiscard]] Result<std::unique_ptr<TaskLoss>> make_task_loss(const Task* task, const Graph& graph,
                                                                const TaskLossOptions& options);

@@ -104,6 +104,11 @@ TEST(Task, OfAModelThatCannotAnswerItIsRefused) {
     EXPECT_EQ(task.error().code, ErrorCode::InvalidModel);
     EXPECT_THAT(task.error().message, HasSubstr(message));
   }
+  Graph plain = answering({{"first", {1, 5, 8, 8}}, {"second", {1, 5, 8, 8}}});
+  Task unnamed;
+  unnamed.kind = TaskKind::Segmentation;
+  ASSERT_TRUE(check_task(unnamed, plain).ok());
+  EXPECT_EQ(unnamed.output, "first");
   Graph model = answering({{"s", {2, 13, 3}}, {"b", {2, 13, 4}}});
   model.metadata[std::string(kTaskKey)] = kDetector;
   EXPECT_TRUE(task_of(model).ok());
