@@ -1,5 +1,7 @@
 #include "task/detection.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -34,21 +36,38 @@ void activate(std::span<float> scores, ScoreActivation activation) {
   }
 }
 
-/// The rows of one sample: [priors, columns].
-Result<std::span<const float>> rows_of(const NamedTensors& outputs, const std::string& name,
-                                       std::int64_t sample, std::int64_t batch, std::int64_t priors) {
+/// What one output says of a sample: rows of numbers, one for each box.
+struct Rows {
+  std::span<const float> numbers;
+  std::size_t count = 0, width = 0;
+  [[nodiscard]] std::span<const float> row(std::size_t i) const { return numbers.subspan(i * width, width); }
+};
+
+Result<Rows> rows_of(const NamedTensors& outputs, const std::string& name, std::int64_t sample,
+                     std::int64_t batch) {
   const auto found = outputs.find(name);
   if (found == outputs.end()) return error(ErrorCode::InvalidModel, "the model gave no output '{}'", name);
   const Tensor& tensor = found->second;
   const Shape& shape = tensor.shape();
-  if (shape.size() != 3 || shape[0] != batch || shape[1] != priors || shape[2] < 1) {
-    return error(ErrorCode::InvalidModel, "output '{}' is {}, not [{}, {}, …]: one row for each prior box",
-                 name, to_string(shape), batch, priors);
+  if (shape.size() != 3 || shape[0] != batch || shape[2] < 1) {
+    return error(ErrorCode::InvalidModel, "output '{}' is {}, not [{}, boxes, numbers]", name,
+                 to_string(shape), batch);
   }
   if (tensor.type() != DataType::Float32)
     return error(ErrorCode::Unsupported, "output '{}' is {}, not float32", name, to_string(tensor.type()));
-  const std::int64_t row = priors * shape[2];
-  return std::span(tensor.data<float>() + sample * row, static_cast<std::size_t>(row));
+  const std::int64_t size = shape[1] * shape[2];
+  return Rows{std::span(tensor.data<float>() + sample * size, static_cast<std::size_t>(size)),
+              static_cast<std::size_t>(shape[1]), static_cast<std::size_t>(shape[2])};
+}
+
+/// A box as shares of the image.
+Box decoded(std::span<const float, 4> numbers, const CentredBox* prior, const DetectorHead& head) {
+  switch (head.code) {
+    case BoxCode::Offsets: return box_from(numbers, *prior, head);
+    case BoxCode::Corners: return {numbers[0], numbers[1], numbers[2], numbers[3]};
+    case BoxCode::Centres: return corners_of({numbers[0], numbers[1], numbers[2], numbers[3]});
+  }
+  return {};
 }
 
 Box on_image(const Box& box, int height, int width) {
@@ -65,17 +84,23 @@ Result<Detections> read_detections(const Task& task, const NamedTensors& outputs
                                    std::int64_t batch, int height, int width) {
   const DetectorHead& head = task.head.value();
   const std::vector<CentredBox> priors = priors_of(head);
-  const auto rows = static_cast<std::int64_t>(priors.size());
-  DISCO_TRY(const auto scores, rows_of(outputs, task.output, sample, batch, rows));
-  DISCO_TRY(const auto offsets, rows_of(outputs, task.boxes, sample, batch, rows));
-  const std::size_t columns = scores.size() / priors.size();
-  if (offsets.size() != priors.size() * 4)
-    return error(ErrorCode::InvalidModel, "output '{}' has no four offsets a box", task.boxes);
+  DISCO_TRY(const Rows scores, rows_of(outputs, task.output, sample, batch));
+  DISCO_TRY(const Rows places, rows_of(outputs, task.boxes, sample, batch));
+  const bool offsets = head.code == BoxCode::Offsets;
+  if (places.width != 4 || places.count != scores.count || (offsets && scores.count != priors.size())) {
+    return error(
+        ErrorCode::InvalidModel,
+        "outputs '{}' and '{}' have {} rows of scores and {} rows of {} numbers; a detector has four "
+        "numbers a box{}",
+        task.output, task.boxes, scores.count, places.count, places.width,
+        offsets ? fmt::format(", and this one {} boxes", priors.size()) : "");
+  }
+  const std::size_t columns = scores.width;
 
   std::vector<std::vector<Candidate>> candidates(columns);
   std::vector<float> row(columns);
-  for (std::size_t p = 0; p < priors.size(); ++p) {
-    std::copy_n(scores.begin() + static_cast<std::ptrdiff_t>(p * columns), columns, row.begin());
+  for (std::size_t p = 0; p < scores.count; ++p) {
+    std::ranges::copy(scores.row(p), row.begin());
     activate(row, head.activation);
     for (std::size_t c = 0; c < columns; ++c) {
       // Not "at least": the least may be 0. NaN is above nothing.
@@ -94,9 +119,10 @@ Result<Detections> read_detections(const Task& task, const NamedTensors& outputs
                      [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
     if (of_class.size() > most_candidates) of_class.resize(most_candidates);
     boxes.clear();
-    for (const Candidate& candidate : of_class)
-      boxes.push_back(
-          box_from(offsets.subspan(candidate.prior * 4).first<4>(), priors[candidate.prior], head));
+    for (const Candidate& candidate : of_class) {
+      const CentredBox* prior = offsets ? &priors[candidate.prior] : nullptr;
+      boxes.push_back(decoded(places.row(candidate.prior).first<4>(), prior, head));
+    }
     const std::int64_t label = head.label_of(static_cast<std::int64_t>(c));
     for (const std::size_t i : suppress_overlaps(boxes, head.overlap)) {
       const Box box = on_image(boxes[i], height, width);

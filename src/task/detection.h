@@ -9,7 +9,7 @@ namespace disco {
 /// each other stay, and of all of them the head's number of best ones. Cut at the image's borders.
 ///
 /// @param height, width  of the tensor that the model was given: boxes are in its pixels
-/// @return InvalidModel where outputs are not [batch, priors, columns] and [batch, priors, 4], Unsupported
+/// @return InvalidModel where outputs are not [batch, boxes, columns] and [batch, boxes, 4], Unsupported
 ///         where they are no float32
 [[nodiscard]] Result<Detections> read_detections(const Task& task, const NamedTensors& outputs,
                                                  std::int64_t sample, std::int64_t batch, int height,

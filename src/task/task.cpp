@@ -75,6 +75,12 @@ Status check_detector(const Task& task, const Graph& model, const Value& scores)
     return error(ErrorCode::InvalidModel, "output '{}': a detector's boxes are [N, priors, 4]", boxes->name);
   for (const Value* value : {&scores, boxes}) {
     const auto priors = extent(*value, 1);
+    if (task.head->code != BoxCode::Offsets) {
+      const auto others = extent(scores, 1);
+      if (!priors || !others || *priors == *others) continue;
+      return error(ErrorCode::InvalidModel, "output '{}' has {} boxes, output '{}' has {}", scores.name,
+                   *others, value->name, *priors);
+    }
     if (priors && *priors != task.head->prior_count()) {
       return error(ErrorCode::InvalidModel, "output '{}' has {} boxes, the task has {} priors", value->name,
                    *priors, task.head->prior_count());

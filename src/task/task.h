@@ -36,9 +36,17 @@ struct PriorMap {
 
 enum class ScoreActivation { None, Softmax, Sigmoid };
 
-/// How a single-shot detector writes boxes (Liu et al. 2016).
+/// What four numbers say of a box.
+enum class BoxCode {
+  Offsets,  ///< from a prior box, as single-shot detectors have it (Liu et al. 2016)
+  Corners,  ///< left, top, right and bottom as shares of the image
+  Centres,  ///< its centre, width and height as shares of the image
+};
+
+/// How a detector writes boxes.
 struct DetectorHead {
-  std::vector<PriorMap> priors;  ///< in the outputs' order: map, row, column, box
+  BoxCode code = BoxCode::Offsets;
+  std::vector<PriorMap> priors;  ///< of offsets, in the outputs' order: map, row, column, box
   double centre_variance = 0.1, size_variance = 0.2;
   ScoreActivation activation = ScoreActivation::Softmax;  ///< what turns scores into probabilities
   std::int64_t background = 0;                            ///< its column in the scores; -1: none

@@ -26,6 +26,9 @@ constexpr std::pair<ScoreActivation, std::string_view> kActivations[] = {
     {ScoreActivation::Softmax, "softmax"},
     {ScoreActivation::Sigmoid, "sigmoid"}};
 
+constexpr std::pair<BoxCode, std::string_view> kCodes[] = {
+    {BoxCode::Offsets, "offsets"}, {BoxCode::Corners, "corners"}, {BoxCode::Centres, "centres"}};
+
 /// Reads keys of an object, and remembers which ones it knew.
 class Reader {
  public:
@@ -126,15 +129,24 @@ Status read_head(Reader& reader, Task& task) {
   if (known == std::end(kActivations))
     return reader.fault("activation", fmt::format("is '{}'; there are none, softmax, sigmoid", activation));
   head.activation = known->first;
+  std::string code = "offsets";
+  DISCO_CHECK(reader.text("code", code));
+  const auto* coded = std::find_if(std::begin(kCodes), std::end(kCodes),
+                                   [&](const auto& entry) { return entry.second == code; });
+  if (coded == std::end(kCodes))
+    return reader.fault("code", fmt::format("is '{}'; there are offsets, corners, centres", code));
+  head.code = coded->first;
   if (const json* variances = reader.find("variances"))
     DISCO_CHECK(reader.pair(*variances, "variances", head.centre_variance, head.size_variance));
   DISCO_CHECK(reader.number("least_score", 0, 1, head.least_score));
   DISCO_CHECK(reader.number("overlap", 0, 1, head.overlap));
   DISCO_CHECK(reader.integer("most", 1, 1 << 20, head.most));
   const json* priors = reader.find("priors");
-  if (priors == nullptr || !priors->is_array() || priors->empty())
-    return reader.fault("priors", "is no list of feature maps");
-  for (std::size_t m = 0; m < priors->size(); ++m) {
+  const bool listed = priors != nullptr && priors->is_array() && !priors->empty();
+  if (head.code != BoxCode::Offsets && priors != nullptr)
+    return reader.fault("priors", fmt::format("are for offsets, not for {}", code));
+  if (head.code == BoxCode::Offsets && !listed) return reader.fault("priors", "is no list of feature maps");
+  for (std::size_t m = 0; listed && m < priors->size(); ++m) {
     DISCO_TRY(PriorMap map, prior_map((*priors)[m], m));
     head.priors.push_back(std::move(map));
   }
@@ -155,6 +167,9 @@ std::string to_json(const Task& task) {
   object["background"] = head.background;
   for (const auto& [activation, name] : kActivations) {
     if (activation == head.activation) object["activation"] = name;
+  }
+  for (const auto& [code, name] : kCodes) {
+    if (code == head.code && code != BoxCode::Offsets) object["code"] = name;
   }
   object["variances"] = {head.centre_variance, head.size_variance};
   object["least_score"] = head.least_score;

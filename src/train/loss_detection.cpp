@@ -103,6 +103,15 @@ class DetectionLoss final : public TaskLoss {
         width_(width) {}
 
   Result<std::vector<at::Tensor>> targets(const Truth& truth) const override {
+    if (head_.code != BoxCode::Offsets) {
+      return error(ErrorCode::Unsupported,
+                   "a detector without prior boxes learns from another model's answers, not from labels");
+    }
+    if (head_.background < 0 && head_.activation != ScoreActivation::Sigmoid) {
+      return error(ErrorCode::InvalidModel,
+                   "a detector without a background says 'nothing here' by sigmoids only; it cannot learn "
+                   "from labels");
+    }
     const auto* objects = std::get_if<Objects>(&truth);
     if (objects == nullptr)
       return error(ErrorCode::InvalidArgument, "the model answers with boxes, the data says something else");
@@ -144,11 +153,6 @@ class DetectionLoss final : public TaskLoss {
 Result<std::unique_ptr<TaskLoss>> make_detection_loss(const Task& task, const Graph& graph) {
   DISCO_TRY(const std::size_t scores, output_place(graph, task.output));
   DISCO_TRY(const std::size_t boxes, output_place(graph, task.boxes));
-  if (task.head->background < 0 && task.head->activation != ScoreActivation::Sigmoid) {
-    return error(ErrorCode::InvalidModel,
-                 "a detector without a background says 'nothing here' only by sigmoids: '{}' cannot learn",
-                 task.output);
-  }
   const Value& input = graph.value(graph.inputs[0]);
   if (!input.has_shape() || input.shape().size() != 4) {
     return error(ErrorCode::InvalidModel, "input '{}' of a detector is no image of a known size", input.name);

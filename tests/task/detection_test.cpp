@@ -210,6 +210,29 @@ TEST(Detection, SoftmaxIsOverAllColumns) {
   EXPECT_EQ(found[0].label, 1);
 }
 
+TEST(Detection, BoxesThatAreDecodedAlready) {
+  for (const BoxCode code : {BoxCode::Corners, BoxCode::Centres}) {
+    DetectorHead head;
+    head.code = code;
+    head.background = 2;  // the last, as transformers have it
+    const auto scores = Tensor::of<float>({1, 2, 3}, {5, 0, 0, 0, 0, 5});
+    const bool corners = code == BoxCode::Corners;
+    const auto boxes =
+        Tensor::of<float>({1, 2, 4}, {.1F, .2F, corners ? .3F : .2F, corners ? .6F : .4F, 0, 0, 1, 1});
+    const auto found =
+        read_detections(task_with(head), {{"s", scores}, {"b", boxes}}, 0, 1, 100, 200).value();
+    ASSERT_GE(found.size(), 1U);
+    EXPECT_EQ(found[0].label, 0);
+    EXPECT_GT(found[0].score, .9);
+    const Box want = corners ? Box{20, 20, 60, 60} : Box{0, 0, 40, 40};
+    EXPECT_NEAR(found[0].box.left, want.left, 1e-4);
+    EXPECT_NEAR(found[0].box.top, want.top, 1e-4);
+    EXPECT_NEAR(found[0].box.right, want.right, 1e-4);
+    EXPECT_NEAR(found[0].box.bottom, want.bottom, 1e-4);
+    for (const Found& one : found) EXPECT_NE(one.label, 2);
+  }
+}
+
 TEST(Detection, NonsenseIsNotFound) {
   const DetectorHead head = small_head();
   Outputs outputs(head, 3);
@@ -232,8 +255,10 @@ TEST(Detection, ShapesThatDoNotSuitAreNamed) {
     return found.ok() ? "" : found.error().message;
   };
   EXPECT_THAT(message({{"b", outputs.boxes}}, 2), HasSubstr("no output 's'"));
-  EXPECT_THAT(message(outputs.tensors(), 1), HasSubstr("output 's' is [2, 54, 3]"));
-  EXPECT_THAT(message({{"s", outputs.scores}, {"b", outputs.scores}}, 2), HasSubstr("'b'"));
+  EXPECT_THAT(message(outputs.tensors(), 1), HasSubstr("output 's' is [2, 54, 3], not [1"));
+  EXPECT_THAT(message({{"s", outputs.scores}, {"b", outputs.scores}}, 2), HasSubstr("54 rows of 3 numbers"));
+  const Tensor few(DataType::Float32, {2, 5, 3}), boxes(DataType::Float32, {2, 5, 4});
+  EXPECT_THAT(message({{"s", few}, {"b", boxes}}, 2), HasSubstr("this one 54 boxes"));
   EXPECT_THAT(message({{"s", Tensor(DataType::Float64, {2, 54, 3})}, {"b", outputs.boxes}}, 2),
               HasSubstr("not float32"));
 }

@@ -32,6 +32,7 @@ TEST(Task, IsTheSameAfterJson) {
   EXPECT_EQ(to_json(*again), to_json(*task));
   for (const char* text :
        {R"({"task": "classification", "scores": "y", "classes": ["a"]})",
+        R"({"task": "detection", "scores": "s", "boxes": "b", "code": "centres", "background": 91})",
         R"({"task": "segmentation", "logits": "y"})", R"({"task": "super-resolution", "scale": 3})"}) {
     const auto other = task_from_json(text);
     ASSERT_TRUE(other.ok()) << text << ": " << other.error().message;
