@@ -6,11 +6,16 @@ const os = require('os');
 const path = require('path');
 
 const ZOO = ['resnet18', 'resnet50', 'mobilenetv2', 'deit-tiny', 'deit-small'];
+// Those of the other families, which take longer.
+const FAMILIES = ['deit-base', 'deit-tiny-distilled', 'ssd300-resnet50', 'ssd300-mobilenetv2', 'deeplabv3plus-resnet50',
+                  'deeplabv3plus-mobilenetv2', 'esrgan', 'esrgan-small'];
 
 // Extents for inputs that a model leaves open beyond the batch: [for speed, for results (odd ones)].
 const OPEN = {
   sr_imdn_x4: [[1, 3, 64, 64], [1, 3, 37, 53]],
   sr_fsrcnn_x4: [[1, 1, 64, 64], [1, 1, 37, 53]],
+  esrgan: [[1, 3, 64, 64], [1, 3, 19, 23]],
+  'esrgan-small': [[1, 3, 64, 64], [1, 3, 37, 53]],
   imagenet_squeezenet1_1: [[1, 3, 224, 224], [1, 3, 227, 227]],
 };
 
@@ -39,12 +44,13 @@ function commandLine(known) {
   return {flags, rest};
 }
 
-// [{name, file}] of the given names and files; of the whole zoo and all pretrained models where none is given.
-function find(disco, shared, wanted) {
+// [{name, file}] of the given names and files; of the zoo (with `families`: all of it) and all pretrained models where none
+// is given.
+function find(disco, shared, wanted, families = false) {
   const pretrained = path.join(shared, 'data/models');
   let names = wanted;
   if (names.length === 0) {
-    names = [...ZOO];
+    names = families ? [...ZOO, ...FAMILIES] : [...ZOO];
     if (fs.existsSync(pretrained)) {
       names.push(...fs.readdirSync(pretrained).filter((f) => f.endsWith('.onnx')).sort().map((f) => path.join(pretrained, f)));
     } else {
@@ -54,7 +60,7 @@ function find(disco, shared, wanted) {
   const folder = path.join(os.tmpdir(), `disco-zoo-${process.getuid()}`);
   fs.mkdirSync(folder, {recursive: true});
   return names.map((name) => {
-    if (!ZOO.includes(name)) return {name: path.basename(name, '.onnx'), file: name};
+    if (!ZOO.includes(name) && !FAMILIES.includes(name)) return {name: path.basename(name, '.onnx'), file: name};
     const file = path.join(folder, `${name}.onnx`);
     execFileSync(disco, ['zoo', name, '-o', file], {stdio: 'ignore'});
     return {name, file};

@@ -69,7 +69,7 @@ async function compare({name, file}) {
   console.log(`${'model'.padEnd(28)}${splits.map((s) => s.padStart(9)).join('')}`);
   let misses = 0;
   let compared = 0;
-  for (const model of find(flags.disco, flags.shared, rest)) {
+  for (const model of find(flags.disco, flags.shared, rest, true)) {
     const ratios = await compare(model);
     if (ratios === null) continue;
     const bad = ratios.filter((r) => !(r <= LIMIT)).length;

@@ -97,6 +97,17 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
   return problem;
 }
 
+void add_norm(CLI::App& command, std::string& norm) {
+  command
+      .add_option(
+          "--norm", norm,
+          "LayerNormalization with statistics of all channels (exact), or of each node's own (local), which "
+          "sends none of them but computes something else")
+      ->check(CLI::IsMember({"exact", "local"}))
+      ->type_name("WHICH")
+      ->capture_default_str();
+}
+
 Result<SplitModel> load_and_split(const SplitFlags& flags, const std::map<std::string, Shape>& given) {
   DISCO_TRY(const Graph model, load_onnx(flags.model));
   return split(model, flags, given);

@@ -50,6 +50,9 @@ struct SplitFlags {
 /// networks leave open. Where operators insist on them, inferring shapes says so.
 void resize_inputs(Graph& model, const std::map<std::string, Shape>& shapes);
 
+/// --norm exact|local of a command that writes artifacts.
+void add_norm(CLI::App& command, std::string& norm);
+
 /// Loads, fixes shapes (`given` wins over --shape), takes the artifact's partition or makes one.
 [[nodiscard]] Result<SplitModel> load_and_split(const SplitFlags& flags,
                                                 const std::map<std::string, Shape>& given = {});

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "graph/onnx.h"
 #include "partition/cost.h"
+#include "partition/local_norm.h"
 
 namespace disco::cli {
 
@@ -16,6 +17,7 @@ constexpr const char* kPartitionExamples =
     "Examples:\n"
     "  disco partition resnet50.onnx -n 4 -o split.onnx            four equal nodes\n"
     "  disco partition resnet50.onnx --shares 3,1 -o split.onnx    the first takes three quarters\n"
+    "  disco partition deit.onnx -n 2 --norm local -o split.onnx   no round trip for normalisations\n"
     "  disco run split.onnx --input dog.jpg --preset imagenet      runs on as many nodes as it says";
 constexpr const char* kShardExamples =
     "Examples:\n"
@@ -28,7 +30,7 @@ constexpr const char* kShardExamples =
 void add_partition(CLI::App& app, Action& action) {
   struct Flags {
     SplitFlags split;
-    std::string output;
+    std::string output, norm = "exact";
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
@@ -42,6 +44,7 @@ void add_partition(CLI::App& app, Action& action) {
   command->add_option("-o,--output", flags->output, "where to write the artifact")
       ->required()
       ->type_name("FILE");
+  add_norm(*command, flags->norm);
   command->callback([flags, &action] {
     action = [flags]() -> Status {
       if (flags->split.nodes == 0 && flags->split.shares.empty()) {
@@ -49,7 +52,17 @@ void add_partition(CLI::App& app, Action& action) {
                      "partition: say over how many nodes, with --nodes N or --shares 3,1");
       }
       DISCO_TRY(Graph model, load_onnx(flags->split.model));
-      DISCO_TRY(const SplitModel result, split(model, flags->split));
+      DISCO_TRY(SplitModel result, split(model, flags->split));
+      if (flags->norm == "local") {
+        auto local = localise_norms(model, result.graph, result.plan);
+        if (!local) return in_context(flags->split.model, local.error());
+        model = std::move(*local);
+        model.metadata[std::string(kPartitionKey)] = to_json(result.partition);
+        SplitFlags as_it_says = flags->split;
+        as_it_says.nodes = 0;
+        as_it_says.shares.clear();
+        DISCO_TRY(result, split(model, as_it_says));
+      }
       DISCO_CHECK(save_artifact(std::move(model), result.partition, flags->output));
       const CostTable table = cost_table(result.graph, result.plan, result.shards);
       for (std::size_t r = 0; r < table.nodes.size(); ++r) {

@@ -42,7 +42,7 @@ struct Flags {
   PresetFlags preset;
   std::vector<std::string> samples;
   std::vector<double> weights;
-  std::string output, method = "disco", wire = "fp32", device = "cpu";
+  std::string output, method = "disco", norm = "exact", wire = "fp32", device = "cpu";
   double communication = 0.2;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, most = 512;
   std::uint64_t seed = 1;
@@ -160,6 +160,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   if (!flags.wire_only) add("--nodes", fmt::format("{}", nodes));
   if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
   if (!flags.weights.empty()) add("--weights", fmt::format("{}", fmt::join(flags.weights, ",")));
+  if (flags.norm == "local") words.emplace_back("--local-norms");
   if (flags.no_refit) words.emplace_back("--no-refit");
   if (flags.wire_only) words.emplace_back("--wire-only");
   if (flags.as_json) words.emplace_back("--json");
@@ -177,6 +178,11 @@ Status sparsify(const Flags& flags) {
   if (flags.samples.empty()) {
     return error(ErrorCode::InvalidArgument,
                  "sparsify: give samples of what the model will see, with --calibrate FOLDER or FILE.npz");
+  }
+  if (flags.wire_only && flags.norm == "local") {
+    return error(
+        ErrorCode::InvalidArgument,
+        "sparsify: --norm local changes what is computed, --wire-only leaves it as it is; give one of them");
   }
   DISCO_TRY(const Graph model, load_onnx(flags.split.model));
   DISCO_TRY(const NamedTensors samples, gather(flags, model));
@@ -225,6 +231,7 @@ void add_sparsify(CLI::App& app, Action& action) {
                    "of the budget")
       ->check(CLI::NonNegativeNumber)
       ->type_name("K");
+  add_norm(*command, flags->norm);
   command
       ->add_option("--message-bytes", flags->message_bytes,
                    "what a message costs beside its bytes: latency times bandwidth of the link; messages "

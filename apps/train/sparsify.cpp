@@ -25,7 +25,7 @@ struct Flags {
   double communication = 0.2;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, batch = 16;
   std::uint64_t seed = 1;
-  bool no_refit = false, wire_only = false;
+  bool no_refit = false, wire_only = false, local_norms = false;
   bool progress = false;
   bool as_json = false;
 };
@@ -79,6 +79,7 @@ Status run_sparsify(const Flags& flags) {
   options.weight_shares = flags.weights;
   if (flags.layer >= 0) options.layer = flags.layer;
   options.refit = !flags.no_refit;
+  options.local_norms = flags.local_norms;
   options.wire_only = flags.wire_only;
   options.distil_epochs = flags.distil;
   options.wire = wire_type_from(flags.wire);
@@ -126,6 +127,7 @@ void add_sparsify(CLI::App& app, Action& action) {
   command->add_option("--device", flags->device);
   command->add_option("--seed", flags->seed);
   command->add_flag("--no-refit", flags->no_refit);
+  command->add_flag("--local-norms", flags->local_norms);
   command->add_flag("--wire-only", flags->wire_only);
   command->add_flag("--progress", flags->progress);
   command->add_flag("--json", flags->as_json);

@@ -56,6 +56,20 @@ class Splitter {
     return &old_[static_cast<std::size_t>(producers_[at(id)])];
   }
 
+  /// Received, or derived from nothing but what was.
+  bool is_received(ValueId id) const {
+    const Node* from = producer(id);
+    if (from == nullptr) return false;
+    if (from->is_disco("Recv")) return true;
+    bool any = false;
+    for (const ValueId input : from->inputs) {
+      if (input == kNoValue || graph_.constant(input) != nullptr) continue;
+      if (!is_received(input)) return false;
+      any = true;
+    }
+    return any;
+  }
+
   ValueId add_value(const std::string& name, ValueId like, std::int64_t axis, std::int64_t extent) {
     const ValueId id = graph_.add_value(name, graph_.value(like).type);
     Shape shape = graph_.value(like).shape();
@@ -101,8 +115,7 @@ class Splitter {
     std::int64_t channel = 0;
     for (const ValueId id : concat->inputs) {
       if (!graph_.value(id).has_shape()) return false;
-      const Node* from = producer(id);
-      const bool comes = from != nullptr && from->is_disco("Recv");
+      const bool comes = is_received(id);
       (comes ? received : own).push_back(id);
       auto& channels = comes ? received_channels : own_channels;
       const std::int64_t extent = graph_.value(id).shape()[static_cast<std::size_t>(axes.input)];

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "partition/derive.h"
+
 namespace disco {
 
 ChannelSet ValuePlan::exchanged(int from, int to) const {
-  if (axis == kReplicate || from == to) return {};
+  if (derived || axis == kReplicate || from == to) return {};
   return intersect(needed[static_cast<std::size_t>(to)], owned[static_cast<std::size_t>(from)]);
 }
 
@@ -113,11 +115,23 @@ class OwnerPass {
   std::vector<std::vector<std::int32_t>> owners_;  // by value, by channel
 };
 
-/// Fills `needed`, `whole` and `runs`, back to front.
+using KeepSets = std::map<std::string, std::map<std::pair<int, int>, ChannelSet>>;
+
+/// Fills `needed`, `whole`, `runs` and `work`, back to front.
 class NeedPass {
  public:
-  NeedPass(const Graph& graph, const Partition& partition, SplitPlan& plan)
-      : graph_(graph), partition_(partition), plan_(plan) {}
+  NeedPass(const Graph& graph, const KeepSets& keep, SplitPlan& plan)
+      : graph_(graph), keep_(keep), plan_(plan) {
+    const auto ranks = static_cast<std::size_t>(plan.nodes);
+    for (ValuePlan& value : plan.value_plans) {
+      value.whole.assign(ranks, false);
+      value.needed.assign(ranks, {});
+    }
+    for (NodePlan& node : plan.node_plans) {
+      node.runs.assign(ranks, false);
+      node.work.assign(ranks, {});
+    }
+  }
 
   void run() {
     for (const ValueId id : graph_.outputs) need_whole(id, 0);
@@ -150,8 +164,8 @@ class NeedPass {
     if (graph_.value(id).is_constant()) return;
     ValuePlan& value = plan_of(id);
     if (value.axis != axis) return need_whole(id, rank);
-    const auto kept = partition_.keep.find(graph_.value(id).name);
-    if (kept == partition_.keep.end()) return need_whole(id, rank);
+    const auto kept = keep_.find(graph_.value(id).name);
+    if (kept == keep_.end()) return need_whole(id, rank);
     ChannelSet channels = value.owned[static_cast<std::size_t>(rank)];
     for (int from = 0; from < plan_.nodes; ++from) {
       const auto set = kept->second.find({from, rank});
@@ -192,7 +206,10 @@ class NeedPass {
         if (rule.form != Form::Local && rule.form != Form::Linear)
           node_plan.work[r] = plan_of(node.inputs[0]).owned[r];
       }
-      if (node_plan.runs[r]) need_inputs(node, node_plan, rank);
+      const bool derives = std::any_of(wanted.begin(), wanted.end(), [&](ValueId id) {
+        return plan_of(id).derived && !plan_of(id).needed[r].empty();
+      });
+      if (node_plan.runs[r] || derives) need_inputs(node, node_plan, rank);
     }
   }
 
@@ -227,13 +244,15 @@ class NeedPass {
     ChannelSet channels;
     for (std::size_t o = 0; o < node.outputs.size(); ++o) {
       if (node.outputs[o] == kNoValue) continue;
-      channels = unite(channels, use.maps[o].needed(plan_of(node.outputs[o]).owned[r]));
+      const ValuePlan& out = plan_of(node.outputs[o]);
+      channels = unite(channels,
+                       use.maps[o].needed(out.derived ? unite(out.owned[r], out.needed[r]) : out.owned[r]));
     }
     return channels;
   }
 
   const Graph& graph_;
-  const Partition& partition_;
+  const KeepSets& keep_;
   SplitPlan& plan_;
 };
 
@@ -254,16 +273,12 @@ Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
         wire != partition.wire.end() && graph.values[v].type == DataType::Float32) {
       value.wire = wire->second;
     }
-    value.whole.assign(ranks, false);
-    value.needed.resize(ranks);
     value.owned.resize(ranks);
   }
   DISCO_CHECK(OwnerPass(graph, partition, plan).run(layouts));
   for (Rule& rule : layouts.rules) {
     NodePlan node;
     node.rule = std::move(rule);
-    node.runs.assign(ranks, false);
-    node.work.resize(ranks);
     node.tag = tag++;
     const std::size_t n = plan.node_plans.size();
     node.local_first = node.rule.form == Form::Linear &&
@@ -271,7 +286,11 @@ Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
                         partition.local_first->contains(graph.value(graph.nodes[n].outputs[0]).name));
     plan.node_plans.push_back(std::move(node));
   }
-  NeedPass(graph, partition, plan).run();
+  // What is sent before it grows is chosen by the dense exchange, so that keep-sets change bytes alone.
+  NeedPass(graph, {}, plan).run();
+  const std::vector<bool> derived = choose_derived(graph, plan);
+  for (std::size_t v = 0; v < derived.size(); ++v) plan.value_plans[v].derived = derived[v];
+  NeedPass(graph, partition.keep, plan).run();
   return plan;
 }
 

@@ -18,6 +18,7 @@ struct ValuePlan {
   std::vector<bool> whole{};         ///< by rank; replicated values: who needs it
   std::uint32_t tag = 0;             ///< numbers the value's exchange
   WireFormat wire{};                 ///< of its features
+  bool derived = false;              ///< channels of others are computed by who needs them, not sent
   /// The channels of `from` that `to` needs; empty where nothing travels.
   [[nodiscard]] ChannelSet exchanged(int from, int to) const;
 };

@@ -12,7 +12,7 @@ Tensor take(const Tensor& tensor, int axis, const ChannelSet& channels) {
 }
 
 ShardBuilder::ShardBuilder(const Graph& whole, const SplitPlan& plan, int rank)
-    : whole_(whole), plan_(plan), rank_(rank) {
+    : whole_(whole), plan_(plan), rank_(rank), producers_(whole.producers()) {
   shard_.name = whole.name;
   shard_.metadata = whole.metadata;
   for (const ValueId id : whole.inputs) {
@@ -127,6 +127,30 @@ Held ShardBuilder::contracted(ValueId id, ShardAxis axis) {
   return assembled(id);
 }
 
+const Held& ShardBuilder::part_of_peer(ValueId id, int peer) {
+  if (const auto found = peers_.find({id, peer}); found != peers_.end()) return found->second;
+  const ValuePlan& value = plan_of(id);
+  Held part;
+  part.channels =
+      intersect(value.needed[static_cast<std::size_t>(rank_)], value.owned[static_cast<std::size_t>(peer)]);
+  if (!part.channels.empty() && value.derived) {
+    const auto n = static_cast<std::size_t>(producers_[static_cast<std::size_t>(id)]);
+    part.id = derive(*this, whole_.nodes[n], plan_.node_plans[n], peer, part.channels);
+  } else if (!part.channels.empty()) {
+    Shape shape = whole_.value(id).shape();
+    shape[static_cast<std::size_t>(value.axis)] = static_cast<std::int64_t>(part.channels.size());
+    part.id = add_receive(peer, value.tag, whole_.value(id).name, shape, whole_.value(id).type);
+    shard_.nodes.back().attributes["axis"] = static_cast<std::int64_t>(value.axis);
+    value.wire.write_to(shard_.nodes.back());
+  }
+  return peers_[{id, peer}] = std::move(part);
+}
+
+ValueId ShardBuilder::channels_of_peer(ValueId id, int peer, ShardAxis axis, const ChannelSet& list) {
+  if (whole_.value(id).is_constant()) return channels(id, axis, list);
+  return select(part_of_peer(id, peer), axis, list, id);
+}
+
 const Held& ShardBuilder::assembled(ValueId id) {
   if (const auto found = assembled_.find(id); found != assembled_.end()) return found->second;
   const ValuePlan& value = plan_of(id);
@@ -142,14 +166,10 @@ const Held& ShardBuilder::assembled(ValueId id) {
       }
       continue;
     }
-    const ChannelSet channels = value.exchanged(from, rank_);
-    if (channels.empty()) continue;
-    Shape shape = whole_.value(id).shape();
-    shape[static_cast<std::size_t>(value.axis)] = static_cast<std::int64_t>(channels.size());
-    parts.push_back(add_receive(from, value.tag, name, shape, whole_.value(id).type));
-    shard_.nodes.back().attributes["axis"] = static_cast<std::int64_t>(value.axis);
-    value.wire.write_to(shard_.nodes.back());
-    result.channels.insert(result.channels.end(), channels.begin(), channels.end());
+    const Held& part = part_of_peer(id, from);
+    if (part.id == kNoValue) continue;
+    parts.push_back(part.id);
+    result.channels.insert(result.channels.end(), part.channels.begin(), part.channels.end());
   }
   if (parts.size() == 1) {
     result.id = parts[0];

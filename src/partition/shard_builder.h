@@ -52,6 +52,8 @@ class ShardBuilder {
   ValueId channels(ValueId id, ShardAxis axis, const ChannelSet& list);
   /// These channels out of a local value; `of` is a whole value of the same other extents.
   ValueId select(const Held& held, ShardAxis axis, const ChannelSet& list, ValueId of);
+  /// The same of channels that `peer` owns: received from it, or derived from what was.
+  ValueId channels_of_peer(ValueId id, int peer, ShardAxis axis, const ChannelSet& list);
   /// What this rank holds of a value that is contracted along `axis`, in whatever order it lies.
   Held contracted(ValueId id, ShardAxis axis);
 
@@ -71,6 +73,8 @@ class ShardBuilder {
 
  private:
   const Held& assembled(ValueId id);
+  /// What this rank needs of what `peer` owns of a value; no value where it needs nothing.
+  const Held& part_of_peer(ValueId id, int peer);
   void add_send(ValueId local, int peer, std::uint32_t tag, const std::string& name);
   ValueId add_receive(int peer, std::uint32_t tag, const std::string& name, const Shape& shape,
                       DataType type);
@@ -82,11 +86,17 @@ class ShardBuilder {
   std::map<ValueId, ValueId> whole_values_;
   std::map<ValueId, Held> own_;
   std::map<ValueId, Held> assembled_;
+  std::map<std::pair<ValueId, int>, Held> peers_;
+  std::vector<std::int32_t> producers_;                           // of the whole graph
   std::map<std::pair<ValueId, ChannelSet>, ValueId> selections_;  // local value, positions
   std::vector<std::string> local_first_;
 };
 
 /// Writes the local form of one node (every form but Replicated is in shard_ops.cpp).
 void localise(ShardBuilder& builder, const Node& node, const NodePlan& plan);
+
+/// The same for channels that `peer` owns of a derived value; returns the local value with them.
+[[nodiscard]] ValueId derive(ShardBuilder& builder, const Node& node, const NodePlan& plan, int peer,
+                             const ChannelSet& channels);
 
 }  // namespace disco

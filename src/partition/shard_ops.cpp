@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -16,15 +17,31 @@ struct Local {
   ShardBuilder& builder;
   const Node& node;
   const NodePlan& plan;
+  /// Where another rank's channels are derived: which rank, which channels, and where the result goes.
+  int peer = -1;
+  const ChannelSet* wanted = nullptr;
+  ValueId* derived = nullptr;
 
   [[nodiscard]] const Rule& rule() const { return plan.rule; }
   [[nodiscard]] const Graph& whole() const { return builder.whole(); }
   [[nodiscard]] const ChannelSet& out_channels(std::size_t o = 0) const {
-    return builder.owned(node.outputs[o]);
+    return wanted != nullptr ? *wanted : builder.owned(node.outputs[o]);
   }
   [[nodiscard]] ShardAxis out_axis(std::size_t o = 0) const { return rule().output_axes[o]; }
   [[nodiscard]] std::string name(std::size_t o = 0) const {
-    return fmt::format("{}@{}", whole().value(node.outputs[o]).name, builder.rank());
+    return fmt::format("{}@{}", whole().value(node.outputs[o]).name, peer < 0 ? builder.rank() : peer);
+  }
+  /// Exactly these channels of an input along `axis`.
+  [[nodiscard]] ValueId channels(ValueId id, ShardAxis axis, const ChannelSet& list) const {
+    return peer < 0 ? builder.channels(id, axis, list) : builder.channels_of_peer(id, peer, axis, list);
+  }
+  /// Says where the result is.
+  void publish(ValueId local, std::size_t o = 0) const {
+    if (derived != nullptr) {
+      *derived = local;
+    } else {
+      builder.publish(node.outputs[o], local);
+    }
   }
   [[nodiscard]] ValueId add_output(std::size_t o = 0) const {
     return builder.add_local(name(o), node.outputs[o], out_axis(o),
@@ -47,7 +64,7 @@ struct Local {
     for (std::size_t o = 0; o < node.outputs.size(); ++o) {
       if (node.outputs[o] != kNoValue) channels = unite(channels, use.maps[o].needed(out_channels(o)));
     }
-    return builder.channels(id, use.axis, channels);
+    return this->channels(id, use.axis, channels);
   }
   [[nodiscard]] const ChannelSet& work(int rank) const { return plan.work[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] const ChannelSet& work() const { return work(builder.rank()); }
@@ -462,13 +479,13 @@ void localise_pad(const Local& local) {
   } else {
     pads[axis] = before;
     pads[axis + in.size()] = after;
-    std::vector<ValueId> inputs = {local.builder.channels(local.node.inputs[0], local.out_axis(), present),
+    std::vector<ValueId> inputs = {local.channels(local.node.inputs[0], local.out_axis(), present),
                                    local.builder.add_ints(local.name() + "/pads", pads)};
     if (const ValueId value = local.node.input(2); value != kNoValue)
       inputs.push_back(local.builder.whole_value(value));
     local.builder.add_node(local.node, inputs, {out});
   }
-  local.builder.publish(local.node.outputs[0], out);
+  local.publish(out);
 }
 
 void localise_concat(const Local& local) {
@@ -479,14 +496,14 @@ void localise_concat(const Local& local) {
   for (std::size_t k = 0; k < local.node.inputs.size(); ++k) {
     const ChannelSet channels = local.rule().inputs[k].maps[0].needed(local.out_channels());
     if (channels.empty()) continue;
-    parts.push_back(local.builder.channels(local.node.inputs[k], local.out_axis(), channels));
+    parts.push_back(local.channels(local.node.inputs[k], local.out_axis(), channels));
   }
   ValueId out = parts[0];
   if (parts.size() > 1 || joined != local.out_axis()) {
     out = local.add_output();
     local.builder.add_node(local.node, parts, {out});
   }
-  local.builder.publish(local.node.outputs[0], out);
+  local.publish(out);
 }
 
 /// Operators that compute more channels than the rank owns when they are given what it needs: LRN also the
@@ -518,19 +535,24 @@ void localise_with_extents(const Local& local, std::size_t position) {
   }
   const ValueId out = local.add_output();
   local.builder.add_node(local.node, inputs, {out});
-  local.builder.publish(local.node.outputs[0], out);
+  local.publish(out);
 }
 
 }  // namespace
 
-void localise(ShardBuilder& builder, const Node& node, const NodePlan& plan) {
-  const Local local{builder, node, plan};
+namespace {
+
+void localise(const Local& local) {
+  const Node& node = local.node;
+  const NodePlan& plan = local.plan;
   switch (plan.rule.form) {
     case Form::Replicated: return;  // see make_shard
     case Form::Linear: return localise_linear(local);
     case Form::PartialSum: return localise_partial_sum(local);
     case Form::LayerNorm:
-    case Form::Softmax: return localise_statistics(local);
+    case Form::Softmax:
+      if (std::count(plan.runs.begin(), plan.runs.end(), true) > 1) return localise_statistics(local);
+      break;  // one rank has it all
     case Form::Local: break;
   }
   if (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze")) {
@@ -550,10 +572,23 @@ void localise(ShardBuilder& builder, const Node& node, const NodePlan& plan) {
   for (std::size_t o = 0; o < node.outputs.size(); ++o) {
     outputs.push_back(node.outputs[o] == kNoValue ? kNoValue : local.add_output(o));
   }
-  builder.add_node(node, inputs, outputs);
+  local.builder.add_node(node, inputs, outputs);
   for (std::size_t o = 0; o < outputs.size(); ++o) {
-    if (outputs[o] != kNoValue) builder.publish(node.outputs[o], outputs[o]);
+    if (outputs[o] != kNoValue) local.publish(outputs[o], o);
   }
+}
+
+}  // namespace
+
+void localise(ShardBuilder& builder, const Node& node, const NodePlan& plan) {
+  localise({builder, node, plan});
+}
+
+ValueId derive(ShardBuilder& builder, const Node& node, const NodePlan& plan, int peer,
+               const ChannelSet& channels) {
+  ValueId result = kNoValue;
+  localise({builder, node, plan, peer, &channels, &result});
+  return result;
 }
 
 }  // namespace disco

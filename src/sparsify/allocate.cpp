@@ -30,18 +30,23 @@ class Allocator {
       : traffic_(traffic), room_(room) {
     for (std::size_t r = 0; r < budget.weight_bytes.size(); ++r)
       weight_room_.push_back(budget.weight_bytes[r] - traffic.least_weights[r]);
-    for (std::size_t v = 0; v < traffic.values.size(); ++v) {
-      const Exchangeable& value = traffic.values[v];
-      for (std::int32_t rank = 0; rank < traffic.nodes; ++rank) {
-        const auto r = static_cast<std::size_t>(rank);
-        std::int64_t weights = 0;
-        for (const std::size_t m : value.readers) {
-          const LinearMap& map = traffic.maps[m];
-          weights += std::count(map.owner.begin(), map.owner.end(), rank) * map.pair_bytes;
+    for (std::int32_t rank = 0; rank < traffic.nodes; ++rank) {
+      const auto r = static_cast<std::size_t>(rank);
+      std::vector<std::vector<std::int64_t>>
+          weights;  // by value, by channel: bytes that the rank reads it with
+      for (const Exchangeable& value : traffic.values) weights.emplace_back(value.owner.size(), 0);
+      for (const LinearMap& map : traffic.maps) {
+        const std::int64_t bytes = std::count(map.owner.begin(), map.owner.end(), rank) * map.pair_bytes;
+        for (const Column& column : map.columns) {
+          if (column.value != Column::kEverywhere)
+            weights[column.value][static_cast<std::size_t>(column.channel)] += bytes;
         }
+      }
+      for (std::size_t v = 0; v < traffic.values.size(); ++v) {
+        const Exchangeable& value = traffic.values[v];
         for (std::size_t c = 0; c < value.owner.size(); ++c) {
           if (value.owner[c] == rank || value.forced[r][c]) continue;
-          units_.push_back({v, rank, static_cast<std::int32_t>(c), scores[v][r][c], weights});
+          units_.push_back({v, rank, static_cast<std::int32_t>(c), scores[v][r][c], weights[v][c]});
         }
       }
     }

@@ -36,7 +36,13 @@ Scores score(const Traffic& traffic, const std::vector<Sensitivity>& sensitiviti
     const LinearMap& map = traffic.maps[m];
     const auto sums = sum_by_rank(sensitivities[m], map.owner, traffic.nodes);
     for (std::size_t rank = 0; rank < sums.size(); ++rank) {
-      add_mean_square(sums[rank], sensitivities[m].samples, scores[map.input][rank]);
+      std::vector<double> squares(map.columns.size(), 0.0);
+      add_mean_square(sums[rank], sensitivities[m].samples, squares);
+      for (std::size_t c = 0; c < squares.size(); ++c) {
+        const Column& column = map.columns[c];
+        if (column.value != Column::kEverywhere)
+          scores[column.value][rank][static_cast<std::size_t>(column.channel)] += squares[c];
+      }
     }
   }
   return scores;

@@ -58,11 +58,24 @@ class Search {
       }
       sums_.push_back(sum_by_rank(sensitivities[m], map.owner, traffic.nodes));
     }
+    std::vector<std::set<std::size_t>> values_of(traffic.maps.size());  // by map: what it reads
+    uses_.resize(traffic.values.size());
+    for (std::size_t m = 0; m < traffic.maps.size(); ++m) {
+      const std::vector<Column>& columns = traffic.maps[m].columns;
+      for (std::size_t c = 0; c < columns.size(); ++c) {
+        if (columns[c].value == Column::kEverywhere) continue;
+        values_of[m].insert(columns[c].value);
+        std::vector<Use>& uses = uses_[columns[c].value];
+        if (uses.empty() || uses.back().map != m) uses.push_back({m, {}, {}});
+        uses.back().columns.push_back(c);
+        uses.back().channels.push_back(static_cast<std::size_t>(columns[c].channel));
+      }
+    }
     std::map<std::map<ValueId, std::int64_t>, std::vector<std::size_t>> classes;
     for (std::size_t a = 0; a < atoms_.size(); ++a) {
       std::set<std::size_t> touched;
       for (const auto& [v, c] : atoms_[a].inputs) touched.insert(v);
-      for (const auto& [m, o] : atoms_[a].outputs) touched.insert(traffic.maps[m].input);
+      for (const auto& [m, o] : atoms_[a].outputs) touched.insert(values_of[m].begin(), values_of[m].end());
       atoms_[a].touched.assign(touched.begin(), touched.end());
       if (!touched.empty() && owner_[a] >= 0) classes[membership[a]].push_back(a);
     }
@@ -79,15 +92,9 @@ class Search {
   /// The current scores, for the budget.
   [[nodiscard]] Scores scores() const {
     Scores scores;
-    for (const Exchangeable& value : traffic_.values) {
+    for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
       auto& of_value = scores.emplace_back();
-      for (int rank = 0; rank < traffic_.nodes; ++rank) {
-        std::vector<double> total(value.owner.size(), 0.0);
-        for (const std::size_t m : value.readers) {
-          add_mean_square(sums_[m][static_cast<std::size_t>(rank)], sensitivities_[m].samples, total);
-        }
-        of_value.push_back(std::move(total));
-      }
+      for (int rank = 0; rank < traffic_.nodes; ++rank) of_value.push_back(importance(v, rank));
     }
     return scores;
   }
@@ -114,11 +121,36 @@ class Search {
  private:
   using Ranked = std::vector<std::pair<double, std::size_t>>;  // what a single move changes, atom
 
+  /// What a linear map reads of one value.
+  struct Use {
+    std::size_t map;
+    std::vector<std::size_t> columns;   // of the map …
+    std::vector<std::size_t> channels;  // … and of the value
+  };
+
+  /// What it costs that each channel does not reach a rank.
+  [[nodiscard]] std::vector<double> importance(std::size_t v, int rank) const {
+    std::vector<double> total(traffic_.values[v].owner.size(), 0.0);
+    for (const Use& use : uses_[v]) {
+      const std::vector<float>& sums = sums_[use.map][static_cast<std::size_t>(rank)];
+      const auto samples = static_cast<std::size_t>(sensitivities_[use.map].samples);
+      const std::size_t inputs = traffic_.maps[use.map].columns.size();
+      for (std::size_t i = 0; i < use.columns.size(); ++i) {
+        double squares = 0.0;
+        for (std::size_t k = 0; k < samples; ++k) {
+          const double sum = sums[k * inputs + use.columns[i]];
+          squares += sum * sum;
+        }
+        total[use.channels[i]] += squares / static_cast<double>(samples);
+      }
+    }
+    return total;
+  }
+
   [[nodiscard]] double value_cost(std::size_t v, int rank) const {
     const Exchangeable& value = traffic_.values[v];
     const auto r = static_cast<std::size_t>(rank);
-    std::vector<double> total(value.owner.size(), 0.0);
-    for (const std::size_t m : value.readers) add_mean_square(sums_[m][r], sensitivities_[m].samples, total);
+    const std::vector<double> total = importance(v, rank);
     const double price = price_ * static_cast<double>(value.channel_bytes);
     double cost = 0.0;
     for (std::size_t c = 0; c < total.size(); ++c) {
@@ -218,6 +250,7 @@ class Search {
   std::vector<std::int32_t> owner_;                       // by atom
   std::vector<std::vector<std::int32_t>> channel_owner_;  // by Traffic::values, by channel
   std::vector<std::vector<std::vector<float>>> sums_;     // by Traffic::maps, by rank: [sample][input]
+  std::vector<std::vector<Use>> uses_;                    // by Traffic::values
   std::vector<std::vector<double>> cost_;                 // by Traffic::values, by rank, at price_
   double price_ = 0.0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "partition/cost.h"
 
@@ -19,12 +20,46 @@ std::vector<std::int32_t> owners_of(const ValuePlan& plan, std::int64_t channels
   return owner;
 }
 
+/// The channel that is sent for one that is read, through what nodes derive themselves; kNoValue where every
+/// node has it.
+std::pair<ValueId, std::int32_t> source_of(const Graph& graph, const SplitPlan& plan,
+                                           const std::vector<std::int32_t>& producers, ValueId id,
+                                           std::int32_t channel) {
+  while (plan.value_plans[static_cast<std::size_t>(id)].derived) {
+    const auto n = static_cast<std::size_t>(producers[static_cast<std::size_t>(id)]);
+    const Node& node = graph.nodes[n];
+    ValueId from = kNoValue;
+    for (std::size_t k = 0; k < node.inputs.size() && from == kNoValue; ++k) {
+      if (node.inputs[k] == kNoValue || graph.value(node.inputs[k]).is_constant()) continue;
+      const auto sources = plan.node_plans[n].rule.inputs[k].maps[0].sources(channel);
+      if (sources.empty()) continue;
+      from = node.inputs[k];
+      channel = sources[0];
+    }
+    if (from == kNoValue) return {kNoValue, 0};
+    id = from;
+  }
+  return {id, channel};
+}
+
+Exchangeable exchangeable(const Graph& graph, const SplitPlan& plan, ValueId id) {
+  const ValuePlan& value = plan.value_plans[static_cast<std::size_t>(id)];
+  const Shape shape = graph.value(id).shape();
+  Exchangeable entry;
+  entry.value = id;
+  entry.channels = shape[static_cast<std::size_t>(value.axis)];
+  entry.channel_bytes =
+      element_count(shape) / entry.channels * static_cast<std::int64_t>(size_of(graph.value(id).type));
+  entry.owner = owners_of(value, entry.channels);
+  return entry;
+}
+
 /// Bytes that a plan's values exchange, without summands and statistics.
 std::int64_t exchanged_bytes(const Graph& graph, const SplitPlan& plan) {
   std::int64_t total = 0;
   for (std::size_t v = 0; v < plan.value_plans.size(); ++v) {
     const ValuePlan& value = plan.value_plans[v];
-    if (value.axis == kReplicate || graph.values[v].is_constant()) continue;
+    if (value.axis == kReplicate || value.derived || graph.values[v].is_constant()) continue;
     const Shape shape = graph.values[v].shape();
     const std::int64_t channel_bytes = element_count(shape) / shape[static_cast<std::size_t>(value.axis)] *
                                        static_cast<std::int64_t>(size_of(graph.values[v].type));
@@ -61,6 +96,7 @@ Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
   traffic.nodes = partition.nodes;
 
   std::map<ValueId, std::size_t> index;
+  const std::vector<std::int32_t> producers = graph.producers();
   Partition independent = dense;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
@@ -69,26 +105,25 @@ Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
     const ValueId in = node.inputs[0];
     const ValuePlan& value = plan.value_plans[static_cast<std::size_t>(in)];
     if (graph.value(in).is_constant() || value.axis != rule.inputs[0].axis) continue;
-    const auto [found, is_new] = index.emplace(in, traffic.values.size());
-    if (is_new) {
-      Exchangeable entry;
-      entry.value = in;
-      const Shape shape = graph.value(in).shape();
-      entry.channels = shape[static_cast<std::size_t>(value.axis)];
-      entry.channel_bytes =
-          element_count(shape) / entry.channels * static_cast<std::int64_t>(size_of(graph.value(in).type));
-      entry.owner = owners_of(value, entry.channels);
-      traffic.values.push_back(std::move(entry));
-      independent.keep[graph.value(in).name] = {};
-    }
+    independent.keep[graph.value(in).name] = {};
     const ValueId out = node.outputs[0];
     const ValuePlan& result = plan.value_plans[static_cast<std::size_t>(out)];
-    traffic.values[found->second].readers.push_back(traffic.maps.size());
-    LinearMap map{n, found->second,
-                  owners_of(result, graph.value(out).shape()[static_cast<std::size_t>(result.axis)])};
+    LinearMap map;
+    map.node = n;
+    map.owner = owners_of(result, graph.value(out).shape()[static_cast<std::size_t>(result.axis)]);
+    const std::int64_t channels = graph.value(in).shape()[static_cast<std::size_t>(value.axis)];
+    for (std::int32_t c = 0; c < channels; ++c) {
+      const auto [id, channel] = source_of(graph, plan, producers, in, c);
+      Column column;
+      if (id != kNoValue) {
+        const auto [found, is_new] = index.emplace(id, traffic.values.size());
+        if (is_new) traffic.values.push_back(exchangeable(graph, plan, id));
+        column = {found->second, channel};
+      }
+      map.columns.push_back(column);
+    }
     if (const Tensor* weight = graph.constant(node.input(1)); weight != nullptr) {
-      const std::int64_t pairs =
-          static_cast<std::int64_t>(map.owner.size()) * traffic.values[found->second].channels;
+      const std::int64_t pairs = static_cast<std::int64_t>(map.owner.size()) * channels;
       map.pair_bytes = static_cast<std::int64_t>(weight->bytes()) / std::max<std::int64_t>(1, pairs);
     }
     traffic.maps.push_back(std::move(map));
@@ -136,30 +171,38 @@ KeptChannels keep_all(const Traffic& traffic) {
 
 void set_keep(const Graph& graph, const Traffic& traffic, const KeptChannels& kept, Partition& partition) {
   partition.keep.clear();
-  for (std::size_t v = 0; v < traffic.values.size(); ++v) {
-    const Exchangeable& value = traffic.values[v];
-    auto& links = partition.keep[graph.value(value.value).name];
+  for (const LinearMap& map : traffic.maps) {
+    const auto [links, is_new] =
+        partition.keep.try_emplace(graph.value(graph.nodes[map.node].inputs[0]).name);
+    if (!is_new) continue;
     for (int to = 0; to < traffic.nodes; ++to) {
-      for (std::size_t c = 0; c < value.owner.size(); ++c) {
-        const int from = value.owner[c];
-        if (from == to || !kept[v][static_cast<std::size_t>(to)][c]) continue;
-        links[{from, to}].push_back(static_cast<std::int32_t>(c));
+      for (std::size_t c = 0; c < map.columns.size(); ++c) {
+        const Column& column = map.columns[c];
+        if (traffic.is_own(column, to) || !is_kept(kept, column, static_cast<std::size_t>(to))) continue;
+        links->second[{traffic.owner_of(column), to}].push_back(static_cast<std::int32_t>(c));
       }
     }
   }
 }
 
 KeptChannels kept_of(const Graph& graph, const Traffic& traffic, const Partition& partition) {
-  KeptChannels kept = keep_all(traffic);
-  for (std::size_t v = 0; v < traffic.values.size(); ++v) {
-    const Exchangeable& value = traffic.values[v];
-    const auto found = partition.keep.find(graph.value(value.value).name);
-    if (found == partition.keep.end()) continue;
-    kept[v] = value.forced;
+  KeptChannels kept = keep_forced(traffic);
+  for (const LinearMap& map : traffic.maps) {
+    const auto keep = [&](const Column& column, std::size_t rank) {
+      if (column.value != Column::kEverywhere)
+        kept[column.value][rank][static_cast<std::size_t>(column.channel)] = true;
+    };
+    const auto found = partition.keep.find(graph.value(graph.nodes[map.node].inputs[0]).name);
+    if (found == partition.keep.end()) {
+      for (const Column& column : map.columns) {
+        for (std::size_t rank = 0; rank < static_cast<std::size_t>(traffic.nodes); ++rank) keep(column, rank);
+      }
+      continue;
+    }
     for (const auto& [link, channels] : found->second) {
       for (const std::int32_t c : channels) {
-        if (c < value.channels)
-          kept[v][static_cast<std::size_t>(link.second)][static_cast<std::size_t>(c)] = true;
+        if (static_cast<std::size_t>(c) < map.columns.size())
+          keep(map.columns[static_cast<std::size_t>(c)], static_cast<std::size_t>(link.second));
       }
     }
   }

@@ -9,20 +9,27 @@
 
 namespace disco {
 
-/// A sharded value that linear maps contract, so that features of it need not travel to every node.
+/// A sharded value whose features linear maps contract, as they are or derived from them (see
+/// ValuePlan::derived), so that they need not travel to every node.
 struct Exchangeable {
-  ValueId value = kNoValue;
+  ValueId value = kNoValue;  ///< the one that is sent
   std::int64_t channels = 0;
   std::int64_t channel_bytes = 0;           ///< of one channel, as fp32 or whatever type the value has
   std::vector<std::int32_t> owner{};        ///< by channel
-  std::vector<std::size_t> readers{};       ///< indices into Traffic::maps
   std::vector<std::vector<bool>> forced{};  ///< [rank][channel]: travels whatever the linear maps keep
+};
+
+/// Where an input channel of a linear map comes from.
+struct Column {
+  static constexpr std::size_t kEverywhere = static_cast<std::size_t>(-1);  ///< every node has it
+  std::size_t value = kEverywhere;                                          ///< index into Traffic::values
+  std::int32_t channel = 0;                                                 ///< of that value
 };
 
 /// A linear map with a contracted, sharded input: y_i = W_ii x_i + sum over j of W_ij x_j.
 struct LinearMap {
   std::size_t node = 0;               ///< in the graph
-  std::size_t input = 0;              ///< index into Traffic::values
+  std::vector<Column> columns{};      ///< by input channel
   std::vector<std::int32_t> owner{};  ///< by output channel
   std::int64_t pair_bytes = 0;        ///< of the weights between one input and one output channel
 };
@@ -36,6 +43,16 @@ struct Traffic {
   std::int64_t weight_bytes = 0;              ///< of the unsplit model
   std::vector<std::int64_t> least_weights{};  ///< by rank: bytes of weights held whatever is kept
 
+  /// The rank that owns what a column reads; -1: every rank has it.
+  [[nodiscard]] std::int32_t owner_of(const Column& column) const {
+    if (column.value == Column::kEverywhere) return -1;
+    return values[column.value].owner[static_cast<std::size_t>(column.channel)];
+  }
+  [[nodiscard]] bool is_own(const Column& column, std::int32_t rank) const {
+    const std::int32_t owner = owner_of(column);
+    return owner < 0 || owner == rank;
+  }
+
   /// Bytes of all nodes for one inference when `kept[value][rank][channel]` travel to `rank`.
   [[nodiscard]] std::int64_t bytes(const std::vector<std::vector<std::vector<bool>>>& kept) const;
 };
@@ -48,6 +65,12 @@ struct Traffic {
 
 /// kept[value][rank][channel]: the features of other nodes that travel to a rank, of Traffic::values.
 using KeptChannels = std::vector<std::vector<std::vector<bool>>>;
+
+/// Whether what a column of another node reads travels to a rank.
+[[nodiscard]] inline bool is_kept(const KeptChannels& kept, const Column& column, std::size_t rank) {
+  return column.value == Column::kEverywhere ||
+         kept[column.value][rank][static_cast<std::size_t>(column.channel)];
+}
 
 /// Nothing kept but what must travel.
 [[nodiscard]] KeptChannels keep_forced(const Traffic& traffic);

@@ -10,12 +10,12 @@ namespace {
 
 template <class Stays>
 at::Tensor mask_of(const Traffic& traffic, const LinearMap& map, const Stays& stays) {
-  const Exchangeable& value = traffic.values[map.input];
-  at::Tensor mask = at::zeros({static_cast<std::int64_t>(map.owner.size()), value.channels});
+  at::Tensor mask =
+      at::zeros({static_cast<std::int64_t>(map.owner.size()), static_cast<std::int64_t>(map.columns.size())});
   float* at = mask.data_ptr<float>();
   for (const std::int32_t rank : map.owner) {
-    for (std::size_t c = 0; c < value.owner.size(); ++c)
-      *at++ = value.owner[c] == rank || stays(static_cast<std::size_t>(rank), c) ? 1.0F : 0.0F;
+    for (const Column& column : map.columns)
+      *at++ = traffic.is_own(column, rank) || stays(static_cast<std::size_t>(rank), column) ? 1.0F : 0.0F;
   }
   return mask;
 }
@@ -24,11 +24,11 @@ at::Tensor mask_of(const Traffic& traffic, const LinearMap& map, const Stays& st
 
 at::Tensor block_mask(const Traffic& traffic, const LinearMap& map, const KeptChannels& kept) {
   return mask_of(traffic, map,
-                 [&](std::size_t rank, std::size_t c) -> bool { return kept[map.input][rank][c]; });
+                 [&](std::size_t rank, const Column& column) { return is_kept(kept, column, rank); });
 }
 
 at::Tensor own_mask(const Traffic& traffic, const LinearMap& map) {
-  return mask_of(traffic, map, [](std::size_t, std::size_t) { return false; });
+  return mask_of(traffic, map, [](std::size_t, const Column&) { return false; });
 }
 
 at::Tensor along_weight(at::Tensor mask, const Graph& graph, const LinearMap& map, const at::Tensor& weight) {

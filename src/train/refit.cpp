@@ -159,15 +159,15 @@ std::vector<Block> blocks_of(const Task& task, std::size_t n, std::int64_t outpu
     return {all};
   }
   const LinearMap& map = task.traffic.maps[found->second];
-  const Exchangeable& value = task.traffic.values[map.input];
   std::vector<Block> blocks(static_cast<std::size_t>(task.traffic.nodes));
   for (std::size_t o = 0; o < map.owner.size(); ++o) {
     blocks[static_cast<std::size_t>(map.owner[o])].outputs.push_back(static_cast<std::int64_t>(o));
   }
   for (std::size_t rank = 0; rank < blocks.size(); ++rank) {
-    for (std::size_t c = 0; c < value.owner.size(); ++c) {
-      const bool own = value.owner[c] == static_cast<std::int32_t>(rank);
-      if (own || task.kept[map.input][rank][c]) add_channel(blocks[rank], static_cast<std::int64_t>(c));
+    for (std::size_t c = 0; c < map.columns.size(); ++c) {
+      const bool own = task.traffic.is_own(map.columns[c], static_cast<std::int32_t>(rank));
+      if (own || is_kept(task.kept, map.columns[c], rank))
+        add_channel(blocks[rank], static_cast<std::int64_t>(c));
     }
   }
   return blocks;
@@ -229,6 +229,53 @@ Status refit_layer(const Task& task, std::size_t n,
   return {};
 }
 
+/// Solves a convolution in groups anew, every group by itself and on all of its inputs: nothing of it is left
+/// out, but what it is fed has changed.
+Status refit_groups(const Task& task, std::size_t n,
+                    const std::vector<std::pair<at::Tensor, at::Tensor>>& pairs, std::mt19937_64& generator) {
+  const Node& node = task.graph.nodes[n];
+  const Intercept intercept = intercept_of(task.graph, node, task.weights, task.consumers);
+  const bool has_bias = node.input(2) != kNoValue;
+  if (has_bias && intercept.name.empty()) return {};
+  DISCO_TRY(const Rows rows, Rows::of(task.graph, node));
+  at::Tensor weight = task.weights.parameters.at(task.graph.value(node.inputs[1]).name);
+  const std::int64_t groups = node.int_or("group", 1);
+  const std::int64_t outputs = weight.size(0) / groups;
+  const std::int64_t columns = weight[0].numel();
+  at::Tensor gram, cross;  // by group
+  for (const auto& [input, output] : pairs) {
+    auto [x, y] = rows.sample(input, output, task.options.positions, generator);
+    x = x.reshape({x.size(0), groups, columns}).transpose(0, 1);
+    if (!intercept.name.empty()) x = at::cat({x, at::ones({groups, x.size(1), 1}, x.options())}, 2);
+    y = y.reshape({y.size(0), groups, outputs}).transpose(0, 1);
+    const at::Tensor one_gram = at::matmul(x.transpose(1, 2), x).to(at::kDouble);
+    const at::Tensor one_cross = at::matmul(x.transpose(1, 2), y).to(at::kDouble);
+    gram = gram.defined() ? gram.add_(one_gram) : one_gram;
+    cross = cross.defined() ? cross.add_(one_cross) : one_cross;
+  }
+  at::Tensor start = weight.detach().reshape({groups, outputs, columns}).transpose(1, 2).to(at::kDouble);
+  at::Tensor target;
+  if (!intercept.name.empty()) {
+    const auto found = task.weights.parameters.find(intercept.name);
+    target = found != task.weights.parameters.end() ? found->second : task.weights.buffers.at(intercept.name);
+    const at::Tensor shift = has_bias ? target.detach().reshape({groups, 1, outputs}).to(at::kDouble)
+                                      : at::zeros({groups, 1, outputs}, start.options());
+    start = at::cat({start, shift}, 1);
+  }
+  const at::Tensor diagonal = gram.diagonal(0, 1, 2).mean(1, true);  // [groups, 1]
+  at::Tensor penalty =
+      diagonal.expand({groups, start.size(1)}) * task.options.ridge + 1e-12 * diagonal + 1e-30;
+  const at::Tensor rest = cross - at::matmul(gram, start);
+  const at::Tensor fitted =
+      start + at::cholesky_solve(rest, at::linalg_cholesky(gram + at::diag_embed(penalty)));
+  weight.copy_(fitted.narrow(1, 0, columns).transpose(1, 2).reshape(weight.sizes()));
+  if (target.defined()) {
+    const at::Tensor change = (fitted - start).narrow(1, columns, 1);
+    target.add_((change * intercept.sign).reshape(target.sizes()).to(target.scalar_type()));
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_missing_biases(Graph& graph) {
@@ -255,7 +302,10 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
   Task task{graph, weights, traffic, kept, options, graph.consumers(), {}};
   for (std::size_t m = 0; m < traffic.maps.size(); ++m) task.map_of[traffic.maps[m].node] = m;
   std::size_t layers = 0;
-  for (const Node& node : graph.nodes) layers += is_matrix(graph, node, weights) ? 1 : 0;
+  const auto is_layer = [&](const Node& node) {
+    return is_matrix(graph, node, weights) || is_grouped(graph, node, weights);
+  };
+  for (const Node& node : graph.nodes) layers += is_layer(node) ? 1 : 0;
   std::mt19937_64 generator(options.seed);
 
   std::vector<Values> theirs;  // the dense model's, by batch
@@ -268,7 +318,7 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     for (Values& values : theirs) DISCO_CHECK(dense.step(n, values, {}));
-    if (is_matrix(graph, node, weights)) {
+    if (is_layer(node)) {
       if (options.on_layer) options.on_layer(layer++, layers);
       const Sum sum = sum_behind(graph, node, weights, task.consumers);
       std::vector<std::pair<at::Tensor, at::Tensor>> pairs;
@@ -280,7 +330,10 @@ Status refit(const Network& dense, const Network& sparse, Weights& weights, cons
         pairs.emplace_back(input, target);
       }
       try {
-        if (!pairs.empty()) DISCO_CHECK(refit_layer(task, n, pairs, generator));
+        if (!pairs.empty()) {
+          DISCO_CHECK(is_grouped(graph, node, weights) ? refit_groups(task, n, pairs, generator)
+                                                       : refit_layer(task, n, pairs, generator));
+        }
       } catch (const std::exception& problem) {
         return error(ErrorCode::Internal, "{}: the refit failed: {}", describe(graph, node),
                      first_line(problem));

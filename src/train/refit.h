@@ -23,7 +23,7 @@ struct RefitOptions {
 /// bias, to the running mean of the batch norm behind it, or to the constant added behind it; a map with none
 /// of these is fitted without. Where the output enters a sum whose other summand is known by then, as a
 /// residual's trunk, the target also holds what that summand lacks, so that errors do not pile up along the
-/// trunk.
+/// trunk. Convolutions in groups, of which nothing is left out, are solved for anew group by group.
 ///
 /// @param dense   the model as it was
 /// @param sparse  the same graph on `weights`, which are changed

@@ -42,6 +42,11 @@ bool is_matrix(const Graph& graph, const Node& node, const Weights& weights) {
   return !node.is("MatMul") || weight.shape().size() == 2;
 }
 
+bool is_grouped(const Graph& graph, const Node& node, const Weights& weights) {
+  return node.is("Conv") && node.int_or("group", 1) > 1 && graph.value(node.inputs[0]).shape().size() == 4 &&
+         weights.parameters.contains(graph.value(node.inputs[1]).name);
+}
+
 at::Tensor to_columns(const at::Tensor& weight, const MapWeight& place) {
   at::Tensor w = place.out_axis == 1 ? weight : weight.transpose(0, 1);  // [in, out, taps…]
   if (w.dim() > 2) w = w.flatten(2).permute({0, 2, 1}).flatten(0, 1);

@@ -22,6 +22,10 @@ struct MapWeight {
 /// MatMul, with a weight among the parameters.
 [[nodiscard]] bool is_matrix(const Graph& graph, const Node& node, const Weights& weights);
 
+/// Whether a node is a convolution in groups over two axes, with a weight among the parameters; Rows draws
+/// from it too.
+[[nodiscard]] bool is_grouped(const Graph& graph, const Node& node, const Weights& weights);
+
 /// The weight as [inputs * taps, outputs]; taps of one input channel lie together.
 [[nodiscard]] at::Tensor to_columns(const at::Tensor& weight, const MapWeight& place);
 /// Back to the layout of `like`.

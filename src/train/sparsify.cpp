@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "partition/cost.h"
+#include "partition/local_norm.h"
 #include "reference/specialise.h"
 #include "sparsify/owner_search.h"
 #include "train/batch_norm.h"
 #include "train/bridge.h"
+#include "train/exact_norm.h"
 #include "train/wire.h"
 
 namespace disco::train {
@@ -171,13 +173,13 @@ class Pipeline {
 
   Status choose() {
     if (options_.method != Method::Disco) {
+      if (options_.local_norms) DISCO_CHECK(localise());
       DISCO_TRY(choice_, keep_by_layer(traffic_, options_.method, options_.budget, options_.layer));
       return {};
     }
     std::int64_t row = 0;
     for (const LinearMap& map : traffic_.maps) {
-      row += static_cast<std::int64_t>(map.owner.size()) * traffic_.values[map.input].channels *
-             static_cast<std::int64_t>(sizeof(float));
+      row += static_cast<std::int64_t>(map.owner.size() * map.columns.size() * sizeof(float));
     }
     const std::int64_t most =
         std::max<std::int64_t>(8, kMostSensitivityBytes / std::max<std::int64_t>(1, row));
@@ -195,12 +197,33 @@ class Pipeline {
     };
     DISCO_TRY(partition_, search_owners(graph_, partition_, sensitivities, budget_, search));
     DISCO_TRY(traffic_, traffic_of(graph_, partition_));
+    if (options_.local_norms) DISCO_CHECK(localise());
     DISCO_TRY(choice_, allocate(traffic_, score(traffic_, sensitivities), budget_));
     return {};
   }
 
+  /// Takes the statistics of normalisations off the wire, for the owners that were found.
+  Status localise() {
+    DISCO_TRY(const SplitPlan plan, plan_split(graph_, partition_));
+    DISCO_TRY(model_, localise_norms(model_, graph_, plan));
+    DISCO_TRY(graph_, at_batch(fixed_batch_ > 0 ? fixed_batch_ : 1));
+    DISCO_TRY(Weights weights, read_weights(graph_, options_.device));
+    dense_ = std::make_shared<Weights>(std::move(weights));
+    const std::int64_t dense_bytes = traffic_.dense_bytes;
+    DISCO_TRY(traffic_, traffic_of(graph_, partition_));
+    traffic_.dense_bytes = dense_bytes;
+    return {};
+  }
+
+  /// The dense model, whose normalisations are exact.
+  [[nodiscard]] Result<Network> teacher_of(const Graph& batched) const {
+    DISCO_TRY(Network network, Network::create(batched, dense_));
+    if (options_.local_norms) normalise_exactly(network, *dense_);
+    return network;
+  }
+
   Status recover(const Graph& batched, std::int64_t batch) {
-    DISCO_TRY(const Network theirs, Network::create(batched, dense_));
+    DISCO_TRY(const Network theirs, teacher_of(batched));
     DISCO_TRY(const Network ours, Network::create(batched, sparse_));
     if (options_.refit) {
       RefitOptions refit_options;
@@ -218,7 +241,7 @@ class Pipeline {
       const bool more = fixed_batch_ == 0 && std::all_of(samples_.begin(), samples_.end(), small);
       const std::int64_t many = more ? std::min(std::max(batch, kDistilBatch), count_) : batch;
       DISCO_TRY(const Graph wider, at_batch(many));
-      DISCO_TRY(const Network teacher, Network::create(wider, dense_));
+      DISCO_TRY(const Network teacher, teacher_of(wider));
       DISCO_TRY(const Network student, Network::create(wider, sparse_));
       DistilOptions distil_options;
       distil_options.epochs = options_.distil_epochs;

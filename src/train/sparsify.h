@@ -21,6 +21,9 @@ struct SparsifyOptions {
   std::optional<std::int64_t>
       layer{};  ///< k of dense-then-split and split-then-aggregate, instead of the budget
   bool refit = true;
+  /// LayerNormalization over each node's own channels alone, see localise_norms(); the budget stays a share
+  /// of what the dense exchange sends with exact ones.
+  bool local_norms = false;
   /// The model is an artifact: its weights and keep-sets stay as they are, only `wire` is calibrated anew.
   bool wire_only = false;
   std::int64_t distil_epochs = 0;     ///< over the samples, after the refit

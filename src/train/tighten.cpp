@@ -28,23 +28,32 @@ Result<KeptChannels> choose_now(const Network& network, const Weights& weights, 
 at::Tensor group_norms(const Graph& graph, const Weights& weights, const Traffic& traffic) {
   at::Tensor total = at::zeros({}, at::TensorOptions(weights.device).dtype(at::kFloat));
   for (const LinearMap& map : traffic.maps) {
-    const Exchangeable& value = traffic.values[map.input];
     const MapWeight place = weight_of(graph, graph.nodes[map.node]);
     at::Tensor squares = weights.parameters.at(place.name).square();
     if (place.out_axis == 1) squares = squares.t();
     if (squares.dim() > 2) squares = squares.flatten(2).sum(2);  // [outputs, inputs]
-    const double price =
-        std::sqrt(static_cast<double>(value.channel_bytes) * static_cast<double>(value.channels) /
-                  static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes)));
-    const at::Tensor inputs =
-        at::tensor(at::ArrayRef<std::int32_t>(value.owner), at::kInt).to(squares.device());
+    std::vector<std::int32_t> owners;
+    std::vector<float> prices;
+    for (const Column& column : map.columns) {
+      owners.push_back(traffic.owner_of(column));
+      if (column.value == Column::kEverywhere) {
+        prices.push_back(0.0F);
+        continue;
+      }
+      const Exchangeable& value = traffic.values[column.value];
+      prices.push_back(static_cast<float>(
+          std::sqrt(static_cast<double>(value.channel_bytes) * static_cast<double>(value.channels) /
+                    static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes)))));
+    }
+    const at::Tensor price = at::tensor(at::ArrayRef<float>(prices), at::kFloat).to(squares.device());
+    const at::Tensor inputs = at::tensor(at::ArrayRef<std::int32_t>(owners), at::kInt).to(squares.device());
     const at::Tensor outputs =
         at::tensor(at::ArrayRef<std::int32_t>(map.owner), at::kInt).to(squares.device());
     for (int rank = 0; rank < traffic.nodes; ++rank) {
       const at::Tensor rows = (outputs == rank).to(at::kFloat);
       const at::Tensor foreign = (inputs != rank).to(at::kFloat);
       const at::Tensor norms = (at::matmul(rows, squares) + 1e-12).sqrt();
-      total = total + price * rows.sum().sqrt() * (norms * foreign).sum();
+      total = total + rows.sum().sqrt() * (price * norms * foreign).sum();
     }
   }
   return total;

@@ -12,6 +12,7 @@
 #include "graph/onnx.h"
 #include "lockstep.h"
 #include "partition/cost.h"
+#include "partition/local_norm.h"
 #include "reference/specialise.h"
 
 namespace disco {
@@ -105,6 +106,7 @@ class GraphOf {
 };
 
 using Ints = std::vector<std::int64_t>;
+using Attributes = std::map<std::string, Attribute, std::less<>>;
 
 struct Case {
   std::string name;
@@ -123,9 +125,56 @@ GraphOf token_trunk(std::int64_t features = 12) {
   return g;
 }
 
+/// Two layers of a dense block and what enlarges the result: every piece is read as it is, joined,
+/// normalised, padded and resized.
+GraphOf growing() {
+  GraphOf g = conv_trunk(12);
+  g.unary("Relu");
+  const ValueId first = g.last();
+  g.weighted("Conv", {6, 12, 1, 1}, {}, 6).unary("LeakyRelu", {{"alpha", 0.2F}});
+  const ValueId second = g.last();
+  const Attributes channels = {{"axis", std::int64_t{1}}};
+  g.node("Concat", {first, second}, channels)
+      .weighted("Conv", {6, 18, 3, 3}, {{"pads", Ints{1, 1, 1, 1}}}, 6)
+      .unary("LeakyRelu");
+  const ValueId third = g.last();
+  g.node("Concat", {first, second, third}, channels);
+  const auto vector = [&](const std::string& name, unsigned seed, bool positive) {
+    Tensor values = random_tensor({24}, seed);
+    for (std::int64_t i = 0; positive && i < 24; ++i)
+      values.data<float>()[i] = 0.5F + std::abs(values.data<float>()[i]);
+    return g.graph.add_constant(name, std::move(values));
+  };
+  const std::vector<ValueId> statistics = {vector("scale", 50, false), vector("shift", 51, false),
+                                           vector("mean", 52, false), vector("variance", 53, true)};
+  std::vector<ValueId> inputs = {g.last()};
+  inputs.insert(inputs.end(), statistics.begin(), statistics.end());
+  g.node("BatchNormalization", inputs).unary("Relu");
+  const ValueId zero = g.graph.add_constant("zero", Tensor::scalar(0.0F));
+  g.node("Pad",
+         {g.last(), g.graph.add_constant("pads", Tensor::of<std::int64_t>({8}, {0, 0, 2, 1, 0, 0, 1, 2})),
+          zero});
+  g.node("Resize", {g.last(), kNoValue, g.graph.add_constant("scales", Tensor::of<float>({4}, {1, 1, 2, 3}))},
+         {{"mode", std::string("linear")}, {"coordinate_transformation_mode", std::string("half_pixel")}});
+  g.weighted("Conv", {8, 24, 1, 1}, {}, 8);
+  return g;
+}
+
 std::vector<Case> cases() {
   std::vector<Case> list;
   const auto add = [&](std::string name, GraphOf& g) { list.push_back({std::move(name), g.done()}); };
+  {
+    GraphOf g = growing();
+    add("dense block, padded and enlarged", g);
+  }
+  {
+    // The output's channels of others are enlarged by who answers.
+    GraphOf g = conv_trunk(12);
+    g.node("Resize",
+           {g.last(), kNoValue, g.graph.add_constant("scales", Tensor::of<float>({4}, {1, 1, 3, 4}))},
+           {{"mode", std::string("nearest")}});
+    add("enlarged output", g);
+  }
   {
     GraphOf g = conv_trunk();
     g.unary("Relu").weighted("Conv", {9, 12, 1, 1}, {}, 9);
@@ -383,6 +432,104 @@ TEST(Partition, HostileMetadataIsRefused) {
        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{"x":[{"from":0,"to":1,"channels":"5-2"}]}})"}) {
     EXPECT_FALSE(partition_from_json(text)) << text;
   }
+}
+
+/// Normalised part by part, the model is another one, which its own split equals without any statistics;
+/// channels of one owner need not lie together.
+TEST(LocalNorm, SplitsAsItIsWrittenWithoutStatistics) {
+  GraphOf g = token_trunk(12);
+  const ValueId scale = g.graph.add_constant("scale", random_tensor({12}, 21));
+  const ValueId shift = g.graph.add_constant("shift", random_tensor({12}, 22));
+  g.node("LayerNormalization", {g.last(), scale, shift}, {{"axis", std::int64_t{-1}}, {"epsilon", 1e-5F}});
+  const std::string normalised = g.graph.value(g.last()).name;
+  g.weighted("MatMul", {12, 9});
+  const Graph model = g.done();
+  const Graph fixed = specialise(model, {}).value();
+  const NamedTensors inputs = {{"x", random_tensor({2, 5, 7}, 4)}};
+  const NamedTensors exact = reference::run(fixed, inputs).value();
+  for (const int nodes : {2, 3}) {
+    for (const bool scattered : {false, true}) {
+      const std::string where = fmt::format("{} nodes{}", nodes, scattered ? ", scattered" : "");
+      Partition partition = partition_channels(fixed, {nodes, {}}).value();
+      for (auto& [name, owners] : partition.owners) {
+        for (std::size_t c = 0; scattered && c < owners.size(); ++c)
+          owners[c] = static_cast<std::int32_t>(c * 5 % owners.size()) % nodes;
+      }
+      const auto local = localise_norms(model, fixed, plan_split(fixed, partition).value());
+      ASSERT_TRUE(local) << where << ": " << local.error().message;
+      EXPECT_NE(local->find_value(normalised), kNoValue) << where;
+      const Graph graph = specialise(*local, {}).value();
+      const NamedTensors want = reference::run(graph, inputs).value();
+      EXPECT_GT(relative_error(exact, want), 1e-3) << where << ": it is the same function";
+      const std::vector<Graph> shards = make_shards(graph, partition).value();
+      const auto got = testing::run_lockstep(shards, inputs);
+      ASSERT_TRUE(got) << where << ": " << got.error().message;
+      EXPECT_LE(relative_error(want, got->outputs), 1e-5) << where;
+      for (const Graph& shard : shards) {
+        for (const Node& node : shard.nodes) {
+          EXPECT_EQ(node.string_or("value", "").find("/statistics"), std::string::npos) << where;
+          EXPECT_FALSE((node.is("Gather") || node.is("Split")) && node.name.starts_with(normalised))
+              << where << ": " << describe(shard, node);
+        }
+      }
+      // Another number of nodes exchanges the parts' statistics again.
+      expect_equal("local norms, split anew", graph, {4, {}}, 1e-4);
+    }
+  }
+  EXPECT_FALSE(
+      localise_norms(model, fixed, plan_split(fixed, partition_channels(fixed, {1, {}}).value()).value()));
+}
+
+TEST(Partition, WhatGrowsIsSentBeforeItDoes) {
+  auto graph = specialise(growing().done(), {});
+  ASSERT_TRUE(graph) << graph.error().message;
+  auto partition = partition_channels(*graph, {2, {}});
+  ASSERT_TRUE(partition);
+  const NamedTensors inputs = {{"x", random_tensor({2, 3, 6, 5}, 4)}};
+  const auto got = testing::run_lockstep(make_shards(*graph, *partition).value(), inputs);
+  ASSERT_TRUE(got) << got.error().message;
+  // Half of 12, 6 and 6 channels once, of two images of 6 by 5; and four of the output's 8 to rank 0.
+  const std::int64_t pieces = 2 * (6 + 3 + 3) * 30 * 4;
+  EXPECT_EQ(got->bytes_sent[0], pieces);
+  EXPECT_EQ(got->bytes_sent[1], pieces + 2 * 4 * (9 * 2) * (8 * 3) * 4);
+}
+
+/// Keep-sets of a dense block's layers: what is sent is what any of them keeps.
+TEST(Partition, KeepSetsOfJoinedValuesEqualPrunedWeights) {
+  auto graph = specialise(growing().done(), {});
+  ASSERT_TRUE(graph) << graph.error().message;
+  auto partition = partition_channels(*graph, {2, {}});
+  ASSERT_TRUE(partition);
+  const auto plan = plan_split(*graph, *partition);
+  ASSERT_TRUE(plan);
+  Graph pruned = *graph;
+  for (std::size_t n = 0; n < graph->nodes.size(); ++n) {
+    const Node& node = graph->nodes[n];
+    if (!node.is("Conv") || graph->value(node.inputs[0]).name == "x") continue;
+    const ValuePlan& in = plan->value_plans[static_cast<std::size_t>(node.inputs[0])];
+    const ValuePlan& out = plan->value_plans[static_cast<std::size_t>(node.outputs[0])];
+    auto& keep = partition->keep[graph->value(node.inputs[0]).name];
+    Tensor weight = graph->constant(node.inputs[1])->clone();
+    const Shape& shape = weight.shape();
+    const std::int64_t taps = shape[2] * shape[3];
+    for (const int to : {0, 1}) {
+      for (const std::int32_t c : in.owned[static_cast<std::size_t>(1 - to)]) {
+        if ((c + static_cast<std::int32_t>(n) + to) % 3 == 0) {
+          keep[{1 - to, to}].push_back(c);
+          continue;
+        }
+        for (const std::int32_t o : out.owned[static_cast<std::size_t>(to)])
+          std::fill_n(weight.data<float>() + (o * shape[1] + c) * taps, taps, 0.0F);
+      }
+    }
+    pruned.value(node.inputs[1]).constant = weight;
+  }
+  const NamedTensors inputs = {{"x", random_tensor({2, 3, 6, 5}, 4)}};
+  const auto want = reference::run(pruned, inputs);
+  const auto got = testing::run_lockstep(make_shards(pruned, *partition).value(), inputs);
+  ASSERT_TRUE(want && got);
+  EXPECT_LE(relative_error(*want, got->outputs), 1e-5);
+  EXPECT_LT(got->bytes_sent[0], 2 * (6 + 3 + 3) * 30 * 4);
 }
 
 TEST(Partition, SparseKeepSetsEqualPrunedWeights) {

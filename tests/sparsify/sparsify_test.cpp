@@ -12,6 +12,7 @@
 #include "sparsify/methods.h"
 #include "sparsify/owner_search.h"
 #include "zoo/builder.h"
+#include "zoo/zoo.h"
 
 namespace disco {
 namespace {
@@ -43,7 +44,7 @@ std::vector<Sensitivity> random_sensitivities(const Graph& graph, const Traffic&
     Sensitivity one;
     one.outputs = static_cast<std::int64_t>(map.owner.size());
     one.samples = 6;
-    one.inputs = traffic.values[map.input].channels;
+    one.inputs = static_cast<std::int64_t>(map.columns.size());
     one.values.resize(static_cast<std::size_t>(one.outputs * one.samples * one.inputs));
     std::normal_distribution<float> normal(0.0F, 1.0F + static_cast<float>(map.node % 3));
     for (float& value : one.values) value = normal(generator);
@@ -261,6 +262,38 @@ TEST_P(Sparsify, ABudgetThatCannotBeMetSaysWhatCan) {
 INSTANTIATE_TEST_SUITE_P(Splits, Sparsify,
                          ::testing::Values(Case{2, {}}, Case{3, {}}, Case{4, {}}, Case{2, {3, 1}}));
 
+/// Features that several maps read joined, padded or enlarged are sent once: bytes are counted as they
+/// travel.
+TEST(Derived, BudgetsAreWhatShardsSend) {
+  const std::pair<const char*, ZooOptions> cases[] = {
+      {"esrgan", {.size = ImageSize{8, 9}, .width = 0.25, .blocks = 1}},
+      {"deeplabv3plus-mobilenetv2", {.size = ImageSize{48, 64}, .width = 0.25, .classes = 4}},
+  };
+  for (const auto& [name, options] : cases) {
+    const Graph graph = specialise(zoo(name, options).value(), {}).value();
+    for (const int nodes : {2, 3}) {
+      const Partition partition = partition_channels(graph, {nodes, {}}).value();
+      const Traffic traffic = traffic_of(graph, partition).value();
+      EXPECT_EQ(traffic.dense_bytes, sent(graph, partition)) << name << " over " << nodes;
+      const Scores scores = score(traffic, random_sensitivities(graph, traffic, 3));
+      for (const double share : {0.2, 0.5}) {
+        const auto choice = allocate(traffic, scores, {share});
+        ASSERT_TRUE(choice.ok()) << name << ": " << choice.error().message;
+        Partition sparse = partition;
+        set_keep(graph, traffic, choice->kept, sparse);
+        EXPECT_EQ(sent(graph, sparse), choice->bytes) << name << " over " << nodes << ", share " << share;
+        EXPECT_EQ(traffic.bytes(kept_of(graph, traffic, sparse)), choice->bytes)
+            << name << " over " << nodes << ", share " << share;
+      }
+      const Budget budget{0.3};
+      const auto found = search_owners(graph, partition, random_sensitivities(graph, traffic, 4), budget, {});
+      ASSERT_TRUE(found.ok()) << name << ": " << found.error().message;
+      EXPECT_EQ(traffic_of(graph, *found).value().dense_bytes, traffic.dense_bytes)
+          << name << " over " << nodes;
+    }
+  }
+}
+
 TEST(Importance, ScoresAreMeanSquaresOfSumsOverARanksOutputs) {
   Sensitivity one;
   one.outputs = 2;
@@ -272,9 +305,8 @@ TEST(Importance, ScoresAreMeanSquaresOfSumsOverARanksOutputs) {
   Exchangeable value;
   value.channels = 2;
   value.owner = {0, 1};
-  value.readers = {0};
   traffic.values = {value};
-  traffic.maps = {{0, 0, {1, 1}}};
+  traffic.maps = {{0, {{0, 0}, {0, 1}}, {1, 1}}};
   const Scores scores = score(traffic, {one});
   // Both outputs are rank 1's: sums (6, 8) and (0, 12).
   EXPECT_DOUBLE_EQ(scores[0][1][0], (36.0 + 0.0) / 2.0);

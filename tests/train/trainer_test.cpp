@@ -352,7 +352,7 @@ TEST(Wire, TrainingFeelsTheRoundingOfWhatTravelsOnly) {
   Network rounded = Network::create(graph, weights).value();
   simulate_wire(rounded, traffic, DataType::UInt8);
   const LinearMap& map = traffic.maps.at(0);
-  const Exchangeable& value = traffic.values.at(map.input);
+  const Exchangeable& value = traffic.values.at(map.columns.at(0).value);
   const at::Tensor x = at::rand(graph.value(value.value).shape());
   const auto run = [&](const Network& network, const at::Tensor& input) {
     Values values(graph.values.size());
