@@ -56,10 +56,7 @@ Result<std::unique_ptr<DataSet>> DataFlags::open(const InputSlot& input,
   options.skip = skip;
   options.seed = seed;
   options.labels = !no_labels;
-  if (task) {
-    options.truth = truth_for(task->kind);
-    options.classes = task->classes;
-  }
+  if (task) ask_for_truth(*task, options);
   return open_data_set(options, &input);
 }
 

@@ -74,7 +74,7 @@ Result<NamedTensors> draw(const Flags& flags, const Graph& model, const InputSlo
   options.limit = flags.most;
   options.seed = flags.seed;
   DISCO_TRY(const std::optional<Task> task, task_of(model));
-  if (task) options.truth = truth_for(task->kind);
+  if (task) ask_for_truth(*task, options);
   DISCO_TRY(const std::unique_ptr<DataSet> data, open_data_set(options, &input));
   constexpr std::int64_t kStep = 16;
   std::vector<Tensor> parts;

@@ -135,10 +135,7 @@ Result<Sets> open_sets(const TrainFlags& flags, const Graph& model, const std::o
   options.limit = flags.limit;
   options.skip = flags.skip;
   options.seed = flags.seed;
-  if (task) {
-    options.truth = truth_for(task->kind);
-    options.classes = task->classes;
-  }
+  if (task) ask_for_truth(*task, options);
   if (flags.preset.any()) {
     DISCO_TRY(options.preset, flags.preset.preset());
   }

@@ -92,6 +92,7 @@ class Cifar final : public ImageSet {
                        part_.empty() ? files_.front().filename().string() : part_ + " part");
   }
   std::int64_t size() const override { return starts_.back(); }
+  bool has_one_shape() const override { return true; }
   std::int64_t label(std::int64_t index) const override {
     return static_cast<std::int64_t>(record(index)[kind_.label_bytes - 1]);
   }

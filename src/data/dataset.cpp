@@ -70,20 +70,24 @@ class Unlabelled final : public DataSet {
   std::vector<std::string> none_;
 };
 
-enum class Kind { Shapes, Scenes, Cifar, Images, Voc, Coco, Arrays };
+enum class Kind { Shapes, Scenes, Cifar, Images, Voc, Coco, LabelMaps, Enlargements, Arrays };
 
 constexpr std::string_view kPossible =
-    "give a folder of images, a folder in VOC's or COCO's layout, a folder or file of CIFAR's binary batches "
+    "give a folder of images, alone or with label maps, a folder in VOC's or COCO's layout, a folder or file "
+    "of CIFAR's binary batches "
     "(.bin or .bin.xz), an .npz, shapes[:SIZE], or scenes[:SIZE]";
 
-Result<Kind> kind_of(const std::string& source) {
+Result<Kind> kind_of(const std::string& source, std::optional<TruthKind> truth) {
   if (sources::names_shapes(source)) return Kind::Shapes;
   if (sources::names_scenes(source)) return Kind::Scenes;
   const fs::path path = source;
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
+    if (truth == TruthKind::Image) return Kind::Enlargements;
     if (sources::has_cifar(path)) return Kind::Cifar;
-    if (sources::has_voc(path)) return Kind::Voc;
+    const bool labelled = sources::has_label_maps(path), objects = sources::has_voc(path);
+    if (labelled && (truth == TruthKind::LabelMap || !objects)) return Kind::LabelMaps;
+    if (objects) return Kind::Voc;
     return sources::has_coco(path) ? Kind::Coco : Kind::Images;
   }
   if (!fs::exists(path, ignored))
@@ -99,7 +103,7 @@ Result<Kind> kind_of(const std::string& source) {
 }
 
 sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input) {
-  DISCO_TRY(const Kind kind, kind_of(options.source));
+  DISCO_TRY(const Kind kind, kind_of(options.source, options.truth));
   switch (kind) {
     case Kind::Shapes: return sources::open_shapes(options, input);
     case Kind::Scenes: return sources::open_scenes(options, input);
@@ -113,6 +117,8 @@ sources::Opened open_whole(const DataSetOptions& options, const InputSlot* input
     }
     case Kind::Cifar: return sources::open_cifar(options, input);
     case Kind::Images: return sources::open_image_folder(options, input);
+    case Kind::LabelMaps: return sources::open_label_folder(options, input);
+    case Kind::Enlargements: return sources::open_enlargements(options, input);
     case Kind::Arrays: return sources::open_arrays(options, input);
   }
   return error(ErrorCode::Internal, "{}: a source of no kind", options.source);
@@ -151,7 +157,7 @@ Result<std::unique_ptr<DataSet>> open_data_set(const DataSetOptions& options, co
       std::make_unique<Subset>(std::move(whole), std::vector<std::int64_t>(first, first + count)));
 }
 
-bool names_data_set(const std::string& source) { return kind_of(source).ok(); }
+bool names_data_set(const std::string& source) { return kind_of(source, {}).ok(); }
 
 Result<Tensor> read_samples(const DataSet& set, std::span<const std::int64_t> indices, DataType type) {
   Shape shape = set.sample_shape();
@@ -196,6 +202,12 @@ Result<Tensor> ImageSet::tensor_of(const Image& image, std::int64_t index) const
   auto tensor = to_tensor(image, preset_, form_);
   if (!tensor) return in_context(where(index), tensor.error());
   return tensor;
+}
+
+bool ImageSet::has_one_shape() const {
+  const bool by_model = form_.height > 0 && form_.width > 0;
+  const bool resized = preset_.resize && (preset_.fit == Fit::Exact || preset_.fit == Fit::Letterbox);
+  return by_model || preset_.crop || preset_.default_size || resized;
 }
 
 Status ImageSet::take_shape() {

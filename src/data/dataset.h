@@ -33,6 +33,8 @@ struct DataSetOptions {
   std::optional<TruthKind> truth{};
   /// The model's names of classes: a source with other numbers for these names takes the model's.
   std::vector<std::string> classes{};
+  /// How many times larger a model's answers are; only where `truth` is an image.
+  int scale = 1;
 };
 
 /// A sample and what is right about it.
@@ -106,6 +108,14 @@ class DataSet {
 ///   - a folder with annotations/instances_{train,test,val}*.json of COCO's form and the images in folders
 ///     beside, one of these files, or a folder with _annotations.coco.json beside the images of each part.
 ///     Default preset: unit.
+///
+///   - a folder of photographs with PNGs whose pixels are classes, where `truth` asks for label maps or the
+///     folder holds nothing else: VOC's SegmentationClass/, CamVid's trainannot/ …, Cityscapes' gtFine/, or
+///     images/ with labels/, masks/ or annotations/, beside or inside folders of the parts. classes.txt names
+///     the classes. See docs/segmentation.md. Default preset: unit.
+///   - where `truth` asks for images: a folder of photographs, which are made smaller by `scale`; or of pairs
+///     NAME_HR.png and NAME_LR.png, or HR/ and LR/, or DIV2K's layout. See docs/super-resolution.md. Default
+///     preset: unit.
 ///
 /// @param input  of the model, with its batch; may be null: images are then [3, H, W] of their own size
 /// @return the data set, or

@@ -20,6 +20,8 @@ class ImageSet : public DataSet {
   [[nodiscard]] std::int64_t classes() const override { return classes_; }
   [[nodiscard]] const std::vector<std::string>& class_names() const override { return names_; }
   [[nodiscard]] const Shape& sample_shape() const override { return shape_; }
+  /// Where the model or the preset says a size; images may have several.
+  [[nodiscard]] bool has_one_shape() const override;
   [[nodiscard]] Status read(std::int64_t index, float* out) const override;
   [[nodiscard]] Result<Sample> sample(std::int64_t index) const override;
   [[nodiscard]] Result<Sample> varied(std::int64_t index, std::uint64_t seed) const override;
@@ -35,11 +37,10 @@ class ImageSet : public DataSet {
   /// Takes the first sample's shape for all of them.
   Status take_shape();
 
- private:
   [[nodiscard]] Result<Tensor> tensor_of(const Image& image, std::int64_t index) const;
+  /// A picture as a sample: its truth where the tensor shows it.
   [[nodiscard]] Result<Sample> placed(const Picture& picture, std::int64_t index) const;
 
- protected:
   Preset preset_;
   ImageForm form_;
   Shape shape_;
@@ -58,5 +59,10 @@ class ImageSet : public DataSet {
 [[nodiscard]] Opened open_shapes(const DataSetOptions& options, const InputSlot* input);
 [[nodiscard]] bool names_scenes(const std::string& source);
 [[nodiscard]] Opened open_scenes(const DataSetOptions& options, const InputSlot* input);
+/// Whether a folder holds images with label maps, in one of the layouts that open_label_folder() knows.
+[[nodiscard]] bool has_label_maps(const std::filesystem::path& folder);
+[[nodiscard]] Opened open_label_folder(const DataSetOptions& options, const InputSlot* input);
+/// A folder of large images, with small ones or without.
+[[nodiscard]] Opened open_enlargements(const DataSetOptions& options, const InputSlot* input);
 
 }  // namespace disco::sources

@@ -1,8 +1,10 @@
-// The rendered data set of scenes: objects for a detector, maps of labels for a segmenter.
+// The rendered data set of scenes: objects for a detector, maps of labels for a segmenter, and small images
+// of scenes beside large ones.
 
 #include <charconv>
 
 #include "base/random.h"
+#include "data/imresize.h"
 #include "data/object_set.h"
 #include "data/scenes.h"
 
@@ -12,36 +14,39 @@ namespace {
 
 constexpr std::string_view kName = "scenes";
 constexpr std::int64_t kTrainSamples = 20'000, kTestSamples = 1'000;
-constexpr int kUsualSide = 128;
+constexpr int kUsualSide = 128, kUsualSmallSide = 32;
 
 /// "160" or "120x160"; no value where it is neither.
-std::optional<PixelSize> size_from(std::string_view text) {
+std::optional<PixelSize> size_from(std::string_view text, int least) {
   PixelSize size;
   const char* const last = text.data() + text.size();
   auto parsed = std::from_chars(text.data(), last, size.height);
   size.width = size.height;
   if (parsed.ec == std::errc() && parsed.ptr != last && *parsed.ptr == 'x')
     parsed = std::from_chars(parsed.ptr + 1, last, size.width);
-  const auto fits = [](int side) { return side >= kLeastSceneSide && side <= kMostSceneSide; };
+  const auto fits = [&](int side) { return side >= least && side <= kMostSceneSide; };
   if (parsed.ec != std::errc() || parsed.ptr != last || !fits(size.height) || !fits(size.width)) return {};
   return size;
 }
 
 /// The size that the source names, that the model fixes, or the usual one.
 Result<PixelSize> size_of(const DataSetOptions& options, const InputSlot* input) {
+  // Small ones are of scenes that are larger.
+  const int least = options.truth == TruthKind::Image ? 1 : kLeastSceneSide;
   if (options.source != kName) {
-    const auto size = size_from(std::string_view(options.source).substr(kName.size() + 1));
+    const auto size = size_from(std::string_view(options.source).substr(kName.size() + 1), least);
     if (size) return *size;
     return error(ErrorCode::InvalidArgument,
                  "{}: write scenes:SIZE or scenes:HEIGHTxWIDTH, from {} to {} pixels, such as scenes:120x160",
-                 options.source, kLeastSceneSide, kMostSceneSide);
+                 options.source, least, kMostSceneSide);
   }
-  PixelSize size{kUsualSide, kUsualSide};
+  const int usual = options.truth == TruthKind::Image ? kUsualSmallSide : kUsualSide;
+  PixelSize size{usual, usual};
   if (input == nullptr) return size;
   DISCO_TRY(const ImageForm form,
             image_form(options.preset.value_or(Preset{}), input->name, input->type, input->shape));
-  if (form.height > 0) size.height = std::clamp(form.height, kLeastSceneSide, kMostSceneSide);
-  if (form.width > 0) size.width = std::clamp(form.width, kLeastSceneSide, kMostSceneSide);
+  if (form.height > 0) size.height = std::clamp(form.height, least, kMostSceneSide);
+  if (form.width > 0) size.width = std::clamp(form.width, least, kMostSceneSide);
   return size;
 }
 
@@ -51,6 +56,7 @@ class Scenes final : public ImageSet {
     DISCO_TRY(size_, size_of(options, input));
     part_ = options.part;
     seed_ = options.seed;
+    if (options.truth == TruthKind::Image) return load_small(options, input);
     maps_ = options.truth == TruthKind::LabelMap;
     const std::vector<std::string>& own = maps_ ? scene_label_names() : scene_object_names();
     DISCO_TRY(numbers_, numbers_of(own, options.classes, options.source));
@@ -61,15 +67,29 @@ class Scenes final : public ImageSet {
   }
 
   std::string about() const override {
+    if (scale_ > 0) {
+      return fmt::format("scenes of {} x {} pixels, {} times smaller, {} part", size_.width * scale_,
+                         size_.height * scale_, scale_, part_);
+    }
     return fmt::format("scenes of {} x {} pixels, {} part", size_.width, size_.height, part_);
   }
   std::int64_t size() const override { return part_ == "train" ? kTrainSamples : kTestSamples; }
   std::int64_t label(std::int64_t) const override { return -1; }
-  TruthKind truth_kind() const override { return maps_ ? TruthKind::LabelMap : TruthKind::Objects; }
+  TruthKind truth_kind() const override {
+    return scale_ > 0 ? TruthKind::Image : maps_ ? TruthKind::LabelMap : TruthKind::Objects;
+  }
+  bool has_one_shape() const override { return true; }
 
  protected:
-  Result<Image> image(std::int64_t index) const override { return scene(index).image; }
+  Result<Image> image(std::int64_t index) const override {
+    Image drawn = scene(index).image;
+    return scale_ > 0 ? degraded(drawn, scale_).small : std::move(drawn);
+  }
   Result<Picture> picture(std::int64_t index) const override {
+    if (scale_ > 0) {
+      ScaledPair pair = degraded(scene(index).image, scale_);
+      return Picture{std::move(pair.small), std::move(pair.large)};
+    }
     Scene drawn = scene(index);
     if (maps_) {
       for (std::uint8_t& label : drawn.labels.labels) {
@@ -85,15 +105,32 @@ class Scenes final : public ImageSet {
   std::string where(std::int64_t index) const override { return fmt::format("scene {}", index); }
 
  private:
+  /// Scenes `scale` times as large as what the model is given.
+  Status load_small(const DataSetOptions& options, const InputSlot* input) {
+    scale_ = options.scale;
+    const int least = std::min(size_.height, size_.width) * scale_;
+    const int most = std::max(size_.height, size_.width) * scale_;
+    if (scale_ < 1 || least < kLeastSceneSide || most > kMostSceneSide) {
+      return error(ErrorCode::InvalidArgument,
+                   "{}: {} x {} pixels enlarged {} times; scenes have from {} to {} pixels a side",
+                   options.source, size_.width, size_.height, scale_, kLeastSceneSide, kMostSceneSide);
+    }
+    DISCO_CHECK(prepare(options, input, "unit"));
+    return take_shape();
+  }
+
   Scene scene(std::int64_t index) const {
     const std::uint64_t set = Random::mix(seed_ * 2 + (part_ == "train" ? 0 : 1));
-    return render_scene(size_.height, size_.width, Random::mix(set + static_cast<std::uint64_t>(index)));
+    const int factor = std::max(1, scale_);
+    return render_scene(size_.height * factor, size_.width * factor,
+                        Random::mix(set + static_cast<std::uint64_t>(index)));
   }
 
   PixelSize size_;
   std::string part_;
   std::uint64_t seed_ = 1;
   bool maps_ = false;
+  int scale_ = 0;                      // of images that are to be enlarged; 0: objects or maps
   std::vector<std::int64_t> numbers_;  // the model's, by the scenes' own
 };
 

@@ -48,6 +48,7 @@ class Shapes final : public ImageSet {
 
   std::string about() const override { return fmt::format("shapes of {} pixels, {} part", side_, part_); }
   std::int64_t size() const override { return part_ == "train" ? kTrainSamples : kTestSamples; }
+  bool has_one_shape() const override { return true; }
   std::int64_t label(std::int64_t index) const override { return index % classes_; }
 
  protected:

@@ -11,10 +11,10 @@ namespace disco {
 void vary(Picture& picture, std::uint64_t seed) {
   switch (kind_of(picture.truth)) {
     case TruthKind::Objects: return vary_objects(picture, seed);
+    case TruthKind::LabelMap: return vary_label_map(picture, seed);
+    case TruthKind::Image: return vary_image_pair(picture, seed);
     case TruthKind::None:
-    case TruthKind::Class:
-    case TruthKind::LabelMap:
-    case TruthKind::Image: return;
+    case TruthKind::Class: return;
   }
 }
 

@@ -18,6 +18,16 @@ void vary(Picture& picture, std::uint64_t seed);
 /// @pre the truth is Objects
 void vary_objects(Picture& picture, std::uint64_t seed);
 
+/// As segmenters are trained: enlarged up to twice or shown at three quarters of the size on a plain ground
+/// that has no class, from anywhere; mirrored half of the time; in other colours. Proportions stay.
+/// @pre the truth is a LabelMap
+void vary_label_map(Picture& picture, std::uint64_t seed);
+
+/// A small image and the large one that it should become, together: mirrored and turned by right angles
+/// (where it is no square, by none or two).
+/// @pre the truth is an Image
+void vary_image_pair(Picture& picture, std::uint64_t seed);
+
 /// In other colours: brighter or darker, of more or less contrast, saturated, of another hue; half of the
 /// time each.
 void vary_colours(Image& image, std::uint64_t seed);

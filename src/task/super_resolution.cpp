@@ -12,31 +12,20 @@ namespace disco {
 
 namespace {
 
-/// A plane without `border` pixels at each side; empty where none are left.
-Plane inside(const Plane& plane, int border) {
-  Plane result{std::max(0, plane.width - 2 * border), std::max(0, plane.height - 2 * border)};
+/// A plane without `rows` and `columns` of samples at each side; empty where none are left.
+Plane inside(const Plane& plane, int rows, int columns) {
+  Plane result{std::max(0, plane.width - 2 * columns), std::max(0, plane.height - 2 * rows)};
   if (result.width == 0 || result.height == 0) return {};
-  for (int y = border; y < plane.height - border; ++y) {
-    const auto row = plane.samples.begin() + std::ptrdiff_t{y} * plane.width + border;
+  for (int y = rows; y < plane.height - rows; ++y) {
+    const auto row = plane.samples.begin() + std::ptrdiff_t{y} * plane.width + columns;
     result.samples.insert(result.samples.end(), row, row + result.width);
   }
   return result;
 }
 
-Plane luma_of(const Image& image) { return {image.width, image.height, studio_luma(image)}; }
-
 /// All channels, as one plane three times as wide.
-Plane channels_of(const Image& image) { return {image.width * 3, image.height, image.rgb}; }
-
-/// The same cut: three samples a pixel.
-Plane channels_inside(const Image& image, int border) {
-  Plane wide = channels_of(image);
-  Plane result{std::max(0, wide.width - 6 * border), std::max(0, wide.height - 2 * border)};
-  for (int y = border; y < wide.height - border; ++y) {
-    const auto row = wide.samples.begin() + std::ptrdiff_t{y} * wide.width + 3 * border;
-    result.samples.insert(result.samples.end(), row, row + result.width);
-  }
-  return result;
+Plane channels_of(const Image& image) {
+  return {image.width * 3, image.height, std::vector<double>(image.rgb.begin(), image.rgb.end())};
 }
 
 bool has_colours(const Image& image) {
@@ -46,10 +35,11 @@ bool has_colours(const Image& image) {
   return false;
 }
 
-double mean_square(const std::vector<std::uint8_t>& a, const std::vector<std::uint8_t>& b) {
+template <typename T>
+double mean_square(const std::vector<T>& a, const std::vector<T>& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const double difference = static_cast<double>(a[i]) - b[i];
+    const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
     sum += difference * difference;
   }
   return sum / static_cast<double>(a.size());
@@ -108,14 +98,16 @@ class SuperResolutionMetric final : public Metric {
                    "right?",
                    image.width, image.height, right->width, right->height);
     }
-    const Plane a = inside(luma_of(image), border_), b = inside(luma_of(*right), border_);
+    const Plane a = inside(studio_luma(image), border_, border_),
+                b = inside(studio_luma(*right), border_, border_);
     if (a.samples.empty()) {
       return error(ErrorCode::InvalidArgument, "of {} x {} pixels none is left without {} at each border",
                    image.width, image.height, border_);
     }
     ++samples_;
     psnr_ += psnr(a, b);
-    rgb_psnr_ += psnr(channels_inside(image, border_), channels_inside(*right, border_));
+    rgb_psnr_ += psnr(inside(channels_of(image), border_, 3 * border_),
+                      inside(channels_of(*right), border_, 3 * border_));
     has_colours_ = has_colours_ || has_colours(image);
     if (std::min(a.width, a.height) < kWindow) return {};
     ++windowed_;
@@ -175,12 +167,11 @@ Result<Image> read_image_answer(const Task& task, const NamedTensors& outputs, s
   return image;
 }
 
-std::vector<std::uint8_t> studio_luma(const Image& image) {
-  std::vector<std::uint8_t> luma(image.rgb.size() / 3);
-  for (std::size_t i = 0; i < luma.size(); ++i) {
+Plane studio_luma(const Image& image) {
+  Plane luma{image.width, image.height, std::vector<double>(image.rgb.size() / 3)};
+  for (std::size_t i = 0; i < luma.samples.size(); ++i) {
     const std::uint8_t* rgb = image.rgb.data() + i * 3;
-    const double level = 16.0 + (65.481 * rgb[0] + 128.553 * rgb[1] + 24.966 * rgb[2]) / 255.0;
-    luma[i] = static_cast<std::uint8_t>(std::lround(level));
+    luma.samples[i] = 16.0 + (65.481 * rgb[0] + 128.553 * rgb[1] + 24.966 * rgb[2]) / 255.0;
   }
   return luma;
 }
@@ -192,7 +183,7 @@ double psnr(const Plane& a, const Plane& b) {
 
 double ssim(const Plane& a, const Plane& b) {
   const auto width = static_cast<std::size_t>(a.width), height = static_cast<std::size_t>(a.height);
-  const std::vector<double> x(a.samples.begin(), a.samples.end()), y(b.samples.begin(), b.samples.end());
+  const std::vector<double>&x = a.samples, &y = b.samples;
   const auto of_products = [&](const std::vector<double>& u, const std::vector<double>& v) {
     std::vector<double> products(u.size());
     for (std::size_t i = 0; i < u.size(); ++i) products[i] = u[i] * v[i];

@@ -17,14 +17,14 @@ namespace disco {
 [[nodiscard]] Result<Image> read_image_answer(const Task& task, const NamedTensors& outputs,
                                               std::int64_t sample, std::int64_t batch, int height, int width);
 
-/// Luma as MATLAB's rgb2ycbcr gives it for 8-bit images: BT.601 in 16..235, rounded.
-[[nodiscard]] std::vector<std::uint8_t> studio_luma(const Image& image);
-
-/// A plane of 8-bit samples.
+/// A plane of samples, 0..255.
 struct Plane {
   int width = 0, height = 0;
-  std::vector<std::uint8_t> samples{};
+  std::vector<double> samples{};
 };
+
+/// Luma as MATLAB's rgb2ycbcr defines it, BT.601 in 16..235, not rounded.
+[[nodiscard]] Plane studio_luma(const Image& image);
 
 /// 10 log10(255^2 / mean square difference), in dB; kMostPsnr for planes that do not differ.
 /// @pre sizes are alike and not empty

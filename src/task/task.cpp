@@ -148,6 +148,12 @@ TruthKind truth_for(TaskKind kind) {
   return TruthKind::None;
 }
 
+void ask_for_truth(const Task& task, DataSetOptions& options) {
+  options.truth = truth_for(task.kind);
+  options.classes = task.classes;
+  options.scale = task.scale;
+}
+
 std::string class_name(const std::vector<std::string>& names, std::int64_t label) {
   const bool named = label >= 0 && label < static_cast<std::int64_t>(names.size()) &&
                      !names[static_cast<std::size_t>(label)].empty();

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "data/truth.h"
+#include "data/dataset.h"
 #include "graph/graph.h"
 
 namespace disco {
@@ -91,6 +91,8 @@ struct Task {
 
 /// What a data set must say for a task to be measured.
 [[nodiscard]] TruthKind truth_for(TaskKind kind);
+/// Has a data set say that: its kind of truth, by the model's classes, for its scale.
+void ask_for_truth(const Task& task, DataSetOptions& options);
 
 /// "dog", or "class 3" where it has no name.
 [[nodiscard]] std::string class_name(const std::vector<std::string>& names, std::int64_t label);

@@ -54,7 +54,9 @@ Result<std::vector<at::Tensor>> Loader::load_one(std::int64_t index, at::Tensor 
     if (varies && is_image(input.unsqueeze(0).sizes())) augment(input, options_.augmentation, seed);
     if (set_.label(index) >= 0) truth = set_.label(index);
   } else {
-    DISCO_TRY(Sample sample, varies ? set_.varied(index, seed) : set_.sample(index));
+    // Of samples of several sizes only parts have one.
+    const bool whole = !varies && set_.has_one_shape();
+    DISCO_TRY(Sample sample, whole ? set_.sample(index) : set_.varied(index, seed));
     if (sample.tensor.shape() != set_.sample_shape()) {
       return error(ErrorCode::InvalidArgument, "{}: sample {} becomes {}, others {}; training takes one size",
                    set_.about(), index, to_string(sample.tensor.shape()), to_string(set_.sample_shape()));

@@ -61,7 +61,7 @@ def enlarged(seed, classes, rows, columns, height, width):
 
 
 def matlab_luma(rgb):
-    return np.floor(16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + .5)
+    return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
 
 
 def psnr(a, b):

@@ -53,7 +53,7 @@ void expect_figures(const std::vector<Figure>& figures, const json& expected, do
 Task segmenter(std::vector<std::string> classes = {}) {
   Task task;
   task.kind = TaskKind::Segmentation;
-  task.output = "y";
+  task.output = std::string("y");
   task.classes = std::move(classes);
   return task;
 }
@@ -152,7 +152,7 @@ TEST(Segmentation, OutputsThatAreNoScoresAreErrors) {
 Task enlarger(int scale) {
   Task task;
   task.kind = TaskKind::SuperResolution;
-  task.output = "y";
+  task.output = std::string("y");
   task.scale = scale;
   return task;
 }
