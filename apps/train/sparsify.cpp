@@ -30,9 +30,16 @@ struct Flags {
   bool as_json = false;
 };
 
-/// What the artifact costs, beside the dense model.
-Status report(const Flags& flags, const train::Sparsified& made) {
-  DISCO_TRY(const Graph fixed, specialise(made.model, {}));
+/// What the artifact costs for one of the samples, beside the dense model.
+Status report(const Flags& flags, const train::Sparsified& made, const NamedTensors& samples) {
+  InputShapes shapes;
+  for (const ValueId id : made.model.inputs) {
+    const Value& value = made.model.value(id);
+    Shape shape = samples.at(value.name).shape();
+    shape[0] = value.dims && !value.dims->empty() && (*value.dims)[0].known() ? (*value.dims)[0].extent : 1;
+    shapes.shapes[value.name] = shape;
+  }
+  DISCO_TRY(const Graph fixed, specialise(made.model, shapes));
   DISCO_TRY(const SplitPlan plan, plan_split(fixed, made.partition));
   DISCO_TRY(const std::vector<Graph> shards, make_shards(fixed, made.partition));
   const Cost whole = total_cost(fixed);
@@ -102,7 +109,7 @@ Status run_sparsify(const Flags& flags) {
   if (flags.progress) fmt::print(stderr, "\r\033[K");
   if (!made) return in_context(flags.model, made.error());
   DISCO_CHECK(save_onnx(made->model, flags.output));
-  return report(flags, *made);
+  return report(flags, *made, samples);
 }
 
 }  // namespace
