@@ -253,7 +253,7 @@ TEST(Settings, MakeNetworksThatRunAndFitTheirTask) {
       const double scale = std::sqrt(squares / static_cast<double>(got.elements()));
       EXPECT_TRUE(scale > 0.02 && scale < 20) << c << ": " << stated.name << " has values of scale " << scale;
     }
-    const auto task = task_of(*read);
+    auto task = task_of(*read);
     ASSERT_TRUE(task.ok() && task->has_value())
         << c << ": " << (task.ok() ? "no task" : task.error().message);
     const Status fits = check_task(**task, graph);
