@@ -57,10 +57,9 @@ void zero_left_out(const Graph& fixed, const Traffic& traffic, const KeptChannel
     const Node& node = fixed.nodes[map.node];
     const ValueId id = model.find_value(fixed.value(node.inputs[1]).name);
     if (id == kNoValue || !model.value(id).is_constant()) continue;  // computed from others; it stays
-    const Exchangeable& value = traffic.values[map.input];
     Tensor weight = model.value(id).constant->clone();
     const auto outputs = static_cast<std::int64_t>(map.owner.size());
-    const std::int64_t inputs = value.channels;
+    const auto inputs = static_cast<std::int64_t>(map.columns.size());
     const bool input_first =
         node.is("ConvTranspose") || node.is("MatMul") || (node.is("Gemm") && node.int_or("transB", 0) == 0);
     if (weight.type() != DataType::Float32 || weight.rank() < 2 ||
@@ -71,9 +70,8 @@ void zero_left_out(const Graph& fixed, const Traffic& traffic, const KeptChannel
     for (std::int64_t o = 0; o < outputs; ++o) {
       const std::int32_t rank = map.owner[static_cast<std::size_t>(o)];
       for (std::int64_t c = 0; c < inputs; ++c) {
-        const auto channel = static_cast<std::size_t>(c);
-        if (value.owner[channel] == rank || kept[map.input][static_cast<std::size_t>(rank)][channel])
-          continue;
+        const Column& column = map.columns[static_cast<std::size_t>(c)];
+        if (traffic.is_own(column, rank) || is_kept(kept, column, static_cast<std::size_t>(rank))) continue;
         float* at = weight.data<float>() + (input_first ? c * outputs + o : o * inputs + c) * taps;
         std::fill(at, at + taps, 0.0F);
       }
