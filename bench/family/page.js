@@ -5,7 +5,7 @@ const {bytes, digits} = require('../suite/figures');
 const {STYLE, table, cells} = require('../suite/style');
 
 const COLOURS = {'disco': '#1f6f54', 'split-then-aggregate': '#6c8ebf', 'dense-then-split': '#c2703d', 'independent': '#8a8f98'};
-const NAMES = {top1: 'top-1', mAP: 'mAP', mIoU: 'mIoU', psnr: 'PSNR', agreement: 'agreement'};
+const NAMES = {top1: 'top-1', mAP_voc: 'mAP', mAP_voc07: 'mAP (VOC07)', mAP_coco: 'mAP (COCO)', mIoU: 'mIoU', psnr: 'PSNR', agreement: 'agreement'};
 
 const isDecibel = (metric) => metric === 'psnr';
 const shown = (metric, value) => (isDecibel(metric) ? value : 100 * value);
@@ -25,13 +25,13 @@ function curve(family) {
   const low = Math.min(...values) - span * 0.08;
   const high = Math.max(...values) + span * 0.08;
   const y = (value) => 14 + (high - value) / (high - low) * (HEIGHT - 60);
-  const x = (share) => 60 + (share < 0.005 ? 0 : 60 + Math.log(share / 0.04) / Math.log(1 / 0.04) * (WIDTH - 150));
+  const x = (share) => 60 + (share < 0.04 ? 0 : 60 + Math.log(share / 0.04) / Math.log(1 / 0.04) * (WIDTH - 150));
   let body = '';
-  for (let i = 0; i <= 4; ++i) {
-    const value = low + (high - low) * i / 4;
-    body += `<line x1="50" x2="${WIDTH - 20}" y1="${y(value)}" y2="${y(value)}" stroke="#eceae2"/><text class="tick" x="44" y="${y(value) + 4}" text-anchor="end">${value.toFixed(isDecibel(metric) ? 2 : 1)}</text>`;
+  const step = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20].find((one) => (high - low) / one <= 6) || 50;
+  for (let value = Math.ceil(low / step) * step; value <= high; value += step) {
+    body += `<line x1="50" x2="${WIDTH - 20}" y1="${y(value)}" y2="${y(value)}" stroke="#eceae2"/><text class="tick" x="44" y="${y(value) + 4}" text-anchor="end">${digits(value)}</text>`;
   }
-  for (const share of [0, 0.05, 0.1, 0.2, 0.5, 1]) body += `<text class="tick" x="${x(share)}" y="${HEIGHT - 26}" text-anchor="middle">${share}</text>`;
+  for (const share of [0, 0.05, 0.1, 0.2, 0.5, 1]) body += `<text class="tick" x="${x(share)}" y="${HEIGHT - 26}" text-anchor="middle">${share || '≈ 0'}</text>`;
   body += `<text class="tick" x="${WIDTH / 2}" y="${HEIGHT - 8}" text-anchor="middle">bytes between nodes, share of the dense exchange</text>`;
   body += `<line x1="50" x2="${WIDTH - 20}" y1="${y(shown(metric, dense))}" y2="${y(shown(metric, dense))}" stroke="#333" stroke-dasharray="4 3"/><text x="${WIDTH - 24}" y="${y(shown(metric, dense)) - 5}" text-anchor="end">dense ${figure(metric, dense)}</text>`;
   for (const [method, colour] of Object.entries(COLOURS)) {

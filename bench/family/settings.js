@@ -20,7 +20,7 @@ const FAMILIES = [
     id: 'deit', title: 'Classification: vision transformer',
     small: {zoo: words('deit-tiny --size 32 --patch 4 --width 0.5 --blocks 3 --classes 10'),
             train: words('--optimiser adamw --lr 0.001 --weight-decay 0.05 --warmup 1 --epochs 8'),
-            tune: words('--optimiser adamw --lr 0.0005 --weight-decay 0.05 --epochs 3'), calibrate: words('--samples 512')},
+            tune: words('--optimiser adamw --lr 0.0005 --weight-decay 0.05 --epochs 2'), calibrate: words('--samples 512')},
     published: {zoo: words('deit-small'), train: words('--optimiser adamw --lr 0.001 --weight-decay 0.05 --warmup 5 --epochs 300 --batch 256 --preset imagenet'),
                 tune: words('--optimiser adamw --lr 0.0002 --weight-decay 0.05 --epochs 20 --batch 256 --preset imagenet'),
                 calibrate: words('--samples 256 --preset imagenet'), test: words('--preset imagenet')},
