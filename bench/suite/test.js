@@ -9,6 +9,7 @@ const {partitionOf} = require('./artifacts');
 const {checks} = require('./checks');
 const {quantile, spread, digits, bytes} = require('./figures');
 const {toHtml} = require('./html');
+const families = require('../family/page');
 const {rateOf} = require('./links');
 const {parse} = require('./options');
 const {summarise, paired} = require('./summary');
@@ -139,6 +140,21 @@ const tests = {
     assert.ok(!/NaN|undefined|Infinity|\[object/.test(page), /.{60}(NaN|undefined|Infinity|\[object).{20}/.exec(page));
     assert.ok(!/(src|href)=/.test(page));
     assert.strictEqual(page.split('<svg').length, page.split('</svg>').length);
+  },
+  'a page of five families, of which one has figures'() {
+    const figures = {metric: 'psnr', value: 30.5, dense_value: 32.21, bytes_per_inference: 200, dense_bytes_per_inference: 1000};
+    const cost = {unsplit: {macs: 100, weight_bytes: 50, peak_activation_bytes: 10}, nodes: [{macs: 34, weight_bytes: 20, peak_activation_bytes: 6}, {macs: 30, weight_bytes: 21, peak_activation_bytes: 5}]};
+    const rows = [{name: 'disco-0.2', method: 'disco', keep: '0.2', tuned: false, figures, cost},
+                  {name: 'independent-0', method: 'independent', keep: '0', tuned: false, figures: {...figures, value: 18.5, bytes_per_inference: 1}, cost}];
+    const about = {model: 'a<b.onnx', zoo: null, data: {train: 'T91', test: 'Set5', real: true}, latency: null};
+    const report = {date: '2026-01-01T00:00:00Z', command: 'bench/families', nodes: 2, families: [{id: 'a', title: 'A', rows, failed: [], ...about}, {id: 'b', title: 'B', rows: [], failed: [{name: 'dense', error: 'no <data>'}], ...about}]};
+    const html = families.toHtml(report);
+    for (const part of ['30.50 dB', '−1.71', '0.200', '0.340', '0.420', 'a&lt;b.onnx', 'no &lt;data&gt;', 'nothing was measured yet']) assert.ok(html.includes(part), part);
+    for (const outside of ['http:', 'https:', 'src=', '<script', 'NaN']) assert.ok(!html.includes(outside), outside);
+    const xs = [...html.matchAll(/<circle cx="([-0-9.]+)"/g)].map((match) => Number(match[1]));
+    assert.strictEqual(xs.length, 2);
+    assert.ok(xs.every((x) => x >= 50 && x <= 860), 'points lie in the picture');
+    assert.match(families.toText(report), /disco-0.2 .* 30.50 dB/);
   },
   'a page of a run in which all but one failed'(recording) {
     const copy = structuredClone(recording);
