@@ -34,4 +34,6 @@ template <typename Step>
 /// @pre is_png(bytes)
 [[nodiscard]] Result<Image> decode_png(std::span<const std::byte> bytes, const std::string& where);
 
+[[nodiscard]] Result<ImageExtent> png_extent(std::span<const std::byte> bytes, const std::string& where);
+
 }  // namespace disco::codec

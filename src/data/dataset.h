@@ -113,7 +113,8 @@ class DataSet {
 ///     folder holds nothing else: VOC's SegmentationClass/, CamVid's trainannot/ …, Cityscapes' gtFine/, or
 ///     images/ with labels/, masks/ or annotations/, beside or inside folders of the parts. classes.txt names
 ///     the classes. See docs/segmentation.md. Default preset: unit.
-///   - where `truth` asks for images: a folder of photographs, which are made smaller by `scale`; or of pairs
+///   - where `truth` asks for images: a folder of photographs, which are made smaller by `scale` (and in the
+///     train part cut into parts of the model's size, of the preset's crop, or of 32 pixels a side); or of pairs
 ///     NAME_HR.png and NAME_LR.png, or HR/ and LR/, or DIV2K's layout. See docs/super-resolution.md. Default
 ///     preset: unit.
 ///

@@ -152,30 +152,31 @@ class Enlargements final : public ImageSet {
     preset_.default_size.reset();
     if (form_.height > 0) patch_.height = form_.height;
     if (form_.width > 0) patch_.width = form_.width;
-    DISCO_TRY(const Picture first, part_of_pair(0, [](int) { return 0; }));
+    DISCO_CHECK(count_parts(options.part == "train"));
+    DISCO_TRY(const Picture first, part_in_grid(0));
     DISCO_TRY(const Tensor tensor, tensor_of(first.image, 0));
     shape_ = tensor.shape();
     return {};
   }
 
   std::string about() const override { return about_; }
-  std::int64_t size() const override { return static_cast<std::int64_t>(pairs_.size()); }
+  std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
   std::int64_t label(std::int64_t) const override { return -1; }
   TruthKind truth_kind() const override { return TruthKind::Image; }
-  bool has_one_shape() const override { return false; }
+  bool has_one_shape() const override { return in_parts_; }
 
   Status read(std::int64_t index, float* out) const override {
-    // From the middle.
-    DISCO_TRY(const Picture part, part_of_pair(index, [](int room) { return room / 2; }));
+    DISCO_TRY(const Picture part, part_in_grid(index));
     DISCO_TRY(const Sample sample, placed(part, index));
     std::copy_n(sample.tensor.data<float>(), sample.tensor.elements(), out);
     return {};
   }
   Result<Sample> varied(std::int64_t index, std::uint64_t seed) const override {
     Random random(seed);
-    DISCO_TRY(Picture part, part_of_pair(index, [&](int room) {
-                return static_cast<int>(random.below(static_cast<std::uint64_t>(room) + 1));
-              }));
+    const auto anywhere = [&](int room) {
+      return static_cast<int>(random.below(static_cast<std::uint64_t>(room) + 1));
+    };
+    DISCO_TRY(Picture part, part_of_pair(index, anywhere, anywhere));
     vary(part, random.next());
     return placed(part, index);
   }
@@ -186,13 +187,38 @@ class Enlargements final : public ImageSet {
     return pair->small;
   }
   Result<Picture> picture(std::int64_t index) const override {
+    if (in_parts_) return part_in_grid(index);
     DISCO_TRY(const std::shared_ptr<const ScaledPair> pair, whole(index));
     return Picture{pair->small, pair->large};
   }
   std::string where(std::int64_t index) const override { return at(index).large.string(); }
 
  private:
-  const Pair& at(std::int64_t index) const { return pairs_[static_cast<std::size_t>(index)]; }
+  /// A part of an image, of those in a grid that shows about all of it.
+  struct Place {
+    std::size_t pair = 0;
+    int column = 0, row = 0, columns = 1, rows = 1;
+  };
+  const Place& place(std::int64_t index) const { return samples_[static_cast<std::size_t>(index)]; }
+  const Pair& at(std::int64_t index) const { return pairs_[place(index).pair]; }
+
+  /// In training, an epoch shows as many parts of an image as cover it; in tests, images are whole.
+  Status count_parts(bool in_parts) {
+    in_parts_ = in_parts;
+    for (std::size_t p = 0; p < pairs_.size(); ++p) {
+      Place place{p};
+      if (in_parts) {
+        DISCO_TRY(const ImageExtent large, read_image_extent(pairs_[p].large));
+        place.columns = std::max(1, large.width / (patch_.width * scale_));
+        place.rows = std::max(1, large.height / (patch_.height * scale_));
+      }
+      for (place.row = 0; place.row < place.rows; ++place.row) {
+        for (place.column = 0; place.column < place.columns; ++place.column) samples_.push_back(place);
+      }
+    }
+    if (in_parts_) about_ += fmt::format(", in parts of {} x {}", patch_.width, patch_.height);
+    return {};
+  }
 
   Result<ScaledPair> decode(const Pair& files) const {
     DISCO_TRY(Image large, read_image(files.large));
@@ -220,7 +246,7 @@ class Enlargements final : public ImageSet {
 
   /// Decoded once, while there is room.
   Result<std::shared_ptr<const ScaledPair>> whole(std::int64_t index) const {
-    std::shared_ptr<const ScaledPair>& slot = held_[static_cast<std::size_t>(index)];
+    std::shared_ptr<const ScaledPair>& slot = held_[place(index).pair];
     {
       const std::scoped_lock lock(mutex_);
       if (slot) return slot;
@@ -236,20 +262,32 @@ class Enlargements final : public ImageSet {
     return pair;
   }
 
-  /// @param draw  an offset, from how much room there is
-  template <typename Draw>
-  Result<Picture> part_of_pair(std::int64_t index, const Draw& draw) const {
+  /// @param left, top  offsets, from how much room there is
+  template <typename Left, typename Top>
+  Result<Picture> part_of_pair(std::int64_t index, const Left& left, const Top& top) const {
     DISCO_TRY(const std::shared_ptr<const ScaledPair> pair, whole(index));
     const Image& small = pair->small;
-    const int left = draw(std::max(0, small.width - patch_.width));
-    const int top = draw(std::max(0, small.height - patch_.height));
+    const int x = left(std::max(0, small.width - patch_.width));
+    const int y = top(std::max(0, small.height - patch_.height));
     return Picture{
-        window_of(small, left, top, patch_.width, patch_.height),
-        window_of(pair->large, left * scale_, top * scale_, patch_.width * scale_, patch_.height * scale_)};
+        window_of(small, x, y, patch_.width, patch_.height),
+        window_of(pair->large, x * scale_, y * scale_, patch_.width * scale_, patch_.height * scale_)};
+  }
+  /// Always the same; one in the middle where the grid has one only.
+  Result<Picture> part_in_grid(std::int64_t index) const {
+    const Place& here = place(index);
+    const auto spread = [](int room, int number, int count) {
+      return count == 1 ? room / 2 : static_cast<int>(std::int64_t{room} * number / (count - 1));
+    };
+    return part_of_pair(
+        index, [&](int room) { return spread(room, here.column, here.columns); },
+        [&](int room) { return spread(room, here.row, here.rows); });
   }
 
   std::string about_;
   std::vector<Pair> pairs_;
+  std::vector<Place> samples_;
+  bool in_parts_ = false;
   int scale_ = 1;
   PixelSize patch_;  // in pixels of the small image
   mutable std::mutex mutex_;

@@ -3,6 +3,7 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+#include <algorithm>
 #include <cstdio>  // jpeglib.h needs it
 #include <cstring>
 #include <span>
@@ -116,17 +117,18 @@ Image oriented(Image image, int orientation) {
   return result;
 }
 
-Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
-  JpegReader reader;
+Error damaged(const JpegReader& reader, const std::string& where) {
+  return error(ErrorCode::InvalidArgument, "{}: a damaged JPEG: {}", where, reader.message);
+}
+
+/// Reads up to the pixels.
+Status read_header(JpegReader& reader, std::span<const std::byte> bytes, const std::string& where) {
   jpeg_decompress_struct& info = reader.info;
   info.err = jpeg_std_error(&reader.errors);
   info.client_data = &reader;
   reader.errors.error_exit = jpeg_failed;
   reader.errors.emit_message = jpeg_warned;
   reader.progress.progress_monitor = jpeg_progressed;
-  const auto damaged = [&] {
-    return error(ErrorCode::InvalidArgument, "{}: a damaged JPEG: {}", where, reader.message);
-  };
   const bool has_header = runs_through(reader.escape, [&] {
     jpeg_create_decompress(&info);
     info.progress = &reader.progress;
@@ -134,9 +136,23 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& w
     jpeg_save_markers(&info, JPEG_APP0 + 1, 0xFFFF);
     jpeg_read_header(&info, TRUE);
   });
-  if (!has_header) return damaged();
-  DISCO_CHECK(codec::check_pixels(info.image_width, info.image_height, where));
+  if (!has_header) return damaged(reader, where);
+  return codec::check_pixels(info.image_width, info.image_height, where);
+}
 
+Result<ImageExtent> jpeg_extent(std::span<const std::byte> bytes, const std::string& where) {
+  JpegReader reader;
+  DISCO_CHECK(read_header(reader, bytes, where));
+  const auto width = static_cast<int>(reader.info.image_width);
+  const auto height = static_cast<int>(reader.info.image_height);
+  const bool swaps = orientation_of(reader.info) >= 5;
+  return swaps ? ImageExtent{height, width} : ImageExtent{width, height};
+}
+
+Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& where) {
+  JpegReader reader;
+  DISCO_CHECK(read_header(reader, bytes, where));
+  jpeg_decompress_struct& info = reader.info;
   const bool cmyk = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
   info.out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
   const bool inverted = info.saw_Adobe_marker != 0;
@@ -162,7 +178,7 @@ Result<Image> decode_jpeg(std::span<const std::byte> bytes, const std::string& w
     }
     jpeg_finish_decompress(&info);
   });
-  if (!is_whole) return damaged();
+  if (!is_whole) return damaged(reader, where);
   return oriented(std::move(image), orientation);
 }
 
@@ -173,13 +189,40 @@ Result<Image> read_image(const std::filesystem::path& path) {
   return decode_image(bytes, path.string());
 }
 
-Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& where) {
-  const auto starts = [&](std::string_view magic) {
-    return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
-  };
-  if (starts("\xFF\xD8\xFF")) return decode_jpeg(bytes, where);
-  if (codec::is_png(bytes)) return codec::decode_png(bytes, where);
+namespace {
+
+bool is_jpeg(std::span<const std::byte> bytes) {
+  constexpr std::string_view magic = "\xFF\xD8\xFF";
+  return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+}
+
+Error neither(const std::string& where) {
   return error(ErrorCode::InvalidArgument, "{}: neither JPEG nor PNG; convert it to one of them", where);
+}
+
+}  // namespace
+
+Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& where) {
+  if (is_jpeg(bytes)) return decode_jpeg(bytes, where);
+  if (codec::is_png(bytes)) return codec::decode_png(bytes, where);
+  return neither(where);
+}
+
+Result<ImageExtent> read_image_extent(const std::filesystem::path& path) {
+  // A PNG begins with it; a JPEG may have much else before.
+  DISCO_TRY(const std::uint64_t size, size_of_file(path));
+  std::vector<std::byte> bytes(std::min<std::uint64_t>(size, 64));
+  DISCO_CHECK(read_file_range(path, 0, bytes));
+  if (is_jpeg(bytes)) {
+    DISCO_TRY(bytes, read_file(path));
+    return jpeg_extent(bytes, path.string());
+  }
+  if (!codec::is_png(bytes)) return neither(path.string());
+  // Chunks before the pixels may be longer.
+  const auto extent = codec::png_extent(bytes, path.string());
+  if (extent) return extent;
+  DISCO_TRY(bytes, read_file(path));
+  return codec::png_extent(bytes, path.string());
 }
 
 }  // namespace disco

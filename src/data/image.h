@@ -26,6 +26,13 @@ struct Image {
 /// The same from memory; `where` names it in messages.
 [[nodiscard]] Result<Image> decode_image(std::span<const std::byte> bytes, const std::string& where);
 
+/// Sides in pixels, of what read_image() would give.
+struct ImageExtent {
+  int width = 0, height = 0;
+};
+/// Reads no pixels. Errors as read_image(), for what is wrong before them.
+[[nodiscard]] Result<ImageExtent> read_image_extent(const std::filesystem::path& path);
+
 /// The image as a PNG, 8-bit RGB.
 /// @return InvalidArgument for an image without pixels, or Io
 [[nodiscard]] Result<std::vector<std::byte>> encode_png(const Image& image);

@@ -151,6 +151,13 @@ Result<Image> decode_png(std::span<const std::byte> bytes, const std::string& wh
   return image;
 }
 
+Result<ImageExtent> png_extent(std::span<const std::byte> bytes, const std::string& where) {
+  PngReader reader;
+  DISCO_CHECK(read_header(reader, bytes, where));
+  return ImageExtent{static_cast<int>(png_get_image_width(reader.png, reader.info)),
+                     static_cast<int>(png_get_image_height(reader.png, reader.info))};
+}
+
 }  // namespace codec
 
 Result<LabelMap> decode_label_png(std::span<const std::byte> bytes, const std::string& where) {

@@ -199,6 +199,36 @@ TEST(Jpeg, OrientationIsApplied) {
   }
 }
 
+TEST(ReadImageExtent, IsThatOfTheImage) {
+  const auto folder = std::filesystem::temp_directory_path() / "disco_image_extent_test";
+  std::filesystem::create_directories(folder);
+  const auto turned = [](jpeg_compress_struct& info) {
+    const unsigned char exif[] = {'E',  'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
+                                  0x12, 1,   3,   0,   1, 0, 0,   0,   6,  0, 0, 0, 0, 0, 0, 0};
+    jpeg_write_marker(&info, JPEG_APP0 + 1, exif, sizeof exif);
+  };
+  PngOptions palette;
+  palette.type = PNG_COLOR_TYPE_PALETTE;
+  palette.palette.assign(256, {1, 2, 3});  // a long chunk before the pixels
+  const std::pair<const char*, Bytes> files[] = {
+      {"a.jpg", encode_jpeg(slopes(30, 20, 3), 30, 20, {})},
+      {"turned.jpg", encode_jpeg(slopes(30, 20, 3), 30, 20, {.markers = turned})},
+      {"a.png", encode_rows({{1, 2, 3}, {4, 5, 6}}, 3, palette)},
+      {"rgb.png", *encode_png(Image{1, 2, {1, 2, 3, 4, 5, 6}})}};
+  for (const auto& [name, bytes] : files) {
+    ASSERT_TRUE(write_file(folder / name, bytes).ok());
+    const auto extent = read_image_extent(folder / name);
+    const auto image = read_image(folder / name);
+    ASSERT_TRUE(extent.ok() && image.ok()) << name;
+    EXPECT_EQ(extent->width, image->width) << name;
+    EXPECT_EQ(extent->height, image->height) << name;
+  }
+  ASSERT_TRUE(write_file(folder / "text.png", to_bytes("hello", 5)).ok());
+  EXPECT_EQ(read_image_extent(folder / "text.png").error().code, ErrorCode::InvalidArgument);
+  EXPECT_EQ(read_image_extent(folder / "none.png").error().code, ErrorCode::NotFound);
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Jpeg, CutOffAnywhereIsRefused) {
   for (const bool progressive : {false, true}) {
     const Bytes whole = encode_jpeg(slopes(40, 40, 3), 40, 40, {.progressive = progressive});

@@ -229,11 +229,13 @@ TEST_F(PixelSets, PairsOfEveryLayout) {
     ASSERT_TRUE(set.ok()) << c.large << ": " << set.error().message;
     const auto sample = (*set)->sample(0);
     ASSERT_TRUE(sample.ok()) << sample.error().message;
-    EXPECT_EQ(sample->tensor.shape(), (Shape{3, 8, 10})) << c.large;
+    // In training a part, here one continued beyond its borders.
+    const bool whole = std::string(c.part) == "test";
+    EXPECT_EQ(sample->tensor.shape(), whole ? (Shape{3, 8, 10}) : (Shape{3, 32, 32})) << c.large;
     EXPECT_FLOAT_EQ(sample->tensor.data<float>()[0], 77.0F / 255);
     const auto& truth = std::get<Image>(sample->truth);
-    EXPECT_EQ(truth.width, 40);
-    EXPECT_EQ(truth.height, 32);
+    EXPECT_EQ(truth.width, whole ? 40 : 128);
+    EXPECT_EQ(truth.height, whole ? 32 : 128);
     EXPECT_EQ(truth.rgb.front(), 200);
   }
 }
@@ -264,7 +266,7 @@ Image pattern(int width, int height) {
 TEST_F(PixelSets, LargeImagesAloneAreDegraded) {
   ASSERT_TRUE(write_png(folder_ / "a.png", pattern(50, 41)).ok());
   ASSERT_TRUE(write_png(folder_ / "b.png", pattern(36, 24)).ok());
-  const auto set = open("train", TruthKind::Image, {}, 3);
+  const auto set = open("test", TruthKind::Image, {}, 3);
   ASSERT_TRUE(set.ok()) << set.error().message;
   EXPECT_EQ((*set)->size(), 2);
   EXPECT_FALSE((*set)->has_one_shape());
@@ -275,7 +277,7 @@ TEST_F(PixelSets, LargeImagesAloneAreDegraded) {
   EXPECT_EQ(second->tensor.shape(), (Shape{3, 8, 12}));
   EXPECT_EQ(std::get<Image>(first->truth).width, 48);
   EXPECT_EQ(std::get<Image>(first->truth).height, 39);
-  EXPECT_THAT(fault("train", TruthKind::Image, 64), HasSubstr("too few for 1 / 64"));
+  EXPECT_THAT(fault("test", TruthKind::Image, 64), HasSubstr("too few for 1 / 64"));
   // Without being asked for images it is a folder of photographs.
   EXPECT_EQ(fault("train", TruthKind::None).empty(), true);
 }
@@ -288,8 +290,11 @@ TEST_F(PixelSets, PartsOfPairsBelongTogether) {
   const auto set = open("train", TruthKind::Image, {}, 2, preset);
   ASSERT_TRUE(set.ok()) << set.error().message;
   EXPECT_EQ((*set)->sample_shape(), (Shape{3, 12, 12}));
+  // 40 x 30 and 10 x 9 pixels: three by two parts, and one.
+  EXPECT_EQ((*set)->size(), 7);
+  EXPECT_TRUE((*set)->has_one_shape());
   std::set<std::vector<float>> seen;
-  for (std::int64_t index : {0, 1}) {
+  for (std::int64_t index : {0, 6}) {
     for (std::uint64_t seed = 0; seed < 24; ++seed) {
       const auto part = (*set)->varied(index, seed), again = (*set)->varied(index, seed);
       ASSERT_TRUE(part.ok()) << part.error().message;
@@ -315,11 +320,16 @@ TEST_F(PixelSets, PartsOfPairsBelongTogether) {
     }
   }
   EXPECT_GT(seen.size(), 30U);
-  // What calibration reads is a part, too, and always the same.
-  std::vector<float> middle(432), once(432);
-  ASSERT_TRUE((*set)->read(0, middle.data()).ok());
-  ASSERT_TRUE((*set)->read(0, once.data()).ok());
-  EXPECT_EQ(middle, once);
+  // What calibration reads are parts, too: the corners and what lies between.
+  std::set<std::vector<float>> grid;
+  for (std::int64_t index = 0; index < 7; ++index) {
+    std::vector<float> part(432), once(432);
+    ASSERT_TRUE((*set)->read(index, part.data()).ok());
+    ASSERT_TRUE((*set)->read(index, once.data()).ok());
+    EXPECT_EQ(part, once);
+    grid.insert(part);
+  }
+  EXPECT_EQ(grid.size(), 7U);
 }
 
 TEST(ScenesToEnlarge, AreSmallAndLarge) {
