@@ -38,10 +38,22 @@ struct ColourMap {
     }
     return both;
   }
-  [[nodiscard]] std::uint8_t at(std::size_t channel, const std::uint8_t* rgb) const {
-    const double value = factor[channel][0] * rgb[0] + factor[channel][1] * rgb[1] +
-                         factor[channel][2] * rgb[2] + offset[channel];
-    return static_cast<std::uint8_t>(std::clamp(value + .5, 0.0, 255.0));
+  /// In fixed point: a large image has many pixels.
+  void apply(Image& image) const {
+    constexpr int kOne = 1 << 16;
+    std::array<std::array<int, 4>, 3> rows{};
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t j = 0; j < 3; ++j) rows[i][j] = static_cast<int>(factor[i][j] * kOne);
+      rows[i][3] = static_cast<int>((offset[i] + .5) * kOne);
+    }
+    for (std::size_t at = 0; at + 2 < image.rgb.size(); at += 3) {
+      std::uint8_t* rgb = &image.rgb[at];
+      const int r = rgb[0], g = rgb[1], b = rgb[2];
+      for (std::size_t i = 0; i < 3; ++i) {
+        const int value = (rows[i][0] * r + rows[i][1] * g + rows[i][2] * b + rows[i][3]) / kOne;
+        rgb[i] = static_cast<std::uint8_t>(std::clamp(value, 0, 255));
+      }
+    }
   }
 };
 
@@ -94,11 +106,7 @@ void vary_colours(Image& image, std::uint64_t seed) {
   if (half()) map = map.then(contrasted(random.between(.6, 1.4)));
   if (half()) map = map.then(saturated(random.between(.5, 1.5)));
   if (half()) map = map.then(turned(random.between(-.16, .16)));  // up to 18 degrees
-  for (std::size_t i = 0; i + 2 < image.rgb.size(); i += 3) {
-    std::uint8_t* rgb = &image.rgb[i];
-    const std::array<std::uint8_t, 3> changed = {map.at(0, rgb), map.at(1, rgb), map.at(2, rgb)};
-    std::copy(changed.begin(), changed.end(), rgb);
-  }
+  map.apply(image);
 }
 
 void mirror(Image& image) {

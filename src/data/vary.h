@@ -11,10 +11,11 @@ namespace disco {
 /// follows from `seed` alone.
 void vary(Picture& picture, std::uint64_t seed);
 
-/// As SSD is trained (Liu et al. 2016): in other colours; half of the time small on a plain ground (no
-/// smaller than leaves objects a tenth of the sides on the mean); a window in which some object lies to a
-/// share of 0.1 to 0.9, or any; mirrored half of the time. An object stays, cut at the borders, where its
-/// centre is in the window.
+/// As SSD is trained (Liu et al. 2016), only that pictures keep their size more often, for small networks see
+/// fewer of them: in other colours; a quarter of the time small on a plain ground (no smaller than leaves
+/// objects a tenth of the sides on the mean); half of the time a window in which some object lies to a share
+/// of 0.1 to 0.9, or any; mirrored half of the time. An object stays, cut at the borders, where its centre is
+/// in the window.
 /// @pre the truth is Objects
 void vary_objects(Picture& picture, std::uint64_t seed);
 

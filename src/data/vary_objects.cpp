@@ -87,15 +87,15 @@ void cut_to(Picture& picture, const Box& window) {
 }  // namespace
 
 void vary_objects(Picture& picture, std::uint64_t seed) {
-  // The overlap that a window is to have with an object; below 0: no window.
-  constexpr std::array<double, 7> kLeast = {-1, .1, .3, .5, .7, .9, 0};
+  // The overlap that a window is to have with an object.
+  constexpr std::array<double, 6> kLeast = {.1, .3, .5, .7, .9, 0};
   Random random(seed);
-  if (random.below(2) == 0) {
+  if (random.below(4) == 0) {
     const double zoom = most_zoom(picture.image, std::get<Objects>(picture.truth));
     zoom_out(picture, 1 / random.between(1, zoom), random);
   }
-  const double least = kLeast[random.below(kLeast.size())];
-  if (least >= 0) {
+  if (random.below(2) == 0) {
+    const double least = kLeast[random.below(kLeast.size())];
     const auto window = any_window(picture.image, std::get<Objects>(picture.truth), least, random);
     if (window) cut_to(picture, *window);
   }
