@@ -331,7 +331,7 @@ TEST(Vary, BoxesStayWithTheirPixels) {
     vary(again, seed);
     EXPECT_EQ(again.image.rgb, image.rgb) << "seed " << seed;
   }
-  EXPECT_GT(shrunk, 60);
+  EXPECT_GT(shrunk, 30);
   EXPECT_GT(cropped, 60);
   EXPECT_GT(mirrored, 30);
 }
