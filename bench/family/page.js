@@ -50,7 +50,7 @@ function curve(family) {
 
 function latencyOf(family, row, link) {
   const found = family.latency && family.latency.links.find((one) => one.name === link);
-  return found && found.rows.find((one) => !one.error && (row === 'dense' ? one.id === 'dense' : one.id === row.name || one.label === row.name));
+  return found && found.rows.find((one) => !one.error && (typeof row === 'string' ? one.id === row : one.id === row.name || one.label === row.name));
 }
 
 function section(family) {
@@ -61,7 +61,9 @@ function section(family) {
   if (rows.length === 0) return `<h2>${escape(family.title)}</h2>${about}${failed}<p class="none">nothing was measured yet</p>`;
   const {metric, dense_value: dense, dense_bytes_per_inference: denseBytes} = rows[0].figures;
   const ms = (name) => links.map((link) => { const found = latencyOf(family, name, link); return found ? digits(found.latency_ms.median) : '–'; });
-  const lines = [cells(['dense', figure(metric, dense), '', bytes(denseBytes), '1', '', '', '', ...ms('dense')])];
+  const lines = [];
+  if (links.length) lines.push(cells(['the whole model on one node', figure(metric, dense), '', '0', '0', '1', '1', '1', ...ms('one')]));
+  lines.push(cells(['dense', figure(metric, dense), '', bytes(denseBytes), '1', '', '', '', ...ms('dense')]));
   for (const row of rows) {
     const below = shown(metric, dense) - shown(metric, row.figures.value);
     lines.push(cells([escape(`${row.method} ${row.method === 'independent' ? '' : row.keep}${row.tuned ? ', trained' : ''}`), figure(metric, row.figures.value), `${below >= 0 ? '−' : '+'}${Math.abs(below).toFixed(2)}`,
