@@ -48,7 +48,7 @@ const FAMILIES = [
             calibrate: words('--samples 64'), shape: '1,3,64,64'},
     published: {zoo: words('esrgan'), train: words('--optimiser adamw --lr 0.0002 --epochs 1000 --batch 16'), tune: words('--optimiser adamw --lr 0.0001 --epochs 100 --batch 16'),
                 calibrate: words('--samples 128'), shape: '1,3,128,128'},
-    data: [{shared: 'superres/T91', test: 'superres/Set5/x4'}, {source: 'scenes:128'}],
+    data: [{shared: 'superres/T91', test: 'superres/Set5/x4'}, {source: 'scenes:32'}],  // the small images' size
   },
 ];
 
