@@ -240,6 +240,13 @@ void add_sparsify(CLI::App& app, Action& action) {
       ->type_name("BYTES")
       ->capture_default_str();
   command
+      ->add_option("--weights", flags->weights,
+                   "the share of the model's weights that a node may hold: one number for all nodes, or one "
+                   "each, such as 0.36 (default: no limit)")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("SHARE[,SHARE]");
+  command
       ->add_option("--wire", flags->wire,
                    "how features are written on the wire: fp32, fp16, or u8 with calibrated scales")
       ->check(CLI::IsMember({"fp32", "fp16", "u8"}))
