@@ -43,6 +43,9 @@ Result<train::TrainOptions> options_of(const TrainFlags& flags) {
   DISCO_TRY(options.augmentation, train::augmentation_from(flags.augmentation));
   options.wire = wire_type_from(flags.wire);
   options.reset = flags.from_scratch;
+  options.hold_statistics = flags.hold_statistics;
+  if (flags.hold_statistics && flags.from_scratch)
+    return error(ErrorCode::InvalidArgument, "--hold-statistics: with --from-scratch there are none to hold");
   options.bfloat16 = flags.precision == "bf16";
   if (flags.tighten > 0.0) {
     options.tightening = flags.schedule == "cubic" ? train::Tightening::Cubic : train::Tightening::GroupLasso;

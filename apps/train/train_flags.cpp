@@ -111,6 +111,9 @@ void TrainFlags::add_to(CLI::App& command) {
       ->type_name("HOW")
       ->capture_default_str();
   command.add_flag("--from-scratch", from_scratch, "begin with drawn weights");
+  command.add_flag("--hold-statistics", hold_statistics,
+                   "batch norms use the statistics that the model has, and leave them as they are: for batches "
+                   "too small to have good ones");
   command
       .add_option(
           "--tighten", tighten,

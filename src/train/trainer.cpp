@@ -327,14 +327,14 @@ class Run {
         "{}, "
         "distillation {} labels {} hints {} temperature {} smoothing {}, augmentation {}, wire {}, "
         "tightening {} {} {} "
-        "{}, bfloat16 {}, seed {}, {} processes",
+        "{}, bfloat16 {}, statistics held {}, seed {}, {} processes",
         hash, data_.training.about(), data_.training.size(), options_.epochs, steps_, batch_,
         options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate, options_.warmup,
         options_.momentum, options_.weight_decay, options_.average, objective.distillation, objective.labels,
         objective.hints, objective.temperature, objective.label_smoothing,
         static_cast<int>(options_.augmentation), to_string(options_.wire),
         static_cast<int>(options_.tightening), options_.tighten_epochs, budget_, options_.lasso,
-        options_.bfloat16, options_.seed, group_ == nullptr ? 1 : group_->size());
+        options_.bfloat16, options_.hold_statistics, options_.seed, group_ == nullptr ? 1 : group_->size());
   }
 
   Status go_on() {
@@ -417,7 +417,7 @@ class Run {
       std::vector<at::Tensor> answers;
       {
         const Autocast autocast(options_.bfloat16, options_.device);
-        DISCO_TRY(loss, objective.loss(inputs, targets, {.training = true}, &answers));
+        DISCO_TRY(loss, objective.loss(inputs, targets, {.training = !options_.hold_statistics}, &answers));
         if (options_.tightening == Tightening::GroupLasso && done < tighten_steps())
           loss = loss + options_.lasso * group_norms(graph_, *weights_, *traffic_);
       }
@@ -528,6 +528,7 @@ class Run {
       for (auto& [name, tensor] : average_) weights_->parameters.at(name).copy_(tensor);
     }
     masks_.apply(*weights_);
+    if (options_.hold_statistics) return {};
     DISCO_TRY(const Batches batches, probe_batches(batch_, 4 * kProbeBatches));
     return recalibrate_batch_norm(*student_, batches);
   }

@@ -40,6 +40,7 @@ struct TrainOptions {
   ObjectiveOptions objective{};
   Augmentation augmentation = Augmentation::Flip;
   DataType wire = DataType::Float32;  ///< rounding that training feels; calibrated in the artifact at the end
+  bool hold_statistics = false;  ///< batch norms use their running statistics, and leave them as they are
   bool reset = false;                 ///< begin with drawn weights in place of the model's
   bool bfloat16 = false;              ///< products in bfloat16, where the device has them
   Tightening tightening = Tightening::None;

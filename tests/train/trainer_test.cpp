@@ -143,6 +143,27 @@ TEST(Training, LearnsFromLabels) {
   }
 }
 
+TEST(Training, HeldStatisticsStayAsTheyAre) {
+  const auto set = shapes(64);
+  const Graph dense = classifier();
+  const auto before = constants(dense);
+  for (const bool hold : {true, false}) {
+    TrainOptions options = quick(1);
+    options.average = 0.5;
+    options.hold_statistics = hold;
+    const auto trained = train(dense, nullptr, {*set, nullptr}, options, nullptr, {});
+    ASSERT_TRUE(trained.ok()) << trained.error().message;
+    int statistics = 0;
+    for (const auto& [name, tensor] : constants(trained->model)) {
+      if (!name.ends_with("running_mean") && !name.ends_with("running_var")) continue;
+      ++statistics;
+      EXPECT_EQ(at::equal(tensor, before.at(name)), hold) << name;
+    }
+    EXPECT_GT(statistics, 0);
+    EXPECT_GT(largest_difference(dense, trained->model), 1e-4) << "the weights learn";
+  }
+}
+
 TEST(Training, NamesTheClassesThatItLearned) {
   const auto set = shapes(32);
   for (const bool by_labels : {true, false}) {
