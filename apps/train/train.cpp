@@ -46,6 +46,16 @@ Result<train::TrainOptions> options_of(const TrainFlags& flags) {
   options.hold_statistics = flags.hold_statistics;
   if (flags.hold_statistics && flags.from_scratch)
     return error(ErrorCode::InvalidArgument, "--hold-statistics: with --from-scratch there are none to hold");
+  options.enlargement.pixels = flags.pixels;
+  options.enlargement.features = flags.features;
+  options.enlargement.perceptual = flags.perceptual_weight;
+  options.enlargement.adversarial = flags.adversarial_weight;
+  if (!flags.perceptual.empty()) {
+    DISCO_TRY(options.enlargement.classifier, load_onnx(flags.perceptual));
+  }
+  if (!flags.discriminator.empty()) {
+    DISCO_TRY(options.enlargement.discriminator, load_onnx(flags.discriminator));
+  }
   options.bfloat16 = flags.precision == "bf16";
   if (flags.tighten > 0.0) {
     options.tightening = flags.schedule == "cubic" ? train::Tightening::Cubic : train::Tightening::GroupLasso;

@@ -105,6 +105,32 @@ void TrainFlags::add_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--label-smoothing", smoothing, "of the labels")->check(share)->type_name("S");
   command
+      .add_option("--perceptual", perceptual,
+                  "of super-resolution, with --labels: a classifier whose features of answers and of real "
+                  "images are compared, such as VGG-19")
+      ->type_name("MODEL");
+  command
+      .add_option("--perceptual-features", features,
+                  "a value or node of it (default: the output of its last convolution)")
+      ->type_name("NAME");
+  command.add_option("--perceptual-weight", perceptual_weight)
+      ->check(natural)
+      ->type_name("W")
+      ->capture_default_str();
+  command
+      .add_option("--discriminator", discriminator,
+                  "likewise: a model that learns to tell answers from real images, and must be deceived, such "
+                  "as `disco zoo esrgan-discriminator`")
+      ->type_name("MODEL");
+  command.add_option("--adversarial-weight", adversarial_weight)
+      ->check(natural)
+      ->type_name("W")
+      ->capture_default_str();
+  command.add_option("--pixels", pixels, "likewise: weight of the difference pixel by pixel")
+      ->check(natural)
+      ->type_name("W")
+      ->capture_default_str();
+  command
       .add_option("--augment", augmentation,
                   "images are shown: as they are (none), shifted, or also mirrored (flip)")
       ->check(CLI::IsMember({"none", "shift", "flip"}))

@@ -18,6 +18,8 @@ struct TrainFlags {
   std::string optimiser = "sgd";
   double rate = 0.02, warmup = 0.5, momentum = 0.9, decay = 5e-4, average = 0.0;
   double labels = -1.0, distillation = 1.0, hints = 0.0, temperature = 4.0, smoothing = 0.0;
+  std::string perceptual, features, discriminator;
+  double perceptual_weight = 1.0, adversarial_weight = 0.005, pixels = 1.0;
   std::string augmentation = "flip", wire = "fp32", precision = "fp32", schedule = "cubic";
   bool from_scratch = false, hold_statistics = false;
   double tighten = 0.0, communication = 0.0, lasso = 1e-4;

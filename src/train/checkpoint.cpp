@@ -36,8 +36,8 @@ void read_group(torch::serialize::InputArchive& archive, const std::string& name
 
 }  // namespace
 
-Status save_checkpoint(const std::filesystem::path& path, const std::string& run, const Weights& weights,
-                       const std::map<std::string, at::Tensor>& average, torch::optim::Optimizer& optimiser,
+Status save_checkpoint(const std::filesystem::path& path, const std::string& run,
+                       const std::vector<Learner>& learners, const std::map<std::string, at::Tensor>& average,
                        const Progress& progress) {
   std::string bytes;
   try {
@@ -50,12 +50,16 @@ Status save_checkpoint(const std::filesystem::path& path, const std::string& run
     archive.write("counted", c10::IValue(progress.counted));
     archive.write("partition", c10::IValue(progress.partition));
     archive.write("history", c10::IValue(progress.history));
-    write_group(archive, "parameters", weights.parameters);
-    write_group(archive, "buffers", weights.buffers);
     write_group(archive, "average", average);
-    torch::serialize::OutputArchive moments;
-    optimiser.save(moments);
-    archive.write("optimiser", moments);
+    for (std::size_t i = 0; i < learners.size(); ++i) {
+      torch::serialize::OutputArchive learner;
+      write_group(learner, "parameters", learners[i].weights.parameters);
+      write_group(learner, "buffers", learners[i].weights.buffers);
+      torch::serialize::OutputArchive moments;
+      learners[i].optimiser.save(moments);
+      learner.write("optimiser", moments);
+      archive.write("learner" + std::to_string(i), learner);
+    }
     std::ostringstream stream;
     archive.save_to(stream);
     bytes = std::move(stream).str();
@@ -66,9 +70,9 @@ Status save_checkpoint(const std::filesystem::path& path, const std::string& run
   return write_file(path, std::as_bytes(std::span(bytes)));
 }
 
-Result<Progress> load_checkpoint(const std::filesystem::path& path, const std::string& run, Weights& weights,
-                                 std::map<std::string, at::Tensor>& average,
-                                 torch::optim::Optimizer& optimiser) {
+Result<Progress> load_checkpoint(const std::filesystem::path& path, const std::string& run,
+                                 const std::vector<Learner>& learners,
+                                 std::map<std::string, at::Tensor>& average) {
   DISCO_TRY(const std::vector<std::byte> bytes, read_file(path));
   Progress progress;
   try {
@@ -94,12 +98,15 @@ Result<Progress> load_checkpoint(const std::filesystem::path& path, const std::s
     progress.partition = read("partition").toStringRef();
     progress.history = read("history").toStringRef();
     const at::NoGradGuard no_grad;
-    read_group(archive, "parameters", weights.parameters);
-    read_group(archive, "buffers", weights.buffers);
     read_group(archive, "average", average);
-    torch::serialize::InputArchive moments;
-    archive.read("optimiser", moments);
-    optimiser.load(moments);
+    for (std::size_t i = 0; i < learners.size(); ++i) {
+      torch::serialize::InputArchive learner, moments;
+      archive.read("learner" + std::to_string(i), learner);
+      read_group(learner, "parameters", learners[i].weights.parameters);
+      read_group(learner, "buffers", learners[i].weights.buffers);
+      learner.read("optimiser", moments);
+      learners[i].optimiser.load(moments);
+    }
   } catch (const std::exception& problem) {
     return error(ErrorCode::InvalidArgument, "{}: this is no checkpoint of a training run", path.string());
   }

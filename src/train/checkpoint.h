@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "train/network.h"
 
@@ -19,16 +20,23 @@ struct Progress {
   std::string history;                        ///< JSON of the epochs that are done
 };
 
+/// What learns: the model, and a discriminator where there is one.
+struct Learner {
+  Weights& weights;
+  torch::optim::Optimizer& optimiser;
+};
+
 /// Writes a checkpoint, whole or not at all. `run` says which run it is of: the model, the data and what else
 /// must be the same for it to go on.
 [[nodiscard]] Status save_checkpoint(const std::filesystem::path& path, const std::string& run,
-                                     const Weights& weights, const std::map<std::string, at::Tensor>& average,
-                                     torch::optim::Optimizer& optimiser, const Progress& progress);
+                                     const std::vector<Learner>& learners,
+                                     const std::map<std::string, at::Tensor>& average,
+                                     const Progress& progress);
 
-/// Reads one back into weights, average and optimiser.
+/// Reads one back into learners and average.
 /// @return NotFound; InvalidArgument where it is of another run (both are named) or no checkpoint
 [[nodiscard]] Result<Progress> load_checkpoint(const std::filesystem::path& path, const std::string& run,
-                                               Weights& weights, std::map<std::string, at::Tensor>& average,
-                                               torch::optim::Optimizer& optimiser);
+                                               const std::vector<Learner>& learners,
+                                               std::map<std::string, at::Tensor>& average);
 
 }  // namespace disco::train

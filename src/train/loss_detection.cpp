@@ -129,7 +129,7 @@ class DetectionLoss final : public TaskLoss {
     return std::vector<at::Tensor>{columns, offsets};
   }
 
-  at::Tensor loss(const std::vector<at::Tensor>& answers,
+  Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
                   const std::vector<at::Tensor>& targets) const override {
     return multibox_loss(answers[scores_], answers[boxes_], targets[0], targets[1], head_);
   }

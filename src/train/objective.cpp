@@ -46,7 +46,10 @@ Result<at::Tensor> Objective::loss(const std::vector<at::Tensor>& inputs,
   }
   if (teacher_ != nullptr && options_.distillation != 0.0)
     loss = loss + options_.distillation * task_.distillation(mine, wanted, options_.temperature);
-  if (options_.labels != 0.0) loss = loss + options_.labels * task_.loss(mine, targets);
+  if (options_.labels != 0.0) {
+    DISCO_TRY(const at::Tensor distance, task_.loss(mine, targets));
+    loss = loss + options_.labels * distance;
+  }
   if (answers != nullptr) {
     for (const at::Tensor& answer : mine) answers->push_back(answer.defined() ? answer.detach() : answer);
   }

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "train/bridge.h"
+#include "train/network.h"
 
 #ifdef DISCO_GLOO
 #ifndef USE_C10D_GLOO
@@ -16,6 +17,15 @@
 #endif
 
 namespace disco::train {
+
+Status average_gradients(Weights& weights, Group& group) {
+  std::vector<at::Tensor> gradients;
+  for (auto& [name, tensor] : weights.parameters) {
+    if (!tensor.grad().defined()) tensor.mutable_grad() = at::zeros_like(tensor);
+    gradients.push_back(tensor.grad());
+  }
+  return group.average(gradients);
+}
 
 #ifdef DISCO_GLOO
 

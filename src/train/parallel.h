@@ -25,6 +25,11 @@ class Group {
   [[nodiscard]] virtual Status broadcast(const std::vector<at::Tensor>& tensors) = 0;
 };
 
+struct Weights;
+
+/// Replaces the gradients of all parameters by their mean over the processes.
+[[nodiscard]] Status average_gradients(Weights& weights, Group& group);
+
 struct GroupOptions {
   std::string address = "127.0.0.1:29400";  ///< HOST:PORT of rank 0
   int rank = 0, size = 1;

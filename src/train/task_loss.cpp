@@ -52,7 +52,8 @@ at::Tensor distances(const std::vector<at::Tensor>& ours, const std::vector<at::
 class UnknownLoss final : public TaskLoss {
  public:
   Result<std::vector<at::Tensor>> targets(const Truth&) const override { return std::vector<at::Tensor>(); }
-  at::Tensor loss(const std::vector<at::Tensor>& answers, const std::vector<at::Tensor>&) const override {
+  Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
+                          const std::vector<at::Tensor>&) const override {
     return nothing(answers);
   }
   at::Tensor distillation(const std::vector<at::Tensor>& ours, const std::vector<at::Tensor>& theirs,
@@ -83,7 +84,7 @@ class ClassLoss final : public TaskLoss {
     return std::vector<at::Tensor>{at::full({}, label, at::kLong)};
   }
 
-  at::Tensor loss(const std::vector<at::Tensor>& answers,
+  Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
                   const std::vector<at::Tensor>& targets) const override {
     if (!answers[output_].defined()) return nothing(answers);
     at::Tensor logits = answers[output_];
@@ -145,7 +146,7 @@ class ImageLoss final : public TaskLoss {
     if (channels_ == 1) pixels = (0.299 * pixels[0] + 0.587 * pixels[1] + 0.114 * pixels[2]).unsqueeze(0);
     return std::vector<at::Tensor>{pixels.contiguous()};
   }
-  at::Tensor loss(const std::vector<at::Tensor>& answers,
+  Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
                   const std::vector<at::Tensor>& targets) const override {
     return answers[output_].defined() ? at::l1_loss(answers[output_], targets[0]) : nothing(answers);
   }

@@ -39,7 +39,7 @@ class TaskLoss {
   [[nodiscard]] virtual Result<std::vector<at::Tensor>> targets(const Truth& truth) const = 0;
 
   /// @param targets  stacked along a new axis 0
-  [[nodiscard]] virtual at::Tensor loss(const std::vector<at::Tensor>& answers,
+  [[nodiscard]] virtual Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
                                         const std::vector<at::Tensor>& targets) const = 0;
 
   /// How far answers are from the dense model's.

@@ -1,18 +1,16 @@
 #include "train/trainer.h"
 
-#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
-#include <torch/optim/adamw.h>
-#include <torch/optim/sgd.h>
+#include <torch/optim/optimizer.h>
 
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numbers>
 
 #include "partition/split.h"
 #include "reference/specialise.h"
+#include "train/autocast.h"
 #include "train/batch_norm.h"
 #include "train/bridge.h"
 #include "train/checkpoint.h"
@@ -31,38 +29,6 @@ constexpr std::string_view kValidation = "validation_";
 
 /// Batches whose statistics count again at the end, and by which keep-sets are chosen on the way.
 constexpr std::int64_t kProbeBatches = 16;
-
-/// Products in bfloat16 while it lives.
-class Autocast {
- public:
-  Autocast(bool on, at::Device device) : on_(on), cuda_(device.is_cuda()) {
-    if (!on_) return;
-    at::autocast::increment_nesting();
-    set(true);
-    if (cuda_) {
-      at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
-    } else {
-      at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    }
-  }
-  ~Autocast() {
-    if (!on_) return;
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    set(false);
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  void set(bool on) const {
-    if (cuda_) {
-      at::autocast::set_enabled(on);
-    } else {
-      at::autocast::set_cpu_enabled(on);
-    }
-  }
-  bool on_, cuda_;
-};
 
 EpochReport report_from(const nlohmann::json& json) {
   EpochReport report;
@@ -179,6 +145,21 @@ class Run {
     }
     learns_truth_ = given == wanted && (labels_count || given == TruthKind::Class);
     if (task_ && task_->kind == TaskKind::Classification) DISCO_CHECK(check_classes(labels_count));
+    return options_.enlargement.any() ? prepare_enlargement() : Status();
+  }
+
+  Status prepare_enlargement() {
+    if (!task_ || task_->kind != TaskKind::SuperResolution || options_.objective.labels == 0.0) {
+      return error(ErrorCode::InvalidArgument,
+                   "--perceptual, --discriminator and --pixels are of super-resolution, and compare with real "
+                   "large images: they need --labels");
+    }
+    DISCO_TRY(const std::size_t output, output_place(graph_, task_->output));
+    DISCO_TRY(auto made, EnlargementLoss::create(std::move(task_loss_), output,
+                                                 graph_.value(graph_.outputs[output]).shape(),
+                                                 options_.enlargement, optimiser_options(), options_.device));
+    enlargement_ = made.get();
+    task_loss_ = std::move(made);
     return {};
   }
 
@@ -266,7 +247,7 @@ class Run {
                    data_.training.size(), batch_,
                    loading.ranks > 1 ? fmt::format(" on each of {} processes", loading.ranks) : "");
     }
-    make_optimiser();
+    optimiser_ = make_optimiser(*weights_, optimiser_options());
     if (options_.average > 0.0) {
       for (const auto& [name, tensor] : weights_->parameters) average_[name] = tensor.detach().clone();
     }
@@ -275,38 +256,30 @@ class Run {
     return {};
   }
 
+  std::vector<Learner> learners() const {
+    std::vector<Learner> all = {{*weights_, *optimiser_}};
+    if (Adversary* adversary = enlargement_ == nullptr ? nullptr : enlargement_->adversary())
+      all.push_back({adversary->weights(), adversary->optimiser()});
+    return all;
+  }
+
   std::vector<at::Tensor> all_tensors() const {
     std::vector<at::Tensor> all;
-    for (const auto* tensors : {&weights_->parameters, &weights_->buffers}) {
-      for (const auto& [name, tensor] : *tensors) {
-        if (tensor.scalar_type() == at::kFloat) all.push_back(tensor);
+    for (const Learner& learner : learners()) {
+      for (const auto* tensors : {&learner.weights.parameters, &learner.weights.buffers}) {
+        for (const auto& [name, tensor] : *tensors) {
+          if (tensor.scalar_type() == at::kFloat) all.push_back(tensor);
+        }
       }
     }
     return all;
   }
 
-  void make_optimiser() {
-    std::vector<at::Tensor> decayed;
-    std::vector<at::Tensor> free;
-    for (auto& [name, tensor] : weights_->parameters) (tensor.dim() > 1 ? decayed : free).push_back(tensor);
-    std::vector<torch::optim::OptimizerParamGroup> groups;
-    const auto add = [&](const std::vector<at::Tensor>& tensors, auto group_options) {
-      if (!tensors.empty())
-        groups.emplace_back(tensors, std::make_unique<decltype(group_options)>(group_options));
-    };
-    if (options_.optimiser == Optimiser::Sgd) {
-      auto sgd = torch::optim::SGDOptions(options_.learning_rate)
-                     .momentum(options_.momentum)
-                     .nesterov(options_.momentum > 0);
-      add(decayed, torch::optim::SGDOptions(sgd).weight_decay(options_.weight_decay));
-      add(free, sgd);
-      optimiser_ = std::make_unique<torch::optim::SGD>(groups, sgd);
-    } else {
-      auto adam = torch::optim::AdamWOptions(options_.learning_rate).weight_decay(0.0);
-      add(decayed, torch::optim::AdamWOptions(adam).weight_decay(options_.weight_decay));
-      add(free, adam);
-      optimiser_ = std::make_unique<torch::optim::AdamW>(groups, adam);
-    }
+  [[nodiscard]] OptimiserOptions optimiser_options() const {
+    return {.kind = options_.optimiser,
+            .learning_rate = options_.learning_rate,
+            .momentum = options_.momentum,
+            .weight_decay = options_.weight_decay};
   }
 
   /// What must be the same for a checkpoint to be of this run.
@@ -327,20 +300,24 @@ class Run {
         "{}, "
         "distillation {} labels {} hints {} temperature {} smoothing {}, augmentation {}, wire {}, "
         "tightening {} {} {} "
-        "{}, bfloat16 {}, statistics held {}, seed {}, {} processes",
+        "{}, bfloat16 {}, statistics held {}, pixels {} perceptual {} '{}' adversarial {}, seed {}, {} "
+        "processes",
         hash, data_.training.about(), data_.training.size(), options_.epochs, steps_, batch_,
         options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate, options_.warmup,
         options_.momentum, options_.weight_decay, options_.average, objective.distillation, objective.labels,
         objective.hints, objective.temperature, objective.label_smoothing,
         static_cast<int>(options_.augmentation), to_string(options_.wire),
         static_cast<int>(options_.tightening), options_.tighten_epochs, budget_, options_.lasso,
-        options_.bfloat16, options_.hold_statistics, options_.seed, group_ == nullptr ? 1 : group_->size());
+        options_.bfloat16, options_.hold_statistics, options_.enlargement.pixels,
+        options_.enlargement.classifier ? options_.enlargement.perceptual : 0.0,
+        options_.enlargement.features,
+        options_.enlargement.discriminator ? options_.enlargement.adversarial : 0.0, options_.seed, group_ == nullptr ? 1 : group_->size());
   }
 
   Status go_on() {
     identity_ = identity();
     if (!options_.resume) return {};
-    auto loaded = load_checkpoint(options_.checkpoint, identity_, *weights_, average_, *optimiser_);
+    auto loaded = load_checkpoint(options_.checkpoint, identity_, learners(), average_);
     if (!loaded) return loaded.error().code == ErrorCode::NotFound ? Status() : Status(loaded.error());
     progress_ = *loaded;
     try {
@@ -360,16 +337,9 @@ class Run {
   // ---- while it runs ----
 
   [[nodiscard]] double rate(std::int64_t done) const {
-    const double total = static_cast<double>(options_.epochs * steps_);
-    const double rising = std::min(options_.warmup * static_cast<double>(steps_), total * 0.5);
-    const double at = static_cast<double>(done);
-    if (at < rising) return options_.learning_rate * (at + 1.0) / rising;
-    return options_.learning_rate * 0.5 *
-           (1.0 + std::cos(std::numbers::pi * (at - rising) / (total - rising)));
-  }
-
-  void set_rate(double rate) {
-    for (auto& group : optimiser_->param_groups()) group.options().set_lr(rate);
+    const double steps = static_cast<double>(steps_);
+    return cosine_rate(options_.learning_rate, done, options_.warmup * steps,
+                       static_cast<double>(options_.epochs) * steps);
   }
 
   Status epoch() {
@@ -408,7 +378,7 @@ class Run {
   }
 
   Status step(const Objective& objective, const Batch& batch, std::int64_t done) {
-    set_rate(rate(done));
+    set_rate(*optimiser_, rate(done));
     const std::vector<at::Tensor> inputs = {batch.inputs.to(options_.device)};
     std::vector<at::Tensor> targets;
     for (const at::Tensor& target : batch.targets) targets.push_back(target.to(options_.device));
@@ -429,25 +399,18 @@ class Run {
       }
       optimiser_->zero_grad();
       loss.backward();
-      if (group_ != nullptr) DISCO_CHECK(average_gradients());
+      if (group_ != nullptr) DISCO_CHECK(average_gradients(*weights_, *group_));
       optimiser_->step();
       masks_.apply(*weights_);
       follow();
+      if (enlargement_ != nullptr)
+        DISCO_CHECK(enlargement_->learn(answers, targets, rate(done), group_));
       progress_.loss += value;
       count(answers, targets);
     } catch (const std::exception& problem) {
       return error(ErrorCode::Internal, "training failed: {}", first_line(problem));
     }
     return {};
-  }
-
-  Status average_gradients() {
-    std::vector<at::Tensor> gradients;
-    for (auto& [name, tensor] : weights_->parameters) {
-      if (!tensor.grad().defined()) tensor.mutable_grad() = at::zeros_like(tensor);
-      gradients.push_back(tensor.grad());
-    }
-    return group_->average(gradients);
   }
 
   Status share_buffers() {
@@ -517,7 +480,7 @@ class Run {
       set_keep(probe_graph_, *traffic_, *kept_, now);
       progress.partition = disco::to_json(now);
     }
-    return save_checkpoint(options_.checkpoint, identity_, *weights_, average_, *optimiser_, progress);
+    return save_checkpoint(options_.checkpoint, identity_, learners(), average_, progress);
   }
 
   /// At the very end: the averaged weights take over, and statistics are those of the final weights.
@@ -571,6 +534,7 @@ class Run {
   std::int64_t batch_ = 0, steps_ = 0;
   std::optional<Task> task_;
   std::unique_ptr<TaskLoss> task_loss_;
+  EnlargementLoss* enlargement_ = nullptr;  // task_loss_, where it is one
   bool learns_truth_ = false;
   Graph graph_, teacher_graph_, probe_graph_;
   std::shared_ptr<Weights> weights_, teacher_weights_;

@@ -12,12 +12,12 @@
 #include "graph/graph.h"
 #include "task/metric.h"
 #include "train/augment.h"
+#include "train/enlargement_loss.h"
 #include "train/objective.h"
+#include "train/optimiser.h"
 #include "train/parallel.h"
 
 namespace disco::train {
-
-enum class Optimiser { Sgd, AdamW };
 
 /// How an artifact's keep-sets shrink from everything to the budget while it trains.
 enum class Tightening {
@@ -38,6 +38,7 @@ struct TrainOptions {
   double average = 0.0;         ///< decay a step of an exponential moving average of the weights; 0: none
   std::optional<Task> task{};   ///< what the model does; absent: as task_of() says
   ObjectiveOptions objective{};
+  EnlargementOptions enlargement{};  ///< of super-resolution, where labels count
   Augmentation augmentation = Augmentation::Flip;
   DataType wire = DataType::Float32;  ///< rounding that training feels; calibrated in the artifact at the end
   bool hold_statistics = false;  ///< batch norms use their running statistics, and leave them as they are

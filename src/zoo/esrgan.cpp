@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "task/task.h"
 #include "zoo/families.h"
 
@@ -74,6 +76,32 @@ Graph build_esrgan(const Settings& settings) {
     return pixels > 0 ? Dimension{4 * pixels, {}} : Dimension{-1, symbol};
   };
   return b.finish(x, "output", {{-1, "N"}, {3, {}}, larger(image.rows, "4H"), larger(image.columns, "4W")});
+}
+
+Graph build_esrgan_discriminator(const Settings& settings) {
+  GraphBuilder b(settings.name, settings.seed);
+  Map x = image_input(b, settings);
+  const auto leaky = [&](const std::string& name, const Map& map) {
+    return Map{b.op(name, "LeakyRelu", {map.value}, {{"alpha", kSlope}}), map.channels, map.rows, map.columns};
+  };
+  const std::int64_t widths[] = {64, 128, 256, 512, 512};
+  for (int level = 0; level < 5; ++level) {
+    const std::int64_t out = scaled(widths[level], settings.width);
+    for (int half = 0; half < 2; ++half) {
+      const auto named = [&](const char* what) { return fmt::format("{}{}_{}", what, level, half); };
+      const bool first = level == 0 && half == 0;
+      x = b.conv(named("conv"), x, out,
+                 {.kernel = half == 0 ? 3 : 4, .stride = half == 0 ? 1 : 2, .padding = 1, .bias = first});
+      if (!first) x.value = b.batch_norm(named("bn"), x.value, out);
+      x = leaky(named("lrelu"), x);
+    }
+  }
+  const std::int64_t features = x.channels * x.rows * x.columns;
+  const ValueId flat = b.op("flatten", "Flatten", {x.value}, {{"axis", std::int64_t{1}}});
+  const std::int64_t hidden = std::max<std::int64_t>(8, std::llround(100.0 * settings.width));
+  const ValueId linear = b.gemm("linear1", flat, features, hidden, std::sqrt(2.0 / static_cast<double>(features)));
+  const ValueId last = b.op("lrelu", "LeakyRelu", {linear}, {{"alpha", kSlope}});
+  return b.finish(b.gemm("linear2", last, hidden, 1, 0.1), "realness", {{-1, "N"}, {1, {}}});
 }
 
 }  // namespace disco

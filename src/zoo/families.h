@@ -44,6 +44,8 @@ struct Settings {
 /// RRDBNet of Wang et al. 2018 (xinntao/ESRGAN), four times larger; 64 features and 32 of growth before
 /// scaling.
 [[nodiscard]] Graph build_esrgan(const Settings& settings);
+/// Its adversary in training, as xinntao/BasicSR's VGGStyleDiscriminator: how real each image looks.
+[[nodiscard]] Graph build_esrgan_discriminator(const Settings& settings);
 
 // Trunks.
 

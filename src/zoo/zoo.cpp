@@ -65,6 +65,10 @@ std::vector<Entry> make_entries() {
   add("esrgan", "super-resolution by 4", {.blocks = 23}, {"size", "width", "blocks"}, 1, build_esrgan);
   add("esrgan-small", "super-resolution by 4, smaller", {.width = 0.5, .blocks = 4},
       {"size", "width", "blocks"}, 1, build_esrgan);
+  defaults = {};
+  defaults.rows = defaults.columns = 128;
+  add("esrgan-discriminator", "ESRGAN's adversary in training", defaults, {"size", "width"}, 32,
+      build_esrgan_discriminator);
   for (const auto& [name, depth] :
        {std::pair{"cifar-resnet8", 8}, std::pair{"cifar-resnet20", 20}, std::pair{"cifar-resnet56", 56}}) {
     add(name, "classifier of CIFAR images", square(32, 10), classifier, 4,
