@@ -14,6 +14,7 @@
 #include "command.h"
 #include "data/dataset.h"
 #include "data/npz.h"
+#include "data_flags.h"
 #include "feed.h"
 #include "graph/onnx.h"
 #include "preset_flags.h"
@@ -40,6 +41,7 @@ constexpr const char* kExamples =
 struct Flags {
   SplitFlags split;
   PresetFlags preset;
+  TaskFlags task;
   std::vector<std::string> samples;
   std::vector<double> weights;
   std::string output, method = "disco", norm = "exact", wire = "fp32", device = "cpu";
@@ -73,7 +75,7 @@ Result<NamedTensors> draw(const Flags& flags, const Graph& model, const InputSlo
   }
   options.limit = flags.most;
   options.seed = flags.seed;
-  DISCO_TRY(const std::optional<Task> task, task_of(model));
+  DISCO_TRY(const std::optional<Task> task, flags.task.task(model));
   if (task) ask_for_truth(*task, options);
   DISCO_TRY(const std::unique_ptr<DataSet> data, open_data_set(options, &input));
   constexpr std::int64_t kStep = 16;
@@ -160,6 +162,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   if (!flags.wire_only) add("--nodes", fmt::format("{}", nodes));
   if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
   if (!flags.weights.empty()) add("--weights", fmt::format("{}", fmt::join(flags.weights, ",")));
+  if (!flags.task.file.empty()) add("--task", flags.task.file);
   if (flags.norm == "local") words.emplace_back("--local-norms");
   if (flags.no_refit) words.emplace_back("--no-refit");
   if (flags.wire_only) words.emplace_back("--wire-only");
@@ -267,6 +270,7 @@ void add_sparsify(CLI::App& app, Action& action) {
       ->type_name("SEED")
       ->capture_default_str();
   command->add_flag("--json", flags->as_json, "figures, for programs");
+  flags->task.add_to(*command);
   flags->preset.add_to(*command);
   command->callback([flags, &action] { action = [flags] { return sparsify(*flags); }; });
 }

@@ -12,6 +12,7 @@
 #include "graph/wire_format.h"
 #include "partition/cost.h"
 #include "reference/specialise.h"
+#include "task/task.h"
 #include "train/commands.h"
 
 namespace disco::cli {
@@ -19,7 +20,7 @@ namespace disco::cli {
 namespace {
 
 struct Flags {
-  std::string model, samples, output, method = "disco", wire = "fp32", device = "cpu";
+  std::string model, samples, output, task, method = "disco", wire = "fp32", device = "cpu";
   std::vector<double> shares, weights;
   int nodes = 2;
   double communication = 0.2;
@@ -103,7 +104,13 @@ Status run_sparsify(const Flags& flags) {
       std::fflush(stderr);
     };
   }
-  DISCO_TRY(const Graph model, load_onnx(flags.model));
+  DISCO_TRY(Graph model, load_onnx(flags.model));
+  if (!flags.task.empty()) {
+    // The artifact says it from then on.
+    DISCO_TRY(Task task, load_task(flags.task));
+    if (const Status suits = check_task(task, model); !suits) return in_context(flags.task, suits.error());
+    model.metadata[std::string(kTaskKey)] = to_json(task);
+  }
   DISCO_TRY(const NamedTensors samples, read_npz(flags.samples));
   auto made = train::sparsify(model, samples, options);
   if (flags.progress) fmt::print(stderr, "\r\033[K");
@@ -121,6 +128,7 @@ void add_sparsify(CLI::App& app, Action& action) {
   command->add_option("--samples", flags->samples, ".npz with an array a model input, first axis = samples")
       ->required();
   command->add_option("-o,--output", flags->output, "the artifact")->required();
+  command->add_option("--task", flags->task, "what the outputs mean, where the model does not say it");
   command->add_option("--nodes", flags->nodes)->check(CLI::Range(1, kMostNodes));
   command->add_option("--shares", flags->shares)->delimiter(',');
   command->add_option("--weights", flags->weights)->delimiter(',');

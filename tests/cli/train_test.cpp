@@ -63,6 +63,36 @@ TEST_F(Train, FromScratchToATunedArtifact) {
             0.3 / 4 * figures["dense_bytes_per_inference"].get<double>() + 64);
 }
 
+TEST_F(Train, AnArtifactKeepsToItsWeightsAndSaysItsTask) {
+  const auto sparsify = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"sparsify", "net.onnx", "-n", "2", "-c", "0.5", "--calibrate", "shapes",
+                                      "--samples", "16", "-o", "sparse.onnx", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return disco(words);
+  };
+  const auto most = [](const Ended& ended) {
+    const json figures = json::parse(ended.out);
+    double share = 0;
+    for (const json& node : figures["nodes"])
+      share = std::max(share, node["weight_bytes"].get<double>() / figures["weight_bytes"].get<double>());
+    return share;
+  };
+  const Ended free = sparsify({});
+  ASSERT_EQ(free.status, 0) << free.err;
+  EXPECT_GT(most(free), 0.4);
+  EXPECT_EQ(content("sparse.onnx").find("disco.task"), std::string::npos);
+  put("task.json", R"({"task": "classification", "scores": "logits"})");
+  const Ended bound = sparsify({"--weights", "0.4", "--task", "task.json"});
+  ASSERT_EQ(bound.status, 0) << bound.err;
+  EXPECT_LE(most(bound), 0.4);
+  EXPECT_NE(content("sparse.onnx").find("disco.task"), std::string::npos);
+  put("task.json", R"({"task": "classification", "scores": "nothing"})");
+  const Ended wrong = sparsify({"--task", "task.json"});
+  EXPECT_NE(wrong.status, 0);
+  EXPECT_NE(wrong.err.find("task.json"), std::string::npos) << wrong.err;
+  EXPECT_NE(wrong.err.find("nothing"), std::string::npos) << wrong.err;
+}
+
 TEST_F(Train, AKillAtAnyMomentCostsNothing) {
   const auto run = [&](const std::string& output) {
     return command(
