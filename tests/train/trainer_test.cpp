@@ -4,8 +4,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <future>
 #include <stdexcept>
 
@@ -229,6 +231,52 @@ TEST(Training, AKilledRunEndsAsOneThatWasNot) {
     EXPECT_EQ(resumed->history.size(), 3U);
     EXPECT_EQ(resumed->history.back().loss, whole->history.back().loss) << "killed after step " << death;
   }
+}
+
+/// Files of this process end at so many bytes while it lives, as on a full disk.
+class LittleRoom {
+ public:
+  explicit LittleRoom(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit little = {bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &little);
+  }
+  ~LittleRoom() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  LittleRoom(const LittleRoom&) = delete;
+  LittleRoom& operator=(const LittleRoom&) = delete;
+
+ private:
+  rlimit before_ = {};
+  void (*handler_)(int);
+};
+
+TEST(Training, AFullDiskLeavesTheLastCheckpointWhole) {
+  const Scratch scratch;
+  const auto set = shapes(128);
+  const Graph dense = classifier();
+  TrainOptions options = quick(2);
+  const auto whole = train(dense, nullptr, {*set, nullptr}, options, nullptr, {});
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  options.checkpoint = scratch.file("run");
+  options.checkpoint_steps = 1;
+  options.resume = true;
+  std::optional<LittleRoom> full;
+  TrainWatch watch;
+  watch.on_step = [&](std::int64_t, std::int64_t step, std::int64_t, double) {
+    if (step == 3) full.emplace(1000);
+  };
+  const auto stopped = train(dense, nullptr, {*set, nullptr}, options, nullptr, watch);
+  full.reset();
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().code, ErrorCode::Io);
+  EXPECT_THAT(stopped.error().message, HasSubstr(options.checkpoint.string()));
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.checkpoint.parent_path()), {}), 1) << "nothing half written";
+  const auto resumed = train(dense, nullptr, {*set, nullptr}, options, nullptr, {});
+  ASSERT_TRUE(resumed.ok()) << resumed.error().message;
+  EXPECT_EQ(largest_difference(whole->model, resumed->model), 0.0);
 }
 
 TEST(Training, AForeignCheckpointIsRefused) {
