@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "fabric/tcp_fabric.h"
 #include "fabric/zmq_fabric.h"
 
 namespace {
@@ -18,7 +19,7 @@ namespace {
 using namespace disco;  // NOLINT(google-build-using-namespace)
 using std::chrono::seconds;
 
-using Ends = std::vector<std::unique_ptr<ZmqFabric>>;
+using Ends = std::vector<std::unique_ptr<ListeningFabric>>;
 
 Result<Ends> connect(bool encrypted) {
   std::vector<KeyPair::Shared> keys;
@@ -31,10 +32,15 @@ Result<Ends> connect(bool encrypted) {
     options.members.push_back(pair->public_key());
   }
   for (std::size_t rank = 0; rank < 2; ++rank) {
-    options.socket.keys = encrypted ? keys[rank] : nullptr;
-    DISCO_TRY(auto end, ZmqFabric::listen("127.0.0.1:0", options));
-    membership.addresses.push_back(end->address());
-    ends.push_back(std::move(end));
+    if (encrypted) {
+      options.socket.keys = keys[rank];
+      DISCO_TRY(auto end, ZmqFabric::listen("127.0.0.1:0", options));
+      ends.push_back(std::move(end));
+    } else {
+      DISCO_TRY(auto end, TcpFabric::listen("127.0.0.1:0"));
+      ends.push_back(std::move(end));
+    }
+    membership.addresses.push_back(ends.back()->address());
   }
   Status joined;
   std::thread other([&] {

@@ -15,7 +15,7 @@ void ClusterFlags::add_to(CLI::App& command) {
   command
       .add_option(
           "--transport", transport,
-          "processes: local nodes are processes that talk over ZeroMQ; threads: of this process; mpi: "
+          "processes: local nodes are processes that talk over TCP; threads: of this process; mpi: "
           "the processes of mpirun, and what is taken where that started this one")
       ->check(CLI::IsMember({"processes", "threads", "mpi"}))
       ->type_name("HOW")

@@ -19,7 +19,7 @@ namespace disco {
 /// Where nodes of this machine live.
 enum class Transport {
   Threads,    ///< threads of this process; needs nothing
-  Processes,  ///< processes of the `disco` program over ZeroMQ, which end when this process does
+  Processes,  ///< processes of the `disco` program over TCP, which end when this process does
 };
 
 struct SessionOptions {

@@ -17,6 +17,7 @@
 #include "cluster/shard_message.h"
 #include "cluster/worker.h"
 #include "compile/program.h"
+#include "fabric/tcp_fabric.h"
 #include "fabric/zmq_fabric.h"
 
 namespace disco {
@@ -151,17 +152,29 @@ class Session {
       return reply;
     }
     DISCO_TRY(const HostPort address, parse_address(options_.listen));
-    ZmqOptions fabric_options;
-    fabric_options.socket.keys = options_.keys;
-    fabric_options.on_refusal = on_refusal_;
-    DISCO_TRY(fabric_options.members, members_of(request));
+    DISCO_TRY(std::vector<PublicKey> members, members_of(request));
     DISCO_TRY(auto fabric,
-              ZmqFabric::listen(fmt::format("{}:{}", address.host, options_.fabric_port), fabric_options));
+              open_port(fmt::format("{}:{}", address.host, options_.fabric_port), std::move(members)));
     DISCO_TRY(const HostPort bound, parse_address(fabric->address()));
     set_fabric(std::move(fabric));
     Message reply = control::success(id);
     reply.head["port"] = bound.port;
     return reply;
+  }
+
+  /// In the clear the thread that computes moves the bytes itself; ZeroMQ encrypts them.
+  Result<std::unique_ptr<ListeningFabric>> open_port(const std::string& address,
+                                                     std::vector<PublicKey> members) const {
+    if (!options_.keys) {
+      DISCO_TRY(auto fabric, TcpFabric::listen(address, {.on_refusal = on_refusal_}));
+      return std::unique_ptr<ListeningFabric>(std::move(fabric));
+    }
+    ZmqOptions encrypted;
+    encrypted.socket.keys = options_.keys;
+    encrypted.on_refusal = on_refusal_;
+    encrypted.members = std::move(members);
+    DISCO_TRY(auto fabric, ZmqFabric::listen(address, encrypted));
+    return std::unique_ptr<ListeningFabric>(std::move(fabric));
   }
 
   Result<Message> join(const Message& request, std::uint64_t id) {
@@ -181,7 +194,7 @@ class Session {
       set_fabric(std::move(fabric));
       return control::success(id);
     }
-    auto* const fabric = dynamic_cast<ZmqFabric*>(fabric_.get());
+    auto* const fabric = dynamic_cast<ListeningFabric*>(fabric_.get());
     if (fabric == nullptr) {
       return error(ErrorCode::ProtocolMismatch, "a 'join' without a 'listen' before it");
     }

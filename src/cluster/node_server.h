@@ -28,7 +28,7 @@ struct NodeServerOptions {
   KeyPair::Shared keys;
   Judge judge;
   /// How this node joins the mesh of its cluster where there is a transport already, such as MPI's; null:
-  /// over ZeroMQ.
+  /// over TCP, by TcpFabric in the clear and by ZmqFabric with keys.
   std::function<Result<std::unique_ptr<Fabric>>(const Membership&)> join;
   /// Told of strangers that were refused, the same line once a minute at most; from any thread.
   OnRefusal on_refusal;

@@ -11,14 +11,13 @@
 #include <vector>
 
 #include "fabric/keys.h"
+#include "fabric/membership.h"
 #include "fabric/zmq_socket.h"
 
 namespace disco {
 
 /// Says why a key is refused; nothing where it may come in.
 using Judge = std::function<std::optional<std::string>(const PublicKey&)>;
-/// Told of who was refused and why, as one line; from any thread.
-using OnRefusal = std::function<void(const std::string& line)>;
 
 /// Only these keys; `whom` names them in refusals: "no member of this cluster".
 [[nodiscard]] Judge only(std::vector<PublicKey> keys, std::string whom);

@@ -57,8 +57,9 @@ class Fabric {
   ///         ProtocolMismatch for a message that cannot be decoded
   virtual Result<std::optional<Payload>> try_receive(int peer, const MessageId& id) = 0;
 
-  /// Sleeps in the kernel, without spinning, until something happened since the last try_receive() (a message
-  /// of any id, a peer's end, cancel(), wake()) or until the deadline. May return early.
+  /// Sleeps in the kernel, without spinning, until something happens that try_receive() did not hand out (a
+  /// message of a peer that it was asked about since the last wait, a peer's end, cancel(), wake()) or until
+  /// the deadline. May return early.
   virtual void wait(Clock::time_point deadline) = 0;
 
   /// Ends the current wait(), or the next; callable from any thread.

@@ -44,26 +44,35 @@ std::array<std::byte, kHelloBytes> encode(const Hello& hello) {
   return bytes;
 }
 
-Result<Header> decode_header(std::span<const std::byte> bytes) {
+Status check_start(std::span<const std::byte> bytes) {
   // Magic and version come first and are read first: a later version may change everything behind them.
-  if (bytes.size() < 8 || get<std::uint32_t>(bytes, 0) != kMagic) {
+  if (bytes.size() < 8) return {};
+  if (get<std::uint32_t>(bytes, 0) != kMagic) {
     return error(ErrorCode::ProtocolMismatch, "not a disco message ({} bytes without its magic)",
                  bytes.size());
   }
-  Header header;
-  header.version = get<std::uint16_t>(bytes, 4);
-  if (header.version != kVersion) {
+  if (const auto version = get<std::uint16_t>(bytes, 4); version != kVersion) {
     return error(
         ErrorCode::ProtocolMismatch,
         "protocol version {}, but this node speaks version {}; install the same release on every node",
-        header.version, kVersion);
+        version, kVersion);
   }
+  return {};
+}
+
+Result<Header> decode_header(std::span<const std::byte> bytes) {
+  if (bytes.size() < 8) {
+    return error(ErrorCode::ProtocolMismatch, "not a disco message ({} bytes without its magic)",
+                 bytes.size());
+  }
+  DISCO_CHECK(check_start(bytes));
+  Header header;
   if (bytes.size() != kHeaderBytes) {
     return error(ErrorCode::ProtocolMismatch, "a message header of {} bytes, expected {}", bytes.size(),
                  kHeaderBytes);
   }
   const auto kind = get<std::uint16_t>(bytes, 6);
-  if (kind < static_cast<std::uint16_t>(Kind::Hello) || kind > static_cast<std::uint16_t>(Kind::Data)) {
+  if (kind < static_cast<std::uint16_t>(Kind::Hello) || kind > static_cast<std::uint16_t>(Kind::Beat)) {
     return error(ErrorCode::ProtocolMismatch, "a message of unknown kind {}", kind);
   }
   header.kind = static_cast<Kind>(kind);

@@ -15,7 +15,7 @@ namespace disco::wire {
 inline constexpr std::uint32_t kMagic = 0x4F435344;  // "DSCO" as it lies in memory
 /// Raised with every change of the bytes below; two nodes of different versions refuse each other in the
 /// handshake.
-inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::uint16_t kVersion = 2;
 inline constexpr std::size_t kHeaderBytes = 32;
 inline constexpr std::size_t kHelloBytes = 24;
 
@@ -23,6 +23,7 @@ enum class Kind : std::uint16_t {
   Hello = 1,    ///< the first message of a link, and its answer; the payload is a Hello
   Refusal = 2,  ///< the other answer; the payload is a line of text that says why
   Data = 3,     ///< one exchange
+  Beat = 4,     ///< nothing but a sign of life, where the transport has none of its own; no payload
 };
 
 /// Offsets: magic 0, version 4, kind 6, epoch 8, tag 12, request 16, bytes 24.
@@ -47,6 +48,10 @@ struct Hello {
 
 [[nodiscard]] std::array<std::byte, kHeaderBytes> encode(const Header& header);
 [[nodiscard]] std::array<std::byte, kHelloBytes> encode(const Hello& hello);
+
+/// Whether these first bytes can be those of a message, or of its beginning: ProtocolMismatch for another
+/// magic or version. Fewer than 8 bytes say nothing.
+[[nodiscard]] Status check_start(std::span<const std::byte> bytes);
 
 /// Reads a header.
 ///

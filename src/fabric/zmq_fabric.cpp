@@ -19,9 +19,6 @@ double seconds(Clock::duration duration) { return std::chrono::duration<double>(
 /// Messages that are taken in at a time: deadlines are looked at in between, however fast a peer sends.
 constexpr int kBatch = 256;
 
-/// The most ranks of a mesh; a longer list of addresses is a mistake, or ill will.
-constexpr int kMostRanks = 1000;
-
 }  // namespace
 
 Result<std::unique_ptr<ZmqFabric>> ZmqFabric::listen(const std::string& address, const ZmqOptions& options) {
@@ -65,20 +62,16 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
                  "cannot join as node {} of {}: the members' keys ({}) say otherwise", membership.rank, size,
                  options_.members.size());
   }
-  if (connected_ || size > kMostRanks || membership.rank < 0 || membership.rank >= size ||
-      (!membership.labels.empty() && membership.labels.size() != membership.addresses.size())) {
-    return error(ErrorCode::InvalidArgument, "cannot join as node {} of {} (addresses {}, labels {})",
-                 membership.rank, size, membership.addresses.size(), membership.labels.size());
+  DISCO_CHECK(check(membership));
+  if (std::exchange(connected_, true)) {
+    return error(ErrorCode::InvalidArgument, "an end joins a mesh once");
   }
-  connected_ = true;
   rank_ = membership.rank;
-  hello_ = {membership.cluster, static_cast<std::uint32_t>(rank_), static_cast<std::uint32_t>(size),
-            membership.epoch};
+  hello_ = membership.hello();
   peers_.resize(membership.addresses.size());
   for (int peer = 0; peer < size; ++peer) {
     at(peer).address = membership.addresses[static_cast<std::size_t>(peer)];
-    at(peer).label =
-        membership.labels.empty() ? at(peer).address : membership.labels[static_cast<std::size_t>(peer)];
+    at(peer).label = membership.label(peer);
   }
   for (int peer = 0; peer < rank_; ++peer) {
     DISCO_TRY(at(peer).socket,
@@ -158,14 +151,17 @@ Result<std::optional<Payload>> ZmqFabric::try_receive(int peer, const MessageId&
     return payload;
   }
   look();
+  const std::uint64_t before = kept_;
   // So many times that a peer that floods does not hold the caller here.
   bool any = true;
   for (int i = 0; i < 16 && (any = pump()); ++i) {
     if (auto payload = inbox_.take(peer, id)) {
+      news_ = news_ || kept_ - before > 1;
       return payload;
     }
   }
   drained_ = !any;
+  news_ = news_ || kept_ != before;
   // Only now that nothing is left in the sockets: what a peer sent before it went away still counts.
   if (drained_ && at(peer).fault) {
     return *at(peer).fault;
@@ -222,12 +218,11 @@ void ZmqFabric::watch() {
 }
 
 void ZmqFabric::wait(Clock::time_point deadline) {
-  if (!std::exchange(drained_, true)) {
+  const bool news = std::exchange(news_, false);
+  if (!std::exchange(drained_, true) || news) {
     return;
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  constexpr std::int64_t kHour = 3600 * 1000;
-  poll_for(static_cast<int>(std::clamp<std::int64_t>(left, 0, kHour)));
+  poll_for(milliseconds_until(deadline));
   if (watched_[0].revents != 0) {
     wake_.clear();  // only here: one who wakes while this end looks around must not be missed
   }
@@ -368,7 +363,7 @@ void ZmqFabric::take(int peer, std::span<ZmqFrame> parts) {
   }
   if (header->kind == wire::Kind::Hello) {
     const auto hello = wire::decode_hello(parts[1].bytes());
-    const Status fits = hello ? check_hello(*hello) : Status(hello.error());
+    const Status fits = hello ? check_same_mesh(hello_, *hello) : Status(hello.error());
     if (!fits) {
       return fault(peer, ErrorCode::ProtocolMismatch, "cannot be joined: " + fits.error().message);
     }
@@ -391,18 +386,7 @@ void ZmqFabric::take(int peer, std::span<ZmqFrame> parts) {
                  fmt::format("sent more than {} bytes ahead of what was asked for", options_.max_kept_bytes));
   }
   inbox_.put(peer, {header->epoch, header->request, header->tag}, ZmqFrame::release(std::move(parts[1])));
-}
-
-Status ZmqFabric::check_hello(const wire::Hello& hello) const {
-  if (hello.cluster != hello_.cluster) {
-    return error(ErrorCode::ProtocolMismatch, "it belongs to cluster {:016x}, not to {:016x}", hello.cluster,
-                 hello_.cluster);
-  }
-  if (hello.epoch != hello_.epoch || hello.size != hello_.size) {
-    return error(ErrorCode::ProtocolMismatch, "it joins epoch {} of {} nodes, not epoch {} of {}",
-                 hello.epoch, hello.size, hello_.epoch, hello_.size);
-  }
-  return {};
+  ++kept_;
 }
 
 Status ZmqFabric::check_sender(const wire::Hello& hello, const std::string& sender) const {
@@ -435,7 +419,7 @@ void ZmqFabric::admit(std::vector<ZmqFrame> parts) {
     refusal = "data without a handshake";
   } else if (const auto hello = wire::decode_hello(parts[2].bytes()); !hello) {
     refusal = hello.error().message;
-  } else if (const Status fits = check_hello(*hello); !fits) {
+  } else if (const Status fits = check_same_mesh(hello_, *hello); !fits) {
     refusal = fits.error().message;
   } else if (const Status is_it = check_sender(*hello, parts[2].sender()); !is_it) {
     refusal = is_it.error().message;

@@ -15,6 +15,7 @@
 #include "fabric/doorman.h"
 #include "fabric/fabric.h"
 #include "fabric/inbox.h"
+#include "fabric/membership.h"
 #include "fabric/wire.h"
 #include "fabric/zmq_socket.h"
 
@@ -35,15 +36,6 @@ struct ZmqOptions {
   OnRefusal on_refusal;
 };
 
-/// Who is in the mesh, as the coordinator tells every rank alike.
-struct Membership {
-  int rank = 0;
-  std::vector<std::string> addresses;  ///< one a rank, "host:port"; as reached from the other ranks
-  std::vector<std::string> labels;     ///< how messages name the ranks; where empty, the addresses
-  std::uint64_t cluster = 0;
-  std::uint32_t epoch = 0;
-};
-
 /// A rank listens on one ROUTER socket for all peers of higher rank and connects one DEALER socket to each of
 /// lower rank, so that a node needs one open port. Peers are told apart by the connection's identity and a
 /// handshake (wire.h), never by what a connection claims later; strangers are refused and do no harm. With
@@ -56,7 +48,7 @@ struct Membership {
 /// Memory: ZmqOptions bounds what waits for each peer in bytes and what is kept in bytes; what libzmq holds
 /// of received messages is bounded by high_water_messages, and in practice by what the peers send in one
 /// request.
-class ZmqFabric final : public Fabric {
+class ZmqFabric final : public ListeningFabric {
  public:
   /// Opens the port. Io where it is in use (the line names it), InvalidArgument where `address` cannot be
   /// one or keys are given without members, Unsupported for keys where libzmq has no CURVE.
@@ -65,16 +57,8 @@ class ZmqFabric final : public Fabric {
   /// Lingers until what was sent is out, ZmqSocketOptions::linger at most; not at all after cancel().
   ~ZmqFabric() override;
 
-  /// Where it listens, with the port that port 0 became.
-  [[nodiscard]] const std::string& address() const { return address_; }
-
-  /// Joins the mesh: returns when every peer has shaken hands. Once only.
-  ///
-  /// @return InvalidArgument   the membership contradicts itself
-  ///         Timeout           the first peer that did not answer
-  ///         ProtocolMismatch  a peer is another rank, of another cluster or epoch, or speaks another version
-  ///         PeerLost          cancel() was called
-  Status connect(const Membership& membership, Clock::time_point deadline);
+  [[nodiscard]] const std::string& address() const override { return address_; }
+  Status connect(const Membership& membership, Clock::time_point deadline) override;
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(peers_.size()); }
@@ -118,7 +102,6 @@ class ZmqFabric final : public Fabric {
   void fault(int peer, ErrorCode code, const std::string& reason);
   void say_hello(int peer);
   bool post(int peer, wire::Kind kind, const MessageId& id, ZmqFrame payload);
-  Status check_hello(const wire::Hello& hello) const;
   Status check_sender(const wire::Hello& hello, const std::string& sender) const;
   void refuse(const std::string& line);
   std::optional<Error> cancelled() const;
@@ -143,6 +126,8 @@ class ZmqFabric final : public Fabric {
   std::vector<pollfd> watched_;
   std::vector<bool> fresh_;                // by index of watched_
   bool drained_ = true;                    // whether the last try_receive() took in all there was
+  bool news_ = false;                      // it took in what nobody asked for yet; ends one wait()
+  std::uint64_t kept_ = 0;                 // counts messages that went into inbox_
   std::map<std::string, int> identities_;  // ranks by their connection's identity
   std::set<int> open_connections_;         // of listener_
   Inbox inbox_;

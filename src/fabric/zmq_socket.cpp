@@ -2,13 +2,10 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <tuple>
 #include <utility>
@@ -133,22 +130,6 @@ Payload ZmqFrame::release(ZmqFrame frame) {
   auto owner = std::make_shared<ZmqFrame>(std::move(frame));
   const std::span<const std::byte> bytes = owner->bytes();
   return {std::shared_ptr<const std::byte>(owner, bytes.data()), bytes.size()};
-}
-
-Result<HostPort> parse_address(const std::string& address) {
-  const std::size_t colon = address.rfind(':');
-  HostPort parsed;
-  if (colon != std::string::npos && colon > 0) {
-    parsed.host = address.substr(0, colon);
-    const char* end = address.data() + address.size();
-    const auto [stop, failure] = std::from_chars(address.data() + colon + 1, end, parsed.port);
-    const bool plain = parsed.host.find(':') == std::string::npos || parsed.host.front() == '[';
-    if (failure == std::errc() && stop == end && parsed.port >= 0 && parsed.port <= 65535 && plain) {
-      return parsed;
-    }
-  }
-  return error(ErrorCode::InvalidArgument, "'{}' is not an address; write HOST:PORT, e.g. 10.0.0.7:7001",
-               address);
 }
 
 Result<ZmqSocket> ZmqSocket::open(const ZmqContext& context, int type, const ZmqSocketOptions& options,
@@ -391,23 +372,7 @@ void zmq_wait(std::span<const ZmqSocket* const> sockets, std::span<const int> wa
   for (const int wake : wakes) {
     items.push_back({nullptr, wake, ZMQ_POLLIN, 0});
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  constexpr std::int64_t kHour = 3600 * 1000;
-  zmq_poll(items.data(), static_cast<int>(items.size()),
-           static_cast<long>(std::clamp<std::int64_t>(left, 0, kHour)));
-}
-
-WakeUp::WakeUp() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-WakeUp::~WakeUp() { ::close(fd_); }
-
-void WakeUp::set() const {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = write(fd_, &one, sizeof one);  // fails only where it is set already
-}
-
-void WakeUp::clear() const {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = read(fd_, &count, sizeof count);  // fails only where it is clear already
+  zmq_poll(items.data(), static_cast<int>(items.size()), milliseconds_until(deadline));
 }
 
 }  // namespace disco

@@ -16,8 +16,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fabric/address.h"
 #include "fabric/fabric.h"
 #include "fabric/keys.h"
+#include "fabric/wake_up.h"
 
 namespace disco {
 
@@ -173,27 +175,5 @@ class ZmqSocket {
 /// or the deadline has come.
 void zmq_wait(std::span<const ZmqSocket* const> sockets, std::span<const int> wakes,
               Clock::time_point deadline);
-
-/// Splits "host:port" ("[::1]:7001" too); InvalidArgument says what is wrong with it.
-struct HostPort {
-  std::string host;
-  int port = 0;
-};
-[[nodiscard]] Result<HostPort> parse_address(const std::string& address);
-
-/// An eventfd: wakes a thread that sleeps in zmq_wait. `set` may be called from any thread.
-class WakeUp {
- public:
-  WakeUp();
-  ~WakeUp();
-  WakeUp(const WakeUp&) = delete;
-  WakeUp& operator=(const WakeUp&) = delete;
-  void set() const;
-  void clear() const;
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 }  // namespace disco

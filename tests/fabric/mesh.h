@@ -10,6 +10,7 @@
 
 #include "fabric/inproc.h"
 #include "fabric/mpi.h"
+#include "fabric/tcp_fabric.h"
 #include "fabric/zmq_fabric.h"
 
 namespace disco::testing {
@@ -21,7 +22,7 @@ using namespace std::chrono_literals;
 MpiWorld& mpi_world();
 inline std::vector<std::string> transports() { return {"mpi"}; }
 #else
-inline std::vector<std::string> transports() { return {"inproc", "zmq", "curve"}; }
+inline std::vector<std::string> transports() { return {"inproc", "tcp", "zmq", "curve"}; }
 #endif
 
 /// As many key pairs.
@@ -42,8 +43,35 @@ inline ZmqOptions options_of(const std::vector<KeyPair::Shared>& keys, int rank,
   return options;
 }
 
-/// Ends of a mesh of `ranks` over "inproc", "zmq" (on free ports of the loopback interface) "curve" (the
-/// same, encrypted) or "mpi" (in a job of one process).
+/// The same for the other transport between processes.
+inline TcpOptions tcp_options(const ZmqOptions& options) {
+  return {.heartbeat_interval = options.socket.heartbeat_interval,
+          .heartbeat_timeout = options.socket.heartbeat_timeout,
+          .linger = options.socket.linger,
+          .max_message_bytes = static_cast<std::size_t>(options.socket.max_message_bytes),
+          .max_queued_bytes = options.max_queued_bytes,
+          .max_kept_bytes = options.max_kept_bytes,
+          .version = options.version,
+          .on_refusal = options.on_refusal};
+}
+
+/// An end over "tcp", "zmq" or, where there are keys, "curve", on a free port of the loopback interface.
+inline std::unique_ptr<ListeningFabric> listen_over(const std::string& transport, const ZmqOptions& options) {
+  std::unique_ptr<ListeningFabric> end;
+  if (transport == "tcp") {
+    auto opened = TcpFabric::listen("127.0.0.1:0", tcp_options(options));
+    EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().message);
+    end = std::move(*opened);
+  } else {
+    auto opened = ZmqFabric::listen("127.0.0.1:0", options);
+    EXPECT_TRUE(opened.ok()) << (opened ? "" : opened.error().message);
+    end = std::move(*opened);
+  }
+  return end;
+}
+
+/// Ends of a mesh of `ranks` over "inproc", "tcp", "zmq" (on free ports of the loopback interface) "curve"
+/// (the same, encrypted) or "mpi" (in a job of one process).
 inline std::vector<std::unique_ptr<Fabric>> make_mesh(const std::string& transport, int ranks,
                                                       const ZmqOptions& options = {},
                                                       std::uint32_t epoch = 1) {
@@ -62,14 +90,12 @@ inline std::vector<std::unique_ptr<Fabric>> make_mesh(const std::string& transpo
     return fabrics;
   }
 #endif
-  std::vector<std::unique_ptr<ZmqFabric>> ends;
+  std::vector<std::unique_ptr<ListeningFabric>> ends;
   Membership membership{.cluster = 42, .epoch = epoch};
   const auto keys = transport == "curve" ? make_keys(ranks) : std::vector<KeyPair::Shared>();
   for (int rank = 0; rank < ranks; ++rank) {
-    auto end = ZmqFabric::listen("127.0.0.1:0", keys.empty() ? options : options_of(keys, rank, options));
-    EXPECT_TRUE(end.ok()) << (end ? "" : end.error().message);
-    membership.addresses.push_back((*end)->address());
-    ends.push_back(std::move(*end));
+    ends.push_back(listen_over(transport, keys.empty() ? options : options_of(keys, rank, options)));
+    membership.addresses.push_back(ends.back()->address());
   }
   std::vector<std::thread> threads;
   for (int rank = 0; rank < ranks; ++rank) {

@@ -25,7 +25,7 @@ TEST(Wire, LayoutIsLittleEndianAndFixed) {
   const auto bytes =
       encode(Header{.epoch = 0x01020304, .tag = 5, .request = 0x1122334455667788, .bytes = 0xAB});
   const std::array<unsigned char, kHeaderBytes> want = {
-      0x44, 0x53, 0x43, 0x4F, 1,    0,    3,    0,    4,    3, 2, 1, 5, 0, 0, 0,
+      0x44, 0x53, 0x43, 0x4F, 2,    0,    3,    0,    4,    3, 2, 1, 5, 0, 0, 0,
       0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0xAB, 0, 0, 0, 0, 0, 0, 0};
   for (std::size_t i = 0; i < want.size(); ++i) {
     EXPECT_EQ(static_cast<int>(bytes[i]), want[i]) << "byte " << i;
