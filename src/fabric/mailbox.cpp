@@ -15,7 +15,7 @@ void Mailbox::notify(Change change) {
   {
     const std::lock_guard lock(mutex_);
     change();
-    ++happened_;
+    news_ = true;
   }
   arrived_.notify_all();
 }
@@ -38,12 +38,11 @@ void Mailbox::cancel(const std::string& reason) {
 }
 
 void Mailbox::wake() {
-  notify([&] { woken_ = true; });
+  notify([] {});
 }
 
 Result<Mailbox::Taken> Mailbox::take(int peer, const MessageId& id) {
   const std::lock_guard lock(mutex_);
-  seen_ = happened_;
   if (cancelled_) {
     return error(ErrorCode::PeerLost, "{}", *cancelled_);
   }
@@ -54,15 +53,15 @@ Result<Mailbox::Taken> Mailbox::take(int peer, const MessageId& id) {
 
 bool Mailbox::has_news() const {
   const std::lock_guard lock(mutex_);
-  return is_news();
+  return news_;
 }
 
 void Mailbox::wait(Clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   // wait_until() of the furthest deadline would overflow in some libraries.
   const auto end = std::min(deadline, Clock::now() + std::chrono::hours(1));
-  arrived_.wait_until(lock, end, [&] { return is_news(); });
-  woken_ = false;
+  arrived_.wait_until(lock, end, [&] { return news_; });
+  news_ = false;
 }
 
 void Mailbox::forget_before(std::uint32_t epoch, std::uint64_t request) {

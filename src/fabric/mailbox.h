@@ -34,7 +34,8 @@ class Mailbox {
   Result<Taken> take(int peer, const MessageId& id);
   /// Whether wait() would return at once.
   [[nodiscard]] bool has_news() const;
-  /// Until something happened since the last take(), wake() was called, or the deadline.
+  /// Until something happened since the last wait(), or the deadline. What take() handed out meanwhile counts
+  /// too, so that one look for a message that hides another's coming costs a turn and no wait.
   void wait(Clock::time_point deadline);
   void forget_before(std::uint32_t epoch, std::uint64_t request);
 
@@ -47,7 +48,6 @@ class Mailbox {
   /// Changes it and ends its owner's wait.
   template <typename Change>
   void notify(Change change);
-  [[nodiscard]] bool is_news() const { return woken_ || seen_ != happened_; }
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
@@ -56,9 +56,7 @@ class Mailbox {
   std::vector<Clock::time_point> heard_;  // by peer: when its last message came
   std::vector<LinkCounters> received_;    // by peer
   std::optional<std::string> cancelled_;
-  std::uint64_t happened_ = 0;  // counts what a wait ends for
-  std::uint64_t seen_ = 0;      // of it, by the owner's last look for a message
-  bool woken_ = false;
+  bool news_ = false;  // something happened since the last wait
 };
 
 /// An end that receives by a mailbox; how it sends is the transport's.

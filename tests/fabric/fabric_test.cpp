@@ -112,6 +112,24 @@ TEST_P(Transport, DeadlineEndsAWait) {
   EXPECT_LT(seconds_since(start), 2.0);
 }
 
+TEST_P(Transport, NoWaitMissesWhatCameWhileAnotherMessageWasLookedFor) {
+  // As an executor with two requests in flight: it looks for one message after the other, then sleeps.
+  const auto mesh = make_mesh(GetParam(), 2);
+  const MessageId first{1, 1, 0}, second{1, 2, 0};
+  ASSERT_FALSE(mesh[1]->try_receive(0, first).value());
+  ASSERT_TRUE(mesh[0]->send(1, first, make_payload(10, 1)).ok());
+  std::this_thread::sleep_for(100ms);
+  ASSERT_FALSE(mesh[1]->try_receive(0, second).value());  // takes the first one in
+  const auto start = Clock::now();
+  std::optional<Payload> got;
+  while (!got && seconds_since(start) < 5) {
+    mesh[1]->wait(start + 5s);
+    got = mesh[1]->try_receive(0, first).value();
+  }
+  EXPECT_TRUE(got);
+  EXPECT_LT(seconds_since(start), 2.0);
+}
+
 TEST_P(Transport, WaitingTakesNoProcessorTime) {
   const auto mesh = make_mesh(GetParam(), 2);
   const auto processor_seconds = [] {
