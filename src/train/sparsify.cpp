@@ -42,6 +42,7 @@ class Pipeline {
     DISCO_TRY(Weights weights, read_weights(graph_, options_.device));
     dense_ = std::make_shared<Weights>(std::move(weights));
     if (options_.wire_only) return requantise();
+    DISCO_CHECK(read_plan());
     DISCO_TRY(partition_, partition_channels(graph_, {options_.nodes, options_.shares}));
     partition_.method = to_string(options_.method);
     DISCO_TRY(traffic_, traffic_of(graph_, partition_));
@@ -59,10 +60,21 @@ class Pipeline {
     if (options_.method != Method::Dense) DISCO_CHECK(recover(batched, batch));
     DISCO_CHECK(quantise(batched, batch));
     set_keep(graph_, traffic_, choice_.kept, partition_);
+    partition_.local_first = std::move(local_first_);
     return result();
   }
 
  private:
+  /// What `disco plan` chose for as many nodes and holds for other owners too: the maps that run in two
+  /// parts.
+  Status read_plan() {
+    const auto found = model_.metadata.find(std::string(kPartitionKey));
+    if (found == model_.metadata.end()) return {};
+    DISCO_TRY(Partition planned, partition_from_json(found->second));
+    if (planned.nodes == options_.nodes) local_first_ = std::move(planned.local_first);
+    return {};
+  }
+
   /// Another format on the wire for an artifact that stays as it is otherwise.
   Result<Sparsified> requantise() {
     const auto found = model_.metadata.find(std::string(kPartitionKey));
@@ -283,6 +295,7 @@ class Pipeline {
   std::int64_t fixed_batch_ = 0;  // 0: open
   Graph graph_;
   Partition partition_;
+  std::optional<std::set<std::string>> local_first_;
   Traffic traffic_;
   Budget budget_;
   Allocation choice_;

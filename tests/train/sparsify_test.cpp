@@ -216,6 +216,26 @@ TEST(Wire, AnArtifactGetsAnotherWireAndStaysAsItIsOtherwise) {
   EXPECT_NE(none.error().message.find("no artifact"), std::string::npos) << none.error().message;
 }
 
+TEST(Planned, MapsInTwoPartsAreWhatThePlanSays) {
+  Graph planned = model();
+  Partition plan = partition_channels(specialise(planned, {}).value(), {2, {}}).value();
+  plan.local_first = std::set<std::string>{"c2"};
+  planned.metadata[std::string(kPartitionKey)] = to_json(plan);
+  SparsifyOptions options;
+  options.budget.communication = 0.5;
+  const auto as_planned = sparsify(planned, {{"x", samples(16, 1)}}, options);
+  ASSERT_TRUE(as_planned) << as_planned.error().message;
+  EXPECT_EQ(as_planned->partition.local_first, plan.local_first);
+  const Partition written =
+      partition_from_json(as_planned->model.metadata.at(std::string(kPartitionKey))).value();
+  EXPECT_EQ(written.local_first, plan.local_first);
+  // A plan for another number of nodes says nothing about this one.
+  options.nodes = 3;
+  const auto others = sparsify(planned, {{"x", samples(16, 1)}}, options);
+  ASSERT_TRUE(others) << others.error().message;
+  EXPECT_FALSE(others->partition.local_first);
+}
+
 TEST(Samples, ThatCannotBeAreOneLine) {
   Tensor nan = samples(32, 1);
   nan.data<float>()[5] = NAN;
