@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "command.h"
 #include "graph/onnx.h"
 #include "plan/scenario.h"
+#include "plan/timeline.h"
 #include "profile_flags.h"
 
 namespace disco::cli {
@@ -27,13 +29,14 @@ constexpr const char* kExamples =
     "them\n"
     "  disco simulate resnet50.onnx -n 2 --keep 0.2 --wire u8                 if a fifth of the features "
     "travelled\n"
-    "  disco simulate sparse.onnx -n 2 --trace trace.json                     and who would wait for whom";
+    "  disco simulate sparse.onnx -n 2 --timeline timeline.html               and a picture of who waits for "
+    "whom";
 
 struct Flags {
   SplitFlags split;
   ProfileFlags profile;
   double keep = 1.0;
-  std::string wire, trace;
+  std::string wire, trace, timeline;
   int concurrency = 1;
   bool as_json = false;
 };
@@ -85,7 +88,9 @@ void print(const Simulation& one, const std::string& one_name, const Simulation&
 }
 
 Status run(const Flags& flags) {
-  if (!flags.trace.empty()) DISCO_CHECK(check_writable(flags.trace));
+  for (const std::string& file : {flags.trace, flags.timeline}) {
+    if (!file.empty()) DISCO_CHECK(check_writable(file));
+  }
   DISCO_TRY(const Graph loaded, load_onnx(flags.split.model));
   DISCO_TRY(const std::vector<double> shares, flags.split.parsed_shares());
   const bool fixed = flags.split.nodes != 0 || !shares.empty();
@@ -116,8 +121,15 @@ Status run(const Flags& flags) {
     programs.push_back(std::move(program));
     progress.step(rank + 1);
   }
-  DISCO_TRY(const Simulation result,
-            simulate(programs, profile, {.concurrency = flags.concurrency, .trace = !flags.trace.empty()}));
+  DISCO_TRY(const Simulation result, simulate(programs, profile,
+                                              {.concurrency = flags.concurrency,
+                                               .trace = !flags.trace.empty() || !flags.timeline.empty()}));
+  if (!flags.timeline.empty()) {
+    const std::string page = timeline_page(
+        result, fmt::format("{} on {} nodes", std::filesystem::path(flags.split.model).filename().string(),
+                            programs.size()));
+    DISCO_CHECK(write_file(flags.timeline, std::as_bytes(std::span(page.data(), page.size()))));
+  }
   if (!flags.trace.empty()) DISCO_CHECK(write_trace(flags.trace, result.traces));
   const std::string& one_name = profile.nodes[alone.node].name;
   if (flags.as_json) {
@@ -165,6 +177,11 @@ void add_simulate(CLI::App& app, Action& action) {
   command
       ->add_option("--trace", flags->trace,
                    "write what every node would do as Chrome trace JSON, for https://ui.perfetto.dev")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--timeline", flags->timeline,
+          "write the same as a picture: a page (HTML) of who computes, waits and is on the wire when")
       ->type_name("FILE");
   command->add_flag("--json", flags->as_json, "the figures, for programs");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });

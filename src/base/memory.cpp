@@ -23,4 +23,15 @@ void forget_peak_memory() {
   std::ofstream("/proc/self/clear_refs") << "5";  // see proc(5)
 }
 
+MachineMemory machine_memory() {
+  std::ifstream lines("/proc/meminfo");
+  MachineMemory memory;
+  for (std::string word; lines >> word;) {
+    std::uint64_t kib = 0;
+    if (word == "MemTotal:" && lines >> kib) memory.total = kib * 1024;
+    if (word == "MemAvailable:" && lines >> kib) memory.free = kib * 1024;
+  }
+  return memory;
+}
+
 }  // namespace disco

@@ -1,5 +1,5 @@
 #pragma once
-// How much memory this process holds.
+// How much memory this process holds, and the machine has.
 
 #include <cstdint>
 
@@ -11,5 +11,12 @@ namespace disco {
 
 /// Gives freed memory back to the system, and counts peak_memory() anew, where the system can.
 void forget_peak_memory();
+
+/// Of the whole machine, in bytes; 0 where the system does not say.
+struct MachineMemory {
+  std::uint64_t total = 0;
+  std::uint64_t free = 0;  ///< without swapping
+};
+[[nodiscard]] MachineMemory machine_memory();
 
 }  // namespace disco

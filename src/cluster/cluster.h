@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/result.h"
 #include "cluster/runner.h"
 #include "fabric/keys.h"
@@ -69,6 +70,11 @@ class Cluster {
 
   [[nodiscard]] const std::vector<NodeInfo>& nodes() const { return nodes_; }
 
+  /// What the machine of rank `rank` had before it got its shard; zeros where it does not say.
+  [[nodiscard]] MachineMemory memory(std::size_t rank) const {
+    return rank < memory_.size() ? memory_[rank] : MachineMemory{};
+  }
+
   /// Runs the network once, with no other request in flight. Inputs go to the nodes whose shards read them.
   ///
   /// @return the outputs, or
@@ -113,6 +119,7 @@ class Cluster {
   [[nodiscard]] Error said_by(std::size_t rank, const Error& word) const;
 
   std::vector<NodeInfo> nodes_;
+  std::vector<MachineMemory> memory_;  // by rank
 };
 
 }  // namespace disco

@@ -20,6 +20,7 @@ class InprocCluster final : public Cluster {
   ~InprocCluster() override { shutdown(); }
 
   Status load(std::vector<Graph> shards, const ClusterOptions& options) {
+    memory_.assign(shards.size(), machine_memory());
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const int threads =
         options.threads > 0 ? options.threads : std::max(1, cores / static_cast<int>(shards.size()));

@@ -405,6 +405,9 @@ class Server {
       Message reply = control::success(id);
       reply.head["clock_ns"] =
           std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+      const MachineMemory memory = machine_memory();
+      reply.head["memory_total"] = memory.total;
+      reply.head["memory_free"] = memory.free;
       reply.head["busy"] = !owner_.empty() && owner_ != client;
       return post(client, std::move(reply));
     }

@@ -95,6 +95,12 @@ class RemoteCluster final : public Cluster {
       if (const auto busy = head.find("busy"); busy != head.end() && *busy == true) {
         return error(ErrorCode::Io, "{} serves another coordinator; try again later", describe(rank));
       }
+      // Nodes of earlier releases do not say.
+      const auto figure = [&](const char* key) {
+        const auto found = head.find(key);
+        return found != head.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+      };
+      memory_.push_back({figure("memory_total"), figure("memory_free")});
     }
     DISCO_CHECK(load(configs, shards));
     return join();

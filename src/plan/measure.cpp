@@ -163,18 +163,21 @@ Graph pair_graph(int rank, const PairProgram& plan) {
     meet();
     // As layers do: each sends what it has, and computes while that travels.
     const ValueId features = graph.filled("hidden", {1, plan.hidden_numbers});
-    const auto beside = [&](const char* name, const char* computing, ValueId id, std::int64_t numbers) {
+    const auto beside = [&](const char* name, const char* computing, int layers, ValueId id,
+                            std::int64_t numbers) {
       std::vector<ValueId> received;
       for (int i = 0; i < kBig; ++i) {
         graph.send(name, id, peer);
-        compute(computing, plan.layers / kBig);
+        compute(computing, layers);
         received.push_back(graph.receive(name, {1, numbers}, peer));
       }
       graph.keep_received(name, std::move(received));
     };
-    beside("tiny", "with_tiny", tiny, 16);
+    beside("tiny", "with_tiny", plan.layers / kBig, tiny, 16);
     meet();
-    beside("behind", "with_big", features, plan.hidden_numbers);
+    beside("behind", "with_big", plan.layers / kBig, features, plan.hidden_numbers);
+    meet();
+    beside("close", "with_close", 1, tiny, 16);
   }
   graph.keep(x, fmt::format("y{}", rank));
   return graph.take();
@@ -217,24 +220,25 @@ void read_figures(const NodeTrace& trace, const PairProgram& plan, Figures& figu
     for (std::size_t i = 1; i < sent.size(); ++i)
       figures[name].push_back(static_cast<double>(came[i]->end_ns - sent[i]->start_ns) * 1e-9);
   }
-  // Sending wakes the thread that moves bytes, which may take the core at once; the longer after some
-  // milliseconds of computing, which leave nothing of it in the caches.
-  for (const TraceEvent* event : events_of(trace, "tiny", TracePhase::Pack))
-    figures["send_cold"].push_back(seconds(*event));
-  for (const TraceEvent* event : events_of(trace, "ping", TracePhase::Pack))
-    figures["send_warm"].push_back(seconds(*event));
-  const auto waits = events_of(trace, "tiny", TracePhase::Wait);
-  const auto unpacks = events_of(trace, "tiny", TracePhase::Unpack);
-  for (std::size_t i = 0; i < waits.size(); ++i)
-    figures["receive"].push_back(seconds(*waits[i]) + seconds(*unpacks[i]));
+  const auto add_all = [&](const char* figure, const char* name, TracePhase phase) {
+    const auto events = events_of(trace, name, phase);
+    for (std::size_t i = 1; i < events.size(); ++i)  // the first one of a value is also packed
+      figures[figure].push_back(seconds(*events[i]));
+  };
+  // A message after another costs less than one after some milliseconds of computing, which leave nothing of
+  // the transport in the caches. In networks a layer or two lie between.
+  add_all("send", "close", TracePhase::Pack);
+  add_all("send_after_long", "tiny", TracePhase::Pack);
+  add_all("send_warm", "ping", TracePhase::Pack);
+  add_all("send_big", "behind", TracePhase::Pack);
+  // What came while the node computed is only fetched.
+  add_all("receive", "close", TracePhase::Wait);
+  add_all("receive_after_long", "tiny", TracePhase::Wait);
+  add_all("receive_big", "behind", TracePhase::Wait);
   const double alone = sum_of(trace, "alone");
   figures["alone"].push_back(alone);
   figures["with_tiny"].push_back(sum_of(trace, "with_tiny"));
-  // (The first one is also packed.)
-  double sending = 0;
-  const auto behind = events_of(trace, "behind", TracePhase::Pack);
-  for (std::size_t i = 1; i < behind.size(); ++i) sending += seconds(*behind[i]);
-  figures["with_big"].push_back(sum_of(trace, "with_big") + sending);
+  figures["with_big"].push_back(sum_of(trace, "with_big"));
 }
 
 /// Runs one program on pairs that share no node, and gathers what each end saw.
@@ -292,6 +296,8 @@ Status measure_node(NodeProfile& node, std::size_t index, const StartCluster& st
   std::vector<Graph> shards;
   shards.push_back(speed_graph());
   DISCO_TRY(const std::unique_ptr<Cluster> cluster, start({index}, std::move(shards)));
+  node.memory_total = cluster->memory(0).total;
+  node.memory_free = cluster->memory(0).free;
   const NamedTensors inputs = {{"x", Tensor::of<float>({1}, {1.0F})}};
   std::map<std::string, std::vector<double>> times;
   for (int run = -1; run < kRuns; ++run) {
@@ -342,18 +348,19 @@ Status measure_requests(NodeProfile& node, std::size_t index, const StartCluster
 void learn_messages(const Figures& figures, const PairProgram& plan, NodeProfile& node) {
   const auto middle = [&](const char* name) { return typical(figures.at(name)); };
   MessageCost& cost = node.messages;
-  cost.send_s = (middle("send_cold") + middle("send_warm")) / 2;  // layers lie between
+  cost.send_s = middle("send");
   cost.receive_s = middle("receive");
   const double alone = middle("alone");
   const double tiny = std::clamp((middle("with_tiny") - alone) / kBig, 0.0, 10e-6);
   cost.io_receive_s = tiny;
   cost.io_send_s = 0;  // in send_s, as far as it takes the core
-  const double moved = static_cast<double>(plan.hidden_numbers) * 4 * kBig;
-  const double beside = kBig * (middle("send_cold") + tiny);
-  const double byte = std::clamp((middle("with_big") - alone - beside) / moved, 0.0, 1e-8);
-  // Receiving copies once more, out of the packets.
-  cost.send_byte_s = 0.4 * byte;
-  cost.receive_byte_s = 0.6 * byte;
+  const double bytes = static_cast<double>(plan.hidden_numbers) * 4;
+  const auto a_byte = [&](double seconds) { return std::clamp(seconds / bytes, 0.0, 1e-8); };
+  cost.send_copy_byte_s = a_byte(middle("send_big") - middle("send_after_long"));
+  cost.receive_copy_byte_s = a_byte(middle("receive_big") - middle("receive_after_long"));
+  // What computing loses beside that goes to both directions, which no clock tells apart.
+  const double beside = a_byte((middle("with_big") - alone) / kBig - tiny);
+  cost.send_byte_s = cost.receive_byte_s = beside / 2;
 }
 
 /// What passes at once after a pause, up to the size that was tried; 0 where that is next to nothing.

@@ -31,19 +31,22 @@ using Speeds = std::array<std::vector<SpeedSample>, kWorkClasses>;
 
 /// What a message costs the processors at its two ends, beside packing and unpacking.
 struct MessageCost {
-  double send_s = 12e-6;         ///< of the thread that computes, a message
-  double receive_s = 6e-6;       ///< likewise, once the message is there
+  double send_s = 9e-6;                  ///< of the thread that computes, a message
+  double receive_s = 4e-6;               ///< likewise, once the message is there
+  double send_copy_byte_s = 0.15e-9;     ///< likewise, a byte: it hands them to the kernel itself
+  double receive_copy_byte_s = 0.15e-9;  ///< likewise, of what had come before it was asked for
   double wake_s = 25e-6;         ///< from a message's arrival until a thread that slept for it goes on
-  double io_send_s = 5e-6;       ///< of the thread that moves bytes, a message
-  double io_receive_s = 5e-6;    ///< likewise
-  double send_byte_s = 0.15e-9;  ///< likewise, a byte
-  double receive_byte_s = 0.25e-9;
+  double io_send_s = 0;          ///< of who moves bytes beside it, the kernel or a thread, a message
+  double io_receive_s = 3e-6;    ///< likewise
+  double send_byte_s = 0.05e-9;  ///< likewise, a byte
+  double receive_byte_s = 0.1e-9;
 };
 
 struct NodeProfile {
   std::string name;
   int threads = 1;
-  /// Whether the thread that moves bytes has no core of its own, so that its work delays computing.
+  /// Whether what moves bytes beside the computing thread has no core of its own, so that it delays
+  /// computing.
   bool shares_core = true;
   std::uint64_t memory_total = 0;  ///< bytes; 0: unknown
   std::uint64_t memory_free = 0;

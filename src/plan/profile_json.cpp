@@ -22,6 +22,8 @@ template <typename Cost, typename Function>
 void each_field(Cost& cost, const Function& function) {
   function("send_s", cost.send_s);
   function("receive_s", cost.receive_s);
+  function("send_copy_byte_s", cost.send_copy_byte_s);
+  function("receive_copy_byte_s", cost.receive_copy_byte_s);
   function("wake_s", cost.wake_s);
   function("io_send_s", cost.io_send_s);
   function("io_receive_s", cost.io_receive_s);

@@ -14,7 +14,7 @@ namespace disco {
 
 namespace {
 
-/// The header, ZeroMQ's framing and one packet's headers.
+/// The header and those of two packets.
 constexpr double kBytesAMessage = 110;
 /// Bytes are moved in pieces, so that messages to several peers share an egress.
 constexpr double kLeastPiece = 16 * 1024;
@@ -247,8 +247,16 @@ class Simulator {
       double seconds = 0;
       if (step != nullptr) {
         seconds = step->seconds;
-        if (step->kind == StepKind::Send) seconds += about(n).messages.send_s;
-        if (step->kind == StepKind::Receive) seconds += about(n).messages.receive_s;
+        const MessageCost& cost = about(n).messages;
+        const auto bytes = static_cast<double>(step->bytes);
+        if (step->kind == StepKind::Send) seconds += cost.send_s + bytes * cost.send_copy_byte_s;
+        if (step->kind == StepKind::Receive) {
+          // Who waits copies what comes as it comes; the last of it is left then.
+          const double copy = bytes * cost.receive_copy_byte_s;
+          const double hidden = std::min(begin - node.idle_since, copy);
+          seconds += cost.receive_s +
+                     std::max(copy - hidden, std::min(bytes, kLeastPiece) * cost.receive_copy_byte_s);
+        }
       }
       node.running = Running{request, begin, begin + seconds, 0};
       schedule_end(n);
@@ -320,6 +328,7 @@ class Simulator {
       to.ingress_free =
           std::max(enters + (link.burst_bytes > 0 ? gone - begun : seconds), gone + link.latency_s);
       piece.arriving = gone - begun;
+      if (options_.trace) record_wire(piece, begun, to.ingress_free);
       node.sending = true;
       post({.time = gone, .kind = Event::Kind::EgressFree, .node = n});
       post({.time = to.ingress_free,
@@ -342,6 +351,21 @@ class Simulator {
     const auto ns = [](double seconds) { return static_cast<std::int64_t>(seconds * 1e9); };
     traces_[static_cast<std::size_t>(n)].events.push_back(
         {step.name, step.op, phase, ns(start), ns(end), step.bytes, step.peer});
+  }
+
+  void record_wire(const Piece& piece, double begun, double arrived) {
+    if (piece.first) {
+      std::string name = "inputs";
+      for (const SimulatedStep& step : program(piece.from).steps) {
+        if (piece.tag && step.kind == StepKind::Send && step.peer == piece.to && step.tag == *piece.tag)
+          name = step.name;
+      }
+      on_wire_[{piece.from, piece.to}] = wire_.size();  // one after another
+      wire_.push_back({.from = piece.from, .to = piece.to, .start_s = begun, .name = std::move(name)});
+    }
+    WireSpan& span = wire_[on_wire_[{piece.from, piece.to}]];
+    span.end_s = arrived;
+    span.bytes += piece.bytes;
   }
 
   [[nodiscard]] Error stuck() const {
@@ -379,7 +403,9 @@ class Simulator {
            .memory_bytes = programs_[n].weight_bytes +
                            programs_[n].arena_bytes * static_cast<std::uint64_t>(options_.concurrency)});
     }
+    result.concurrency = options_.concurrency;
     result.traces = std::move(traces_);
+    result.wire = std::move(wire_);
     return result;
   }
 
@@ -396,6 +422,8 @@ class Simulator {
   std::vector<double> started_, done_, latencies_;
   std::vector<int> unanswered_;
   std::vector<NodeTrace> traces_;
+  std::vector<WireSpan> wire_;
+  std::map<std::pair<int, int>, std::size_t> on_wire_;  // by link, the message that it carries
 };
 
 }  // namespace

@@ -36,7 +36,7 @@ struct SimulatedProgram {
 struct SimulationOptions {
   int concurrency = 1;  ///< requests in flight
   int requests = 0;     ///< in all; 0: enough for a steady rate
-  bool trace = false;   ///< also fill Simulation::traces
+  bool trace = false;   ///< also fill Simulation::traces and Simulation::wire
 };
 
 struct SimulatedNode {
@@ -49,11 +49,23 @@ struct SimulatedNode {
   std::uint64_t memory_bytes = 0;  ///< weights, and an arena for each request in flight
 };
 
+/// A message on the wire, from its first byte's leaving to its last one's coming.
+struct WireSpan {
+  int from = 0;
+  int to = 0;
+  double start_s = 0;
+  double end_s = 0;
+  double bytes = 0;  ///< with headers
+  std::string name;  ///< of the value; "inputs" for what the coordinator sends
+};
+
 struct Simulation {
   double latency_ms = 0;  ///< median over the requests, as the caller waits
   double throughput = 0;  ///< requests a second
   std::vector<SimulatedNode> nodes;
+  int concurrency = 1;
   std::vector<NodeTrace> traces;
+  std::vector<WireSpan> wire;
 };
 
 /// Runs programs on the nodes of a profile.

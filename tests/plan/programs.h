@@ -39,7 +39,7 @@ inline SimulatedProgram program(std::vector<SimulatedStep> steps) {
 inline Profile free_of_overhead(int nodes, double bytes_per_s, double latency_s) {
   Profile profile = uniform_profile(nodes, {.bytes_per_s = bytes_per_s, .latency_s = latency_s});
   for (NodeProfile& node : profile.nodes) {
-    node.messages = {0, 0, 0, 0, 0, 0, 0};
+    node.messages = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     node.request_s = node.request_byte_s = 0;
   }
   return profile;

@@ -88,6 +88,8 @@ TEST(Simulate, OverheadsOfMessagesAddUp) {
   for (NodeProfile& node : profile.nodes) {
     node.messages = {.send_s = 1e-3,
                      .receive_s = 2e-3,
+                     .send_copy_byte_s = 0,
+                     .receive_copy_byte_s = 0,
                      .wake_s = 4e-3,
                      .io_send_s = 8e-3,
                      .io_receive_s = 16e-3,
@@ -97,6 +99,23 @@ TEST(Simulate, OverheadsOfMessagesAddUp) {
   }
   const std::vector<SimulatedProgram> programs = {program({send(1, 0, 10)}), program({receive(0, 0, 10)})};
   EXPECT_NEAR(latency_ms(programs, profile), 1 + 2 + 4 + 8 + 16 + 32, 1e-3);
+}
+
+TEST(Simulate, TheBytesOfAMessageTakeTheComputingThread) {
+  Profile profile = free_of_overhead(2, 1e12, 0);
+  for (NodeProfile& node : profile.nodes)
+    node.messages.send_copy_byte_s = 1e-7, node.messages.receive_copy_byte_s = 2e-7;
+  // 100 kB: 10 ms to send. What came while node 1 computed takes 20 ms to fetch; what it waited for, the last
+  // piece.
+  const std::vector<SimulatedProgram> late = {program({send(1, 0, 100'000)}),
+                                              program({compute(0.050), receive(0, 0, 100'000)})};
+  EXPECT_NEAR(latency_ms(late, profile), 50 + 20, 1e-3);
+  const std::vector<SimulatedProgram> awaited = {program({send(1, 0, 100'000)}),
+                                                 program({receive(0, 0, 100'000)})};
+  EXPECT_NEAR(latency_ms(awaited, profile), 10 + (20 - 10), 1e-3);
+  const std::vector<SimulatedProgram> long_awaited = {program({compute(0.050), send(1, 0, 100'000)}),
+                                                      program({receive(0, 0, 100'000)})};
+  EXPECT_NEAR(latency_ms(long_awaited, profile), 50 + 10 + 16.384 * 0.2, 1e-3);
 }
 
 TEST(Simulate, RequestsInFlightFillTheWaits) {
@@ -192,6 +211,23 @@ TEST(Simulate, FasterIsNeverSlower) {
       before = now;
     }
   }
+}
+
+TEST(Simulate, MessagesAreSeenOnTheWire) {
+  const std::vector<SimulatedProgram> programs = {
+      program({compute(0.010), send(1, 0, 100'000), send(1, 1, 50'000)}),
+      program({receive(0, 0, 100'000), receive(0, 1, 50'000), compute(0.020)})};
+  const auto result = simulate(programs, free_of_overhead(2, 1e6, 0.005), {.requests = 1, .trace = true});
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->wire.size(), 2U);
+  const WireSpan& first = result->wire[0];
+  EXPECT_EQ(first.from, 0);
+  EXPECT_EQ(first.to, 1);
+  EXPECT_NEAR(first.start_s, 0.010, 1e-9);
+  EXPECT_NEAR(first.end_s, 0.010 + (100'000 + kHeaders) / 1e6 + 0.005, 1e-9);
+  EXPECT_EQ(first.bytes, 100'000 + kHeaders);
+  EXPECT_GE(result->wire[1].start_s, 0.010 + 100'000 / 1e6);
+  EXPECT_TRUE(simulate(programs, free_of_overhead(2, 1e6, 0.005), {.requests = 1})->wire.empty());
 }
 
 TEST(Simulate, SaysWhatIsNeverSent) {
