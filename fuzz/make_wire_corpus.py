@@ -5,7 +5,7 @@ import pathlib
 import struct
 
 
-def header(version=1, kind=3, epoch=0, tag=0, request=1, size=0):
+def header(version=2, kind=3, epoch=0, tag=0, request=1, size=0):
     return struct.pack("<4sHHIIQQ", b"DSCO", version, kind, epoch, tag, request, size)
 
 
@@ -29,9 +29,11 @@ WIRE = {
     "header_hello": header(kind=1, request=0, size=24),
     "header_refusal": header(kind=2, request=0, size=40),
     "header_data": header(epoch=7, tag=31, request=1000, size=802816),
-    "header_newer": header(version=2),
+    "header_newer": header(version=3),
     "header_unknown_kind": header(kind=9),
     "header_short": header()[:20],
+    "stream": header(kind=1, request=0, size=24) + hello() + header(size=3) + b"abc" + header(kind=4) + header(tag=1, size=70) + bytes(70),
+    "stream_cut": header(size=3) + b"abc" + header(size=1 << 40) + b"never so much",
     "hello": hello(),
     "hello_rank_beyond_size": hello(rank=4),
     "hello_short": hello()[:23],

@@ -85,6 +85,25 @@ TEST(TcpFabric, StrangersDoNoHarm) {
   for (const int fd : open) ::close(fd);
 }
 
+TEST(TcpFabric, NamesAndBothFamiliesAreAddresses) {
+  for (const char* host : {"127.0.0.1", "localhost", "[::1]"}) {
+    auto first = TcpFabric::listen(std::string(host) + ":0");
+    if (!first && std::string(host) == "[::1]") continue;  // a machine without IPv6
+    ASSERT_TRUE(first.ok()) << first.error().message;
+    auto second = TcpFabric::listen(std::string(host) + ":0");
+    ASSERT_TRUE(second.ok()) << second.error().message;
+    const Membership members{.addresses = {(*first)->address(), (*second)->address()}, .cluster = 1};
+    Status joined;
+    std::thread thread([&] { joined = (*first)->connect(members, Clock::now() + 10s); });
+    Membership other = members;
+    other.rank = 1;
+    const Status connected = (*second)->connect(other, Clock::now() + 10s);
+    thread.join();
+    EXPECT_TRUE(joined.ok() && connected.ok())
+        << host << ": " << (connected ? "" : connected.error().message);
+  }
+}
+
 TEST(TcpFabric, AStrangerIsToldWhy) {
   const auto host = listen_over("tcp", {});
   std::thread thread([&] {
