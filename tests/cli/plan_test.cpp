@@ -35,6 +35,9 @@ TEST_F(Planning, ProfilesAreWhatSimulateTakes) {
   for (const json& node : profile["nodes"]) {
     for (const char* work : {"convolution", "depthwise", "matmul", "memory", "pack"})
       EXPECT_GE(node["speeds"][work].size(), 2U) << work;
+    // The nodes are processes of this machine, which says how much memory it has.
+    EXPECT_GT(node["memory_total"].get<std::uint64_t>(), std::uint64_t{1} << 26);
+    EXPECT_LE(node["memory_free"].get<std::uint64_t>(), node["memory_total"].get<std::uint64_t>());
   }
   for (const json& link : profile["links"]) EXPECT_GT(link["bytes_per_s"].get<double>(), 1e5) << link;
   for (const bool estimate : {false, true}) {
@@ -48,7 +51,8 @@ TEST_F(Planning, ProfilesAreWhatSimulateTakes) {
 }
 
 TEST_F(Planning, ASimulationSendsWhatTheNodesWouldSend) {
-  const json simulation = said({"simulate", "m.onnx", "--cluster", "c.toml", "--trace", "t.json", "--json"});
+  const json simulation = said(
+      {"simulate", "m.onnx", "--cluster", "c.toml", "--trace", "t.json", "--timeline", "t.html", "--json"});
   ASSERT_EQ(simulation["nodes"].size(), 3U) << simulation;
   const json table = said({"inspect", "m.onnx", "-n", "3", "--json"});
   for (std::size_t n = 0; n < 3; ++n) {
@@ -56,6 +60,8 @@ TEST_F(Planning, ASimulationSendsWhatTheNodesWouldSend) {
     EXPECT_EQ(simulation["nodes"][n]["messages"], table["totals"][n]["messages_sent"]) << n;
   }
   EXPECT_FALSE(json::parse(content("t.json"))["traceEvents"].empty());
+  EXPECT_THAT(content("t.html"), ::testing::AllOf(::testing::HasSubstr("<svg"), ::testing::HasSubstr("slow1"),
+                                                  ::testing::HasSubstr("class=\"wire\"")));
   const json sparse =
       said({"simulate", "m.onnx", "--cluster", "c.toml", "--keep", "0.5", "--wire", "fp16", "--json"});
   for (std::size_t n = 0; n < 3; ++n) {
