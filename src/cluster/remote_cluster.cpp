@@ -11,21 +11,15 @@
 
 #include "cluster/cluster.h"
 #include "cluster/control.h"
+#include "cluster/node_links.h"
 #include "cluster/process.h"
 #include "cluster/shard_message.h"
-#include "fabric/zmq_socket.h"
 
 namespace disco {
 namespace {
 
 using control::Message;
 using std::chrono::milliseconds;
-
-double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
-}
 
 class RemoteCluster final : public Cluster {
  public:
@@ -72,26 +66,27 @@ class RemoteCluster final : public Cluster {
     socket_options.heartbeat_timeout = std::chrono::seconds(10);
     socket_options.max_message_bytes = control::kMaxPartBytes;
     socket_options.linger = milliseconds(200);
+    links_.emplace(NodeLinks::About{[this](std::size_t rank) { return describe(rank); },
+                                    [this](std::size_t rank) { return fate(rank); },
+                                    [this](std::size_t rank, const Error& word) { return said_by(rank, word); }},
+                   options.keys);
+    clock_offsets_.assign(configs.size(), 0);
     for (std::size_t rank = 0; rank < configs.size(); ++rank) {
       const NodeConfig& config = configs[rank];
-      Node node;
-      node.address = config.address;
       NodeInfo info;
       info.label = config.name.empty() ? config.address : config.name + ", " + config.address;
       info.process = rank < processes_.size() ? processes_[rank].pid() : -1;
       nodes_.push_back(std::move(info));
-      DISCO_TRY(node.socket,
-                ZmqSocket::open(context_, ZMQ_DEALER, socket_options,
-                                options.keys ? std::optional(public_keys_[rank]) : std::nullopt));
-      if (const Status status = node.socket.connect(config.address); !status) {
-        return in_context(describe(rank), status.error());
+      const Status opened = links_->open(config.address, socket_options,
+                                         options.keys ? std::optional(public_keys_[rank]) : std::nullopt);
+      if (!opened) {
+        return in_context(describe(rank), opened.error());
       }
-      links_.push_back(std::move(node));
     }
-    DISCO_CHECK(exchange(
+    DISCO_TRY(const auto hello, links_->ask(
         "hello", [](std::size_t, Message&) { return Status(); }, options.start_timeout));
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      const auto& head = asked_->answers[rank].reply->head;
+    for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
+      const auto& head = hello->answers[rank].reply->head;
       if (const auto busy = head.find("busy"); busy != head.end() && *busy == true) {
         return error(ErrorCode::Io, "{} serves another coordinator; try again later", describe(rank));
       }
@@ -107,7 +102,7 @@ class RemoteCluster final : public Cluster {
   }
 
   Result<std::uint64_t> submit(const NamedTensors& inputs, const RunOptions& options) override {
-    if (links_.empty()) {
+    if (!links_) {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
     DISCO_CHECK(check(inputs, options));
@@ -131,10 +126,8 @@ class RemoteCluster final : public Cluster {
       return Status();
     };
     // A second more than the nodes have, so that they come first: they know what they wait for.
-    DISCO_TRY(std::unique_ptr<Exchange> run, post("run", fill, options.deadline + milliseconds(1000)));
-    run->request = request;
-    run->trace = options.trace;
-    runs_.push_back(std::move(run));
+    DISCO_TRY(auto question, links_->post("run", fill, options.deadline + milliseconds(1000)));
+    runs_.push_back({std::move(question), request, options.trace});
     return request;
   }
 
@@ -149,98 +142,61 @@ class RemoteCluster final : public Cluster {
     }
     std::size_t settled = 0;
     while (true) {
-      const bool any = pump_all();
-      for (settled = 0; settled < runs_.size() && !is_settled(*runs_[settled]); ++settled) {
+      const bool any = links_->pump();
+      for (settled = 0; settled < runs_.size() && !links_->is_settled(*runs_[settled].question); ++settled) {
       }
       if (settled < runs_.size()) {
         break;
       }
       if (!any) {
         Clock::time_point end = Clock::time_point::max();
-        for (const auto& run : runs_) {
-          end = std::min(end, when_to_look(*run));
+        for (const Run& run : runs_) {
+          end = std::min(end, NodeLinks::when_to_look(*run.question));
         }
-        wait(end);
+        links_->wait(end);
       }
     }
-    const std::unique_ptr<Exchange> run = std::move(runs_[settled]);
+    const Run run = std::move(runs_[settled]);
     runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(settled));
-    const Status verdict_of_run = verdict(*run);
-    auto result = verdict_of_run ? collect(*run) : Result<RunResult>(verdict_of_run.error());
+    const Status verdict = links_->verdict(*run.question);
+    auto result = verdict ? collect(run) : Result<RunResult>(verdict.error());
     if (!result) {
       joined_ = false;  // cancelled ends cannot be used again
-      for (const auto& other : runs_) {
-        failed_.emplace_back(other->request, given_up(result.error()));
+      for (const Run& other : runs_) {
+        failed_.emplace_back(other.request, given_up(result.error()));
       }
       runs_.clear();
     }
-    return Completed{run->request, std::move(result)};
+    return Completed{run.request, std::move(result)};
   }
 
   std::size_t in_flight() const override { return runs_.size() + failed_.size(); }
 
   void shutdown() override {
-    for (Node& link : links_) {
-      if (link.socket.is_open() && processes_.empty()) {
-        std::vector<ZmqFrame> frames = control::encode(control::request("unload", ++id_));
-        std::ignore = link.socket.send(frames);
-      } else {
-        link.socket.set_linger(milliseconds(0));
-      }
+    if (links_) {
+      links_->close(/*live_on=*/processes_.empty());
     }
     runs_.clear();
     failed_.clear();
-    links_.clear();
+    links_.reset();
     processes_.clear();
     joined_ = false;
   }
 
  private:
-  struct Node {
-    std::string address;
-    ZmqSocket socket;
-    HandshakeVerdict handshakes;
-    bool met = false;  // it has answered once: the end of its connection is its end
-    bool lost = false;
-    std::int64_t clock_offset_ns = 0;
-  };
-
-  /// What one node made of one question.
-  struct Answer {
-    std::uint64_t expected = 0;  // the reply's id
-    std::optional<Message> reply;
-    std::int64_t reply_ns = 0;  // when it came
-    std::optional<Error> fault;
-    bool fault_is_its_word = false;  // it said so itself
-    bool after_cancel = false;
-    std::size_t order = 0;
-    [[nodiscard]] bool waits() const { return !reply && !fault; }
-  };
-
-  /// The same question to every node, and their answers.
-  struct Exchange {
-    std::string op;
-    Clock::time_point start = Clock::now();
-    std::int64_t start_ns = now_ns();
-    Clock::time_point end;
-    std::vector<Answer> answers;  // by rank
-    std::size_t answered = 0;
-    std::optional<Clock::time_point> failed;
-    bool cancelled = false;
-    std::uint64_t request = 0;  // of a run
+  /// A run in flight.
+  struct Run {
+    std::shared_ptr<NodeLinks::Question> question;
+    std::uint64_t request = 0;
     bool trace = false;
-    /// Whether nodes may wait for one that failed, so that they must be told.
-    [[nodiscard]] bool together() const { return op == "run" || op == "join"; }
   };
 
-  static constexpr milliseconds kMoment{100};
-  static constexpr milliseconds kStopping{500};
-
-  Result<RunResult> collect(const Exchange& run) {
+  Result<RunResult> collect(const Run& run) {
     RunResult result;
-    std::int64_t end_ns = run.start_ns;
-    for (std::size_t rank = 0; rank < run.answers.size(); ++rank) {
-      const Message& reply = *run.answers[rank].reply;
+    const NodeLinks::Question& question = *run.question;
+    std::int64_t end_ns = question.start_ns;
+    for (std::size_t rank = 0; rank < question.answers.size(); ++rank) {
+      const Message& reply = *question.answers[rank].reply;
       control::Reader reader(reply);
       DISCO_TRY(NamedTensors outputs, named(rank, reader.tensors("outputs")));
       result.outputs.merge(outputs);
@@ -249,11 +205,11 @@ class RemoteCluster final : public Cluster {
       if (run.trace) {
         DISCO_TRY(auto trace, named(rank, control::get_trace(reply)));
         result.traces.push_back(
-            {static_cast<int>(rank), nodes_[rank].label, links_[rank].clock_offset_ns, std::move(trace)});
+            {static_cast<int>(rank), nodes_[rank].label, clock_offsets_[rank], std::move(trace)});
       }
-      end_ns = std::max(end_ns, run.answers[rank].reply_ns);
+      end_ns = std::max(end_ns, question.answers[rank].reply_ns);
     }
-    result.total_ms = static_cast<double>(end_ns - run.start_ns) * 1e-6;
+    result.total_ms = static_cast<double>(end_ns - question.start_ns) * 1e-6;
     return result;
   }
 
@@ -297,9 +253,9 @@ class RemoteCluster final : public Cluster {
       message.head["optimise"] = options_.optimise ? 1 : 0;
       return {};
     };
-    DISCO_CHECK(exchange("load", fill, options_.load_timeout));
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      const Message& reply = *asked_->answers[rank].reply;
+    DISCO_TRY(const auto loaded, links_->ask("load", fill, options_.load_timeout));
+    for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
+      const Message& reply = *loaded->answers[rank].reply;
       constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
       DISCO_TRY(nodes_[rank].inputs, named(rank, control::texts(reply, "inputs")));
       DISCO_TRY(nodes_[rank].outputs, named(rank, control::texts(reply, "outputs")));
@@ -319,13 +275,13 @@ class RemoteCluster final : public Cluster {
       message.head["public_keys"] = public_keys;
       return Status();
     };
-    DISCO_CHECK(exchange("listen", introduce, options_.start_timeout));
+    DISCO_TRY(const auto listening, links_->ask("listen", introduce, options_.start_timeout));
     std::vector<std::string> addresses;
     std::vector<std::string> labels;
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+    for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
       DISCO_TRY(const std::uint64_t port,
-                named(rank, control::number(*asked_->answers[rank].reply, "port", 65535)));
-      DISCO_TRY(const HostPort control_address, parse_address(links_[rank].address));
+                named(rank, control::number(*listening->answers[rank].reply, "port", 65535)));
+      DISCO_TRY(const HostPort control_address, parse_address(links_->address(rank)));
       addresses.push_back(fmt::format("{}:{}", control_address.host, port));
       labels.push_back(nodes_[rank].label);
     }
@@ -339,197 +295,34 @@ class RemoteCluster final : public Cluster {
       message.head["deadline_ms"] = options_.start_timeout.count();
       return Status();
     };
-    DISCO_CHECK(exchange("join", fill, options_.start_timeout, milliseconds(1000)));
+    // A second more than the nodes have, as for runs.
+    DISCO_TRY(const auto joined, links_->ask("join", fill, options_.start_timeout + milliseconds(1000)));
+    std::ignore = joined;
     joined_ = true;
     return {};
   }
 
   /// Of a few round trips the shortest tells best what the node's clock showed in its middle.
   Status measure_clocks() {
-    std::vector<std::int64_t> shortest(links_.size(), std::numeric_limits<std::int64_t>::max());
+    std::vector<std::int64_t> shortest(nodes_.size(), std::numeric_limits<std::int64_t>::max());
     for (int round = 0; round < 5; ++round) {
-      std::vector<std::int64_t> sent(links_.size());
+      std::vector<std::int64_t> sent(nodes_.size());
       const auto fill = [&](std::size_t rank, Message&) {
         sent[rank] = now_ns();
         return Status();
       };
-      DISCO_CHECK(exchange("ping", fill, options_.start_timeout));
-      for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-        const std::int64_t trip = asked_->answers[rank].reply_ns - sent[rank];
+      DISCO_TRY(const auto ping, links_->ask("ping", fill, options_.start_timeout));
+      for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
+        const std::int64_t trip = ping->answers[rank].reply_ns - sent[rank];
         DISCO_TRY(const std::uint64_t clock,
-                  named(rank, control::number(*asked_->answers[rank].reply, "clock_ns", control::kLatestNs)));
+                  named(rank, control::number(*ping->answers[rank].reply, "clock_ns", control::kLatestNs)));
         if (trip < shortest[rank]) {
           shortest[rank] = trip;
-          links_[rank].clock_offset_ns = sent[rank] + trip / 2 - static_cast<std::int64_t>(clock);
+          clock_offsets_[rank] = sent[rank] + trip / 2 - static_cast<std::int64_t>(clock);
         }
       }
     }
     return {};
-  }
-
-  /// Asks every node the same thing and waits for all answers, which are then in asked_. Where one
-  /// fails, the others have a moment to say what they see; then they are told to stop, and have half a second
-  /// to do so.
-  ///
-  /// @param fill     completes a rank's request
-  /// @param margin   added to the deadline here, where the nodes know it too
-  Status exchange(std::string_view op, const std::function<Status(std::size_t, Message&)>& fill,
-                  milliseconds deadline, milliseconds margin = milliseconds(0)) {
-    DISCO_TRY(asked_, post(op, fill, deadline + margin));
-    while (true) {
-      const bool any = pump_all();
-      if (is_settled(*asked_)) {
-        return verdict(*asked_);
-      }
-      if (!any) {
-        wait(when_to_look(*asked_));
-      }
-    }
-  }
-
-  /// Sends the question off.
-  Result<std::unique_ptr<Exchange>> post(std::string_view op,
-                                         const std::function<Status(std::size_t, Message&)>& fill,
-                                         milliseconds time) {
-    auto exchange = std::make_unique<Exchange>();
-    exchange->op = op;
-    exchange->answers.resize(links_.size());
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      Node& link = links_[rank];
-      exchange->answers[rank].expected = ++id_;
-      Message message = control::request(op, id_);
-      DISCO_CHECK(fill(rank, message));
-      std::vector<ZmqFrame> frames = control::encode(std::move(message));
-      if (link.lost || !link.socket.send(frames)) {
-        link.lost = true;
-        set_lost(*exchange, rank);
-      }
-    }
-    exchange->end = Clock::now() + time;
-    return exchange;
-  }
-
-  bool pump_all() {
-    bool any = false;
-    for (std::size_t rank = 0; rank < links_.size(); ++rank) {
-      any |= pump(rank);
-    }
-    return any;
-  }
-
-  /// Whether nothing more is to be waited for. Tells the nodes to stop where one failed a moment ago.
-  bool is_settled(Exchange& exchange) {
-    const Clock::time_point now = Clock::now();
-    const auto& answers = exchange.answers;
-    const bool waiting =
-        std::any_of(answers.begin(), answers.end(), [](const Answer& a) { return a.waits(); });
-    if (!exchange.failed && std::any_of(answers.begin(), answers.end(),
-                                        [](const Answer& answer) { return answer.fault.has_value(); })) {
-      exchange.failed = now;
-    }
-    if (!waiting || (!exchange.failed && now >= exchange.end) ||
-        (exchange.failed && now >= *exchange.failed + kMoment + kStopping)) {
-      return true;
-    }
-    if (exchange.failed && !exchange.cancelled && now >= *exchange.failed + kMoment) {
-      exchange.cancelled = true;
-      if (!exchange.together()) {
-        return true;
-      }
-      tell_to_stop();
-    }
-    return false;
-  }
-
-  /// When is_settled() may have changed its mind although nothing came.
-  static Clock::time_point when_to_look(const Exchange& exchange) {
-    return !exchange.failed ? exchange.end
-                            : *exchange.failed + kMoment + (exchange.cancelled ? kStopping : milliseconds(0));
-  }
-
-  static void set_fault(Exchange& exchange, std::size_t rank, Error fault, bool its_word) {
-    Answer& answer = exchange.answers[rank];
-    answer.fault = std::move(fault);
-    answer.fault_is_its_word = its_word;
-    answer.order = exchange.answered++;
-  }
-
-  void set_lost(Exchange& exchange, std::size_t rank) {
-    if (exchange.answers[rank].waits()) {
-      set_fault(exchange, rank, error(ErrorCode::PeerLost, "{} went away{}", describe(rank), fate(rank)),
-                false);
-    }
-  }
-
-  template <typename Visit>
-  void each_open(Visit visit) {
-    for (const auto& run : runs_) {
-      visit(*run);
-    }
-    if (asked_) {
-      visit(*asked_);
-    }
-  }
-
-  /// The open exchange whose answer of `rank` has this id. Id 0, of one who could not read the request and so
-  /// not its id, is taken for the oldest's.
-  Exchange* find_open(std::size_t rank, std::uint64_t id) {
-    Exchange* found = nullptr;
-    each_open([&](Exchange& exchange) {
-      const Answer& answer = exchange.answers[rank];
-      if (found == nullptr && answer.waits() && (answer.expected == id || id == 0)) {
-        found = &exchange;
-      }
-    });
-    return found;
-  }
-
-  bool pump(std::size_t rank) {
-    Node& link = links_[rank];
-    if (!link.socket.is_open()) {
-      return false;
-    }
-    const ZmqEvents events = link.socket.events();
-    const bool ended = !events.disconnected.empty();
-    bool any = ended;
-    if (!link.met && asked_ && asked_->answers[rank].waits()) {
-      if (const auto why = link.handshakes.take(events, options_.keys)) {
-        set_fault(*asked_, rank, error(ErrorCode::ProtocolMismatch, "{} {}", describe(rank), *why), false);
-        return true;
-      }
-    }
-    // So many at a time that deadlines are looked at, however fast a node sends.
-    std::optional<std::vector<ZmqFrame>> frames;
-    for (int i = 0; i < 256 && (frames = link.socket.receive()); ++i) {
-      any = true;
-      auto message = control::decode(std::move(*frames));
-      const auto id = message ? control::number(*message, "id", std::numeric_limits<std::uint64_t>::max())
-                              : Result<std::uint64_t>(0);
-      Exchange* const exchange = find_open(rank, *id);
-      if (exchange == nullptr) {
-        continue;
-      }
-      if (!message) {
-        set_fault(*exchange, rank, in_context(describe(rank), message.error()), false);
-        continue;
-      }
-      Answer& answer = exchange->answers[rank];
-      link.met = true;
-      answer.reply_ns = now_ns();
-      answer.after_cancel = exchange->cancelled;
-      if (auto fault = control::error_of(*message)) {
-        set_fault(*exchange, rank, std::move(*fault), true);
-      } else {
-        answer.reply = std::move(*message);
-      }
-    }
-    if (ended && link.met) {
-      link.lost = true;
-      link.socket.set_linger(milliseconds(0));
-      link.socket.close();
-      each_open([&](Exchange& exchange) { set_lost(exchange, rank); });
-    }
-    return any;
   }
 
   /// "; it was killed by signal 9 (Killed)", where that can be known.
@@ -544,83 +337,16 @@ class RemoteCluster final : public Cluster {
     return fate.empty() ? "" : "; it " + fate;
   }
 
-  void tell_to_stop() {
-    for (Node& link : links_) {
-      if (!link.lost && link.socket.is_open()) {
-        Message message = control::request("cancel", ++id_);
-        message.head["reason"] = "the coordinator cancelled the request";
-        std::vector<ZmqFrame> frames = control::encode(std::move(message));
-        std::ignore = link.socket.send(frames);
-      }
-    }
-  }
-
-  void wait(Clock::time_point deadline) {
-    std::vector<const ZmqSocket*> sockets;
-    for (const Node& link : links_) {
-      sockets.push_back(&link.socket);
-    }
-    zmq_wait(sockets, {}, deadline);
-  }
-
-  /// The error that says most: what a node says of one that is silent or gone; then the first that one says
-  /// of itself; then who is silent.
-  Status verdict(const Exchange& exchange) {
-    std::vector<std::size_t> complaints;  // ranks, in the order of what they said
-    std::vector<std::size_t> silent;
-    for (std::size_t rank = 0; rank < exchange.answers.size(); ++rank) {
-      const Answer& answer = exchange.answers[rank];
-      if (answer.fault && answer.fault_is_its_word) {
-        if (!answer.after_cancel) {
-          complaints.push_back(rank);
-        }
-      } else if (!answer.reply) {
-        silent.push_back(rank);
-      }
-    }
-    std::sort(complaints.begin(), complaints.end(), [&](std::size_t a, std::size_t b) {
-      return exchange.answers[a].order < exchange.answers[b].order;
-    });
-    for (const std::size_t rank : complaints) {
-      for (const std::size_t quiet : silent) {
-        const Error& word = *exchange.answers[rank].fault;
-        if (word.message.starts_with(describe(quiet))) {
-          return error(word.code, "{}{}", said_by(rank, word).message, fate(quiet));
-        }
-      }
-    }
-    if (!complaints.empty()) {
-      return said_by(complaints.front(), *exchange.answers[complaints.front()].fault);
-    }
-    for (const std::size_t rank : silent) {
-      if (exchange.answers[rank].fault) {
-        return *exchange.answers[rank].fault;
-      }
-    }
-    if (!silent.empty()) {
-      return error(ErrorCode::Timeout, "{} did not answer '{}' within {:.1f} s; is it running and reachable?",
-                   describe(silent.front()), exchange.op, seconds(Clock::now() - exchange.start));
-    }
-    for (const Answer& answer : exchange.answers) {
-      if (answer.fault) {
-        return *answer.fault;
-      }
-    }
-    return {};
-  }
-
   ClusterOptions options_;
   std::vector<NodeProcess> processes_;  // by rank, where they are ours
-  ZmqContext context_;
-  std::vector<Node> links_;             // by rank
+  std::optional<NodeLinks> links_;            // while it runs
+  std::vector<std::int64_t> clock_offsets_;   // by rank, nanoseconds
   std::vector<PublicKey> public_keys_;  // by rank; none where nothing is encrypted
   std::uint64_t cluster_ = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
   std::uint32_t epoch_ = 0;
   std::uint64_t request_ = 0;
-  std::uint64_t id_ = 0;
   bool joined_ = false;
-  std::unique_ptr<Exchange> asked_;                     // the last question that is not a run
-  std::vector<std::unique_ptr<Exchange>> runs_;         // in flight, oldest first
+  std::vector<Run> runs_;                               // in flight, oldest first
   std::deque<std::pair<std::uint64_t, Error>> failed_;  // requests beside one that failed
 };
 
