@@ -1,5 +1,5 @@
-// Any bytes as what people write down about models and pictures: a task, COCO's instances, a picture's annotation in
-// VOC's layout. The first byte says which.
+// Any bytes as what people write down about models and pictures: a task, COCO's instances, a picture's
+// annotation in VOC's layout. The first byte says which.
 
 #include <sys/mman.h>
 #include <unistd.h>

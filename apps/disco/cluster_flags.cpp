@@ -13,10 +13,9 @@ void ClusterFlags::add_to(CLI::App& command) {
           "this machine)")
       ->type_name("FILE");
   command
-      .add_option(
-          "--transport", transport,
-          "processes: local nodes are processes that talk over TCP; threads: of this process; mpi: "
-          "the processes of mpirun, and what is taken where that started this one")
+      .add_option("--transport", transport,
+                  "processes: local nodes are processes that talk over TCP; threads: of this process; mpi: "
+                  "the processes of mpirun, and what is taken where that started this one")
       ->check(CLI::IsMember({"processes", "threads", "mpi"}))
       ->type_name("HOW")
       ->capture_default_str();

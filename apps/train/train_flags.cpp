@@ -118,9 +118,10 @@ void TrainFlags::add_to(CLI::App& command) {
       ->type_name("W")
       ->capture_default_str();
   command
-      .add_option("--discriminator", discriminator,
-                  "likewise: a model that learns to tell answers from real images, and must be deceived, such "
-                  "as `disco zoo esrgan-discriminator`")
+      .add_option(
+          "--discriminator", discriminator,
+          "likewise: a model that learns to tell answers from real images, and must be deceived, such "
+          "as `disco zoo esrgan-discriminator`")
       ->type_name("MODEL");
   command.add_option("--adversarial-weight", adversarial_weight)
       ->check(natural)
@@ -137,9 +138,10 @@ void TrainFlags::add_to(CLI::App& command) {
       ->type_name("HOW")
       ->capture_default_str();
   command.add_flag("--from-scratch", from_scratch, "begin with drawn weights");
-  command.add_flag("--hold-statistics", hold_statistics,
-                   "batch norms use the statistics that the model has, and leave them as they are: for batches "
-                   "too small to have good ones");
+  command.add_flag(
+      "--hold-statistics", hold_statistics,
+      "batch norms use the statistics that the model has, and leave them as they are: for batches "
+      "too small to have good ones");
   command
       .add_option(
           "--tighten", tighten,

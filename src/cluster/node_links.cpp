@@ -102,8 +102,8 @@ bool NodeLinks::pump(std::size_t rank) {
   if (!link.met) {
     if (const auto question = find_open(rank, 0)) {
       if (const auto why = link.handshakes.take(events, keys_)) {
-        set_fault(*question, rank,
-                  error(ErrorCode::ProtocolMismatch, "{} {}", about_.describe(rank), *why), false);
+        set_fault(*question, rank, error(ErrorCode::ProtocolMismatch, "{} {}", about_.describe(rank), *why),
+                  false);
         return true;
       }
     }
@@ -169,8 +169,7 @@ std::shared_ptr<NodeLinks::Question> NodeLinks::find_open(std::size_t rank, std:
 bool NodeLinks::is_settled(Question& question) {
   const Clock::time_point now = Clock::now();
   const auto& answers = question.answers;
-  const bool waiting =
-      std::any_of(answers.begin(), answers.end(), [](const Answer& a) { return a.waits(); });
+  const bool waiting = std::any_of(answers.begin(), answers.end(), [](const Answer& a) { return a.waits(); });
   if (!question.failed && std::any_of(answers.begin(), answers.end(),
                                       [](const Answer& answer) { return answer.fault.has_value(); })) {
     question.failed = now;

@@ -1,5 +1,6 @@
 #pragma once
-// The coordinator's links to its nodes: every node is asked the same thing, and what each makes of it is heard.
+// The coordinator's links to its nodes: every node is asked the same thing, and what each makes of it is
+// heard.
 
 #include <chrono>
 #include <functional>
@@ -24,7 +25,8 @@ class NodeLinks {
   struct About {
     std::function<std::string(std::size_t rank)> describe;  ///< "node 1 (pi2, 10.0.0.8:7001)"
     std::function<std::string(std::size_t rank)> fate;      ///< "; it was killed by signal 9", or nothing
-    std::function<Error(std::size_t rank, const Error& word)> said_by;  ///< its word, as this end passes it on
+    std::function<Error(std::size_t rank, const Error& word)>
+        said_by;  ///< its word, as this end passes it on
   };
 
   /// What one node made of one question.
@@ -56,8 +58,7 @@ class NodeLinks {
   /// Completes a rank's request.
   using Fill = std::function<Status(std::size_t rank, control::Message& message)>;
 
-  NodeLinks(About about, KeyPair::Shared keys)
-      : about_(std::move(about)), keys_(std::move(keys)) {}
+  NodeLinks(About about, KeyPair::Shared keys) : about_(std::move(about)), keys_(std::move(keys)) {}
 
   /// Adds the next rank. `key` is the node's, where links are encrypted.
   Status open(const std::string& address, const ZmqSocketOptions& options, std::optional<PublicKey> key);
@@ -66,15 +67,17 @@ class NodeLinks {
   /// Closes all links. The nodes are told to unload where they live on.
   void close(bool live_on);
 
-  /// Asks and waits for all answers. Where one fails, the others have a moment to say what they see; then they
-  /// are told to stop, and have half a second to do so.
+  /// Asks and waits for all answers. Where one fails, the others have a moment to say what they see; then
+  /// they are told to stop, and have half a second to do so.
   ///
   /// @return the question with a reply of every node, or what verdict() says
-  Result<std::shared_ptr<Question>> ask(std::string_view op, const Fill& fill, std::chrono::milliseconds time);
+  Result<std::shared_ptr<Question>> ask(std::string_view op, const Fill& fill,
+                                        std::chrono::milliseconds time);
 
   // ---- several questions at a time ----
   /// Sends the question off. It is open as long as somebody holds it.
-  Result<std::shared_ptr<Question>> post(std::string_view op, const Fill& fill, std::chrono::milliseconds time);
+  Result<std::shared_ptr<Question>> post(std::string_view op, const Fill& fill,
+                                         std::chrono::milliseconds time);
   /// Takes in what came. Whether anything did.
   bool pump();
   /// Whether nothing more is to be waited for. Tells the nodes to stop where one failed a moment ago.
@@ -106,7 +109,7 @@ class NodeLinks {
   About about_;
   KeyPair::Shared keys_;
   ZmqContext context_;
-  std::vector<Link> links_;                     // by rank
+  std::vector<Link> links_;                    // by rank
   std::vector<std::weak_ptr<Question>> open_;  // oldest first
   std::uint64_t id_ = 0;
 };

@@ -66,10 +66,11 @@ class RemoteCluster final : public Cluster {
     socket_options.heartbeat_timeout = std::chrono::seconds(10);
     socket_options.max_message_bytes = control::kMaxPartBytes;
     socket_options.linger = milliseconds(200);
-    links_.emplace(NodeLinks::About{[this](std::size_t rank) { return describe(rank); },
-                                    [this](std::size_t rank) { return fate(rank); },
-                                    [this](std::size_t rank, const Error& word) { return said_by(rank, word); }},
-                   options.keys);
+    links_.emplace(
+        NodeLinks::About{[this](std::size_t rank) { return describe(rank); },
+                         [this](std::size_t rank) { return fate(rank); },
+                         [this](std::size_t rank, const Error& word) { return said_by(rank, word); }},
+        options.keys);
     clock_offsets_.assign(configs.size(), 0);
     for (std::size_t rank = 0; rank < configs.size(); ++rank) {
       const NodeConfig& config = configs[rank];
@@ -83,8 +84,9 @@ class RemoteCluster final : public Cluster {
         return in_context(describe(rank), opened.error());
       }
     }
-    DISCO_TRY(const auto hello, links_->ask(
-        "hello", [](std::size_t, Message&) { return Status(); }, options.start_timeout));
+    DISCO_TRY(const auto hello,
+              links_->ask(
+                  "hello", [](std::size_t, Message&) { return Status(); }, options.start_timeout));
     for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
       const auto& head = hello->answers[rank].reply->head;
       if (const auto busy = head.find("busy"); busy != head.end() && *busy == true) {
@@ -338,10 +340,10 @@ class RemoteCluster final : public Cluster {
   }
 
   ClusterOptions options_;
-  std::vector<NodeProcess> processes_;  // by rank, where they are ours
-  std::optional<NodeLinks> links_;            // while it runs
-  std::vector<std::int64_t> clock_offsets_;   // by rank, nanoseconds
-  std::vector<PublicKey> public_keys_;  // by rank; none where nothing is encrypted
+  std::vector<NodeProcess> processes_;       // by rank, where they are ours
+  std::optional<NodeLinks> links_;           // while it runs
+  std::vector<std::int64_t> clock_offsets_;  // by rank, nanoseconds
+  std::vector<PublicKey> public_keys_;       // by rank; none where nothing is encrypted
   std::uint64_t cluster_ = (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
   std::uint32_t epoch_ = 0;
   std::uint64_t request_ = 0;

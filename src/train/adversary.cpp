@@ -43,8 +43,10 @@ Result<Adversary> Adversary::create(const Graph& discriminator, const Shape& ima
   InputShapes shapes{{{discriminator.value(discriminator.inputs[0]).name, images}}, images.at(0)};
   DISCO_TRY(Graph fixed, specialise(discriminator, shapes));
   if (element_count(fixed.value(fixed.outputs[0]).shape()) != images[0]) {
-    return error(ErrorCode::InvalidArgument, "the model answers {} to {} images; a discriminator says one number "
-                 "for each", to_string(fixed.value(fixed.outputs[0]).shape()), images[0]);
+    return error(ErrorCode::InvalidArgument,
+                 "the model answers {} to {} images; a discriminator says one number "
+                 "for each",
+                 to_string(fixed.value(fixed.outputs[0]).shape()), images[0]);
   }
   Adversary adversary;
   adversary.graph_ = std::make_shared<Graph>(std::move(fixed));
@@ -70,7 +72,8 @@ Result<at::Tensor> Adversary::loss(const at::Tensor& answers, const at::Tensor& 
   return relativistic(fake, truth.detach());
 }
 
-Result<double> Adversary::learn(const at::Tensor& answers, const at::Tensor& real, double rate, Group* group) {
+Result<double> Adversary::learn(const at::Tensor& answers, const at::Tensor& real, double rate,
+                                Group* group) {
   DISCO_TRY(const at::Tensor truth, judge(real, /*training=*/true));
   DISCO_TRY(const at::Tensor fake, judge(answers.detach(), /*training=*/true));
   const at::Tensor loss = relativistic(truth, fake);

@@ -10,8 +10,8 @@ namespace disco::train {
 
 class Group;
 
-/// ESRGAN's relativistic average adversary (Jolicoeur-Martineau 2018; Wang et al. 2018): the discriminator says
-/// by how much a real image is more real than the answers are on average, and the other way round.
+/// ESRGAN's relativistic average adversary (Jolicoeur-Martineau 2018; Wang et al. 2018): the discriminator
+/// says by how much a real image is more real than the answers are on average, and the other way round.
 class Adversary {
  public:
   /// @param discriminator  one input of images, one output of a number an image, such as `disco zoo

@@ -2,9 +2,11 @@
 
 namespace disco::train {
 
-Result<std::unique_ptr<EnlargementLoss>> EnlargementLoss::create(
-    std::unique_ptr<TaskLoss> image, std::size_t output, const Shape& images,
-    const EnlargementOptions& options, const OptimiserOptions& optimiser, at::Device device) {
+Result<std::unique_ptr<EnlargementLoss>> EnlargementLoss::create(std::unique_ptr<TaskLoss> image,
+                                                                 std::size_t output, const Shape& images,
+                                                                 const EnlargementOptions& options,
+                                                                 const OptimiserOptions& optimiser,
+                                                                 at::Device device) {
   std::unique_ptr<EnlargementLoss> loss(new EnlargementLoss);
   loss->image_ = std::move(image);
   loss->output_ = output;

@@ -12,12 +12,12 @@
 namespace disco::train {
 
 struct EnlargementOptions {
-  double pixels = 1.0;                 ///< weight of the mean absolute difference
-  std::optional<Graph> classifier{};   ///< whose features are compared, see PerceptualDistance
-  std::string features{};              ///< where in it
-  double perceptual = 1.0;             ///< weight of that
+  double pixels = 1.0;                ///< weight of the mean absolute difference
+  std::optional<Graph> classifier{};  ///< whose features are compared, see PerceptualDistance
+  std::string features{};             ///< where in it
+  double perceptual = 1.0;            ///< weight of that
   std::optional<Graph> discriminator{};
-  double adversarial = 0.005;          ///< weight of passing, see Adversary
+  double adversarial = 0.005;  ///< weight of passing, see Adversary
 
   [[nodiscard]] bool any() const { return classifier || discriminator || pixels != 1.0; }
 };
@@ -34,7 +34,9 @@ class EnlargementLoss final : public TaskLoss {
       std::unique_ptr<TaskLoss> image, std::size_t output, const Shape& images,
       const EnlargementOptions& options, const OptimiserOptions& optimiser, at::Device device);
 
-  Result<std::vector<at::Tensor>> targets(const Truth& truth) const override { return image_->targets(truth); }
+  Result<std::vector<at::Tensor>> targets(const Truth& truth) const override {
+    return image_->targets(truth);
+  }
   Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
                           const std::vector<at::Tensor>& targets) const override;
   at::Tensor distillation(const std::vector<at::Tensor>& ours, const std::vector<at::Tensor>& theirs,

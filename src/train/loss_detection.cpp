@@ -130,7 +130,7 @@ class DetectionLoss final : public TaskLoss {
   }
 
   Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
-                  const std::vector<at::Tensor>& targets) const override {
+                          const std::vector<at::Tensor>& targets) const override {
     return multibox_loss(answers[scores_], answers[boxes_], targets[0], targets[1], head_);
   }
 

@@ -20,7 +20,8 @@ Result<ValueId> find_features(const Graph& graph, const std::string& name) {
       return node.outputs[0];
   }
   if (last != kNoValue) return last;
-  if (name.empty()) return error(ErrorCode::InvalidArgument, "the model has no convolution to take features of");
+  if (name.empty())
+    return error(ErrorCode::InvalidArgument, "the model has no convolution to take features of");
   return error(ErrorCode::InvalidArgument, "the model has no value or node '{}' to take features of", name);
 }
 

@@ -85,7 +85,7 @@ class ClassLoss final : public TaskLoss {
   }
 
   Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
-                  const std::vector<at::Tensor>& targets) const override {
+                          const std::vector<at::Tensor>& targets) const override {
     if (!answers[output_].defined()) return nothing(answers);
     at::Tensor logits = answers[output_];
     if (!pixels_) {
@@ -147,7 +147,7 @@ class ImageLoss final : public TaskLoss {
     return std::vector<at::Tensor>{pixels.contiguous()};
   }
   Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
-                  const std::vector<at::Tensor>& targets) const override {
+                          const std::vector<at::Tensor>& targets) const override {
     return answers[output_].defined() ? at::l1_loss(answers[output_], targets[0]) : nothing(answers);
   }
   at::Tensor distillation(const std::vector<at::Tensor>& ours, const std::vector<at::Tensor>& theirs,

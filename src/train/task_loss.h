@@ -40,7 +40,7 @@ class TaskLoss {
 
   /// @param targets  stacked along a new axis 0
   [[nodiscard]] virtual Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
-                                        const std::vector<at::Tensor>& targets) const = 0;
+                                                const std::vector<at::Tensor>& targets) const = 0;
 
   /// How far answers are from the dense model's.
   [[nodiscard]] virtual at::Tensor distillation(const std::vector<at::Tensor>& ours,

@@ -150,9 +150,10 @@ class Run {
 
   Status prepare_enlargement() {
     if (!task_ || task_->kind != TaskKind::SuperResolution || options_.objective.labels == 0.0) {
-      return error(ErrorCode::InvalidArgument,
-                   "--perceptual, --discriminator and --pixels are of super-resolution, and compare with real "
-                   "large images: they need --labels");
+      return error(
+          ErrorCode::InvalidArgument,
+          "--perceptual, --discriminator and --pixels are of super-resolution, and compare with real "
+          "large images: they need --labels");
     }
     DISCO_TRY(const std::size_t output, output_place(graph_, task_->output));
     DISCO_TRY(auto made, EnlargementLoss::create(std::move(task_loss_), output,
@@ -311,7 +312,8 @@ class Run {
         options_.bfloat16, options_.hold_statistics, options_.enlargement.pixels,
         options_.enlargement.classifier ? options_.enlargement.perceptual : 0.0,
         options_.enlargement.features,
-        options_.enlargement.discriminator ? options_.enlargement.adversarial : 0.0, options_.seed, group_ == nullptr ? 1 : group_->size());
+        options_.enlargement.discriminator ? options_.enlargement.adversarial : 0.0, options_.seed,
+        group_ == nullptr ? 1 : group_->size());
   }
 
   Status go_on() {
@@ -403,8 +405,7 @@ class Run {
       optimiser_->step();
       masks_.apply(*weights_);
       follow();
-      if (enlargement_ != nullptr)
-        DISCO_CHECK(enlargement_->learn(answers, targets, rate(done), group_));
+      if (enlargement_ != nullptr) DISCO_CHECK(enlargement_->learn(answers, targets, rate(done), group_));
       progress_.loss += value;
       count(answers, targets);
     } catch (const std::exception& problem) {

@@ -42,8 +42,8 @@ struct TrainOptions {
   Augmentation augmentation = Augmentation::Flip;
   DataType wire = DataType::Float32;  ///< rounding that training feels; calibrated in the artifact at the end
   bool hold_statistics = false;  ///< batch norms use their running statistics, and leave them as they are
-  bool reset = false;                 ///< begin with drawn weights in place of the model's
-  bool bfloat16 = false;              ///< products in bfloat16, where the device has them
+  bool reset = false;            ///< begin with drawn weights in place of the model's
+  bool bfloat16 = false;         ///< products in bfloat16, where the device has them
   Tightening tightening = Tightening::None;
   double tighten_epochs = 0.0;            ///< after which the budget is met
   std::optional<double> communication{};  ///< the budget of tightening; absent: what the artifact sends

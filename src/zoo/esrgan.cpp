@@ -82,7 +82,8 @@ Graph build_esrgan_discriminator(const Settings& settings) {
   GraphBuilder b(settings.name, settings.seed);
   Map x = image_input(b, settings);
   const auto leaky = [&](const std::string& name, const Map& map) {
-    return Map{b.op(name, "LeakyRelu", {map.value}, {{"alpha", kSlope}}), map.channels, map.rows, map.columns};
+    return Map{b.op(name, "LeakyRelu", {map.value}, {{"alpha", kSlope}}), map.channels, map.rows,
+               map.columns};
   };
   const std::int64_t widths[] = {64, 128, 256, 512, 512};
   for (int level = 0; level < 5; ++level) {
@@ -99,7 +100,8 @@ Graph build_esrgan_discriminator(const Settings& settings) {
   const std::int64_t features = x.channels * x.rows * x.columns;
   const ValueId flat = b.op("flatten", "Flatten", {x.value}, {{"axis", std::int64_t{1}}});
   const std::int64_t hidden = std::max<std::int64_t>(8, std::llround(100.0 * settings.width));
-  const ValueId linear = b.gemm("linear1", flat, features, hidden, std::sqrt(2.0 / static_cast<double>(features)));
+  const ValueId linear =
+      b.gemm("linear1", flat, features, hidden, std::sqrt(2.0 / static_cast<double>(features)));
   const ValueId last = b.op("lrelu", "LeakyRelu", {linear}, {{"alpha", kSlope}});
   return b.finish(b.gemm("linear2", last, hidden, 1, 0.1), "realness", {{-1, "N"}, {1, {}}});
 }

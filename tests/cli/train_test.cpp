@@ -65,8 +65,9 @@ TEST_F(Train, FromScratchToATunedArtifact) {
 
 TEST_F(Train, AnArtifactKeepsToItsWeightsAndSaysItsTask) {
   const auto sparsify = [&](std::vector<std::string> more) {
-    std::vector<std::string> words = {"sparsify", "net.onnx", "-n", "2", "-c", "0.5", "--calibrate", "shapes",
-                                      "--samples", "16", "-o", "sparse.onnx", "--json"};
+    std::vector<std::string> words = {"sparsify", "net.onnx",    "-n",     "2",         "-c",
+                                      "0.5",      "--calibrate", "shapes", "--samples", "16",
+                                      "-o",       "sparse.onnx", "--json"};
     words.insert(words.end(), more.begin(), more.end());
     return disco(words);
   };

@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <stdexcept>
 
-#include "train/bridge.h"
 #include "data/placed_truth.h"
+#include "train/bridge.h"
 #include "train/trainer.h"
 #include "zoo/builder.h"
 #include "zoo/zoo.h"

@@ -273,7 +273,8 @@ TEST(Training, AFullDiskLeavesTheLastCheckpointWhole) {
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().code, ErrorCode::Io);
   EXPECT_THAT(stopped.error().message, HasSubstr(options.checkpoint.string()));
-  EXPECT_EQ(std::distance(fs::directory_iterator(options.checkpoint.parent_path()), {}), 1) << "nothing half written";
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.checkpoint.parent_path()), {}), 1)
+      << "nothing half written";
   const auto resumed = train(dense, nullptr, {*set, nullptr}, options, nullptr, {});
   ASSERT_TRUE(resumed.ok()) << resumed.error().message;
   EXPECT_EQ(largest_difference(whole->model, resumed->model), 0.0);

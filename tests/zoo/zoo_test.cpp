@@ -226,7 +226,8 @@ std::vector<Small> small_cases() {
         options.patch = 8;
         taken = {size.rows / 8 * 8, size.columns / 8 * 8};
       }
-      if (!has("classes") && has("blocks")) taken = {size.rows / 8, size.columns / 8};  // what is made four times larger
+      if (!has("classes") && has("blocks"))
+        taken = {size.rows / 8, size.columns / 8};  // what is made four times larger
       options.size = taken;
       for (const std::int64_t stride : {8, 16}) {
         if (has("stride")) options.stride = stride;
