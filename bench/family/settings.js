@@ -29,7 +29,7 @@ const FAMILIES = [
   {
     id: 'ssd', title: 'Detection: SSD',
     small: {zoo: words('ssd300-mobilenetv2 --size 120x160 --width 0.5 --stride 8'), train: words('--lr 0.01 --warmup 2 --epochs 200 --batch 4'),
-            tune: words('--optimiser adamw --lr 0.0003 --weight-decay 0.0001 --epochs 120 --batch 8 --hold-statistics'), calibrate: words('--samples 128')},
+            tune: words('--optimiser adamw --lr 0.0006 --weight-decay 0.0001 --epochs 220 --batch 8 --hold-statistics'), calibrate: words('--samples 128')},
     published: {zoo: words('ssd300-resnet50'), train: words('--lr 0.0026 --epochs 65 --batch 32 --preset imagenet --fit exact'), tune: words('--lr 0.0005 --epochs 10 --batch 32 --preset imagenet --fit exact'),
                 calibrate: words('--samples 256 --preset imagenet --fit exact'), test: words('--preset imagenet --fit exact')},
     data: [{shared: 'detection/BCCD', zoo: words('--classes 3')}, {source: 'scenes:120x160', zoo: words('--classes 6')}],
