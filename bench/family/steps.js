@@ -27,6 +27,11 @@ class Folder {
   // Runs a command that makes a file; with `print`, the file is what it prints. Resolves to the file's path.
   async make(name, command, {inputs = [], print = false, env = {}} = {}) {
     if (this.isFresh(name, command, inputs)) return this.file(name);
+    const line = command.join(' ');
+    // A checkpoint that another command left is of no use to this one.
+    const checkpoint = command[command.indexOf('--checkpoint') + 1];
+    if (command.includes('--checkpoint') && (this.done[name] || {}).begun !== line) fs.rmSync(checkpoint, {force: true});
+    this.note(name, {begun: line});
     this.say(`${path.basename(this.folder)}: ${command.map((word) => path.basename(word)).join(' ')}`);
     const began = Date.now();
     const output = await new Promise((resolve, reject) => {
@@ -42,10 +47,13 @@ class Folder {
       fs.writeFileSync(`${this.file(name)}.part`, output);
       fs.renameSync(`${this.file(name)}.part`, this.file(name));
     }
-    this.done[name] = {command: command.join(' '), took_s: (Date.now() - began) / 1e3};
+    this.note(name, {begun: line, command: line, took_s: (Date.now() - began) / 1e3});
+    return this.file(name);
+  }
+  note(name, what) {
+    this.done[name] = what;
     fs.writeFileSync(`${this.log}.part`, JSON.stringify(this.done, null, 1));
     fs.renameSync(`${this.log}.part`, this.log);
-    return this.file(name);
   }
 }
 
