@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <functional>
 #include <limits>
 #include <optional>
 #include <random>
@@ -298,8 +297,7 @@ class RemoteCluster final : public Cluster {
       return Status();
     };
     // A second more than the nodes have, as for runs.
-    DISCO_TRY(const auto joined, links_->ask("join", fill, options_.start_timeout + milliseconds(1000)));
-    std::ignore = joined;
+    DISCO_CHECK(links_->ask("join", fill, options_.start_timeout + milliseconds(1000)));
     joined_ = true;
     return {};
   }

@@ -46,7 +46,7 @@ Result<at::Tensor> EnlargementLoss::loss(const std::vector<at::Tensor>& answers,
 Status EnlargementLoss::learn(const std::vector<at::Tensor>& answers, const std::vector<at::Tensor>& targets,
                               double rate, Group* group) {
   if (!adversary_ || !answers[output_].defined()) return {};
-  DISCO_TRY([[maybe_unused]] const double loss, adversary_->learn(answers[output_], targets[0], rate, group));
+  DISCO_CHECK(adversary_->learn(answers[output_], targets[0], rate, group));
   return {};
 }
 

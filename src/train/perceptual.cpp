@@ -2,8 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
-
 #include "reference/specialise.h"
 
 namespace disco::train {

@@ -49,32 +49,12 @@ TEST(ZmqFabric, StrangersDoNoHarm) {
       peers.push_back(std::move(*socket));
     }
   };
-  disturb();
-  Membership members{.addresses = {host->address(), joiner->address()}, .cluster = 1, .epoch = 1};
-  Status joined;
-  std::thread thread([&] { joined = host->connect(members, Clock::now() + 10s); });
-  disturb();
-  Membership second = members;
-  second.rank = 1;
-  const Status other = joiner->connect(second, Clock::now() + 10s);
-  thread.join();
-  ASSERT_TRUE(joined.ok()) << joined.error().message;
-  ASSERT_TRUE(other.ok()) << other.error().message;
-  disturb();
-  for (std::uint32_t tag = 0; tag < 50; ++tag) {
-    if (!raw.empty()) {  // connections that end, whose numbers the kernel gives out again
-      ::close(raw.back());
-      raw.pop_back();
-    }
-    ASSERT_TRUE(joiner->send(0, {1, 1, tag}, make_payload(1000, tag)).ok());
-    const auto got = host->receive(1, {1, 1, tag}, Clock::now() + 10s);
-    ASSERT_TRUE(got.ok()) << got.error().message;
-    EXPECT_EQ(first_difference(*got, 1000, tag), -1);
-  }
+  const Membership members{.addresses = {host->address(), joiner->address()}, .cluster = 1, .epoch = 1};
+  ASSERT_NO_FATAL_FAILURE(meet_among_strangers(*host, *joiner, members, disturb, raw));
   // A second one that says it is rank 1 is refused, and the first goes on.
   const auto twin = listen_over("zmq", {});
   Status twin_joined;
-  std::thread twin_thread([&] { twin_joined = twin->connect(second, Clock::now() + 10s); });
+  std::thread twin_thread([&] { twin_joined = twin->connect(as_rank_1(members), Clock::now() + 10s); });
   const auto nothing = host->receive(1, {1, 2, 0}, Clock::now() + 500ms);
   twin_thread.join();
   EXPECT_EQ(nothing.error().code, ErrorCode::Timeout) << nothing.error().message;
