@@ -18,6 +18,7 @@
 #include "feed.h"
 #include "graph/onnx.h"
 #include "preset_flags.h"
+#include "sparsify/importance.h"
 #include "task/task.h"
 #include "trainer.h"
 
@@ -46,6 +47,7 @@ struct Flags {
   std::vector<double> weights;
   std::string output, method = "disco", norm = "exact", wire = "fp32", device = "cpu";
   double communication = 0.2;
+  std::optional<double> byte_power;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, most = 512;
   std::uint64_t seed = 1;
   bool no_refit = false;
@@ -160,6 +162,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   if (!shares.empty()) add("--shares", flags.split.shares);
   const int nodes = flags.split.nodes != 0 ? flags.split.nodes : static_cast<int>(shares.size());
   if (!flags.wire_only) add("--nodes", fmt::format("{}", nodes));
+  if (flags.byte_power) add("--byte-power", fmt::format("{}", *flags.byte_power));
   if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
   if (!flags.weights.empty()) add("--weights", fmt::format("{}", fmt::join(flags.weights, ",")));
   if (!flags.task.file.empty()) add("--task", flags.task.file);
@@ -236,6 +239,15 @@ void add_sparsify(CLI::App& app, Action& action) {
       ->type_name("K");
   add_norm(*command, flags->norm);
   command
+      ->add_option(
+          "--byte-power", flags->byte_power,
+          fmt::format("features are kept by what they are worth / bytes^P: 1 for what hurts least at "
+                      "once, more for small, deep features first, which refit and training make up for least "
+                      "(default: {}, but 1 with --weights)",
+                      kBytePower))
+      ->check(CLI::Range(0.0, 4.0))
+      ->type_name("P");
+  command
       ->add_option("--message-bytes", flags->message_bytes,
                    "what a message costs beside its bytes: latency times bandwidth of the link; messages "
                    "that do not earn it are left out")
@@ -265,7 +277,9 @@ void add_sparsify(CLI::App& app, Action& action) {
   command->add_flag("--wire-only", flags->wire_only,
                     "the model is an artifact: leave its weights and what it sends as they are, and only "
                     "calibrate --wire, such as after training");
-  command->add_option("--device", flags->device, "cpu or cuda")->type_name("DEVICE")->capture_default_str();
+  command->add_option("--device", flags->device, "cpu, cuda, or cuda:1 for the second GPU")
+      ->type_name("DEVICE")
+      ->capture_default_str();
   command->add_option("--seed", flags->seed, "of all that is drawn")
       ->type_name("SEED")
       ->capture_default_str();

@@ -14,6 +14,7 @@
 #include "reference/specialise.h"
 #include "task/task.h"
 #include "train/commands.h"
+#include "train/device.h"
 
 namespace disco::cli {
 
@@ -24,6 +25,7 @@ struct Flags {
   std::vector<double> shares, weights;
   int nodes = 2;
   double communication = 0.2;
+  std::optional<double> byte_power;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, batch = 16;
   std::uint64_t seed = 1;
   bool no_refit = false, wire_only = false, local_norms = false;
@@ -84,6 +86,7 @@ Status run_sparsify(const Flags& flags) {
   options.shares = flags.shares;
   DISCO_TRY(options.method, method_from(flags.method));
   options.budget = {flags.communication, flags.message_bytes};
+  options.byte_power = flags.byte_power;
   options.weight_shares = flags.weights;
   if (flags.layer >= 0) options.layer = flags.layer;
   options.refit = !flags.no_refit;
@@ -93,11 +96,7 @@ Status run_sparsify(const Flags& flags) {
   options.wire = wire_type_from(flags.wire);
   options.batch = flags.batch;
   options.seed = flags.seed;
-  try {
-    options.device = at::Device(flags.device);
-  } catch (const std::exception&) {
-    return error(ErrorCode::InvalidArgument, "--device {}: there are cpu and cuda", flags.device);
-  }
+  DISCO_TRY(options.device, train::device_from(flags.device));
   if (flags.progress) {
     options.progress = [](const std::string& stage, std::size_t done, std::size_t total) {
       fmt::print(stderr, "\r\033[K{} {}/{}", stage, done, total);
@@ -135,6 +134,7 @@ void add_sparsify(CLI::App& app, Action& action) {
   command->add_option("--method", flags->method);
   command->add_option("--communication", flags->communication);
   command->add_option("--message-bytes", flags->message_bytes)->check(CLI::NonNegativeNumber);
+  command->add_option("--byte-power", flags->byte_power)->check(CLI::Range(0.0, 4.0));
   command->add_option("--layer", flags->layer);
   command->add_option("--distil", flags->distil)->check(CLI::NonNegativeNumber);
   command->add_option("--batch", flags->batch)->check(CLI::PositiveNumber);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "graph/onnx.h"
 #include "train/commands.h"
+#include "train/device.h"
 #include "train/train_flags.h"
 #include "train/trainer.h"
 
@@ -69,11 +70,7 @@ Result<train::TrainOptions> options_of(const TrainFlags& flags) {
   if (flags.communication > 0.0) options.communication = flags.communication;
   options.lasso = flags.lasso;
   options.seed = flags.seed;
-  try {
-    options.device = at::Device(flags.device);
-  } catch (const std::exception&) {
-    return error(ErrorCode::InvalidArgument, "--device {}: there are cpu and cuda", flags.device);
-  }
+  DISCO_TRY(options.device, train::device_from(flags.device));
   options.loaders = flags.loaders;
   options.checkpoint = flags.checkpoint;
   options.checkpoint_steps = flags.checkpoint_steps;
@@ -93,6 +90,8 @@ class Helpers {
       std::vector<std::string> line = {"disco-train"};
       line.insert(line.end(), words.begin(), words.end());
       line.insert(line.end(), {"--rank", fmt::format("{}", rank)});
+      if (flags.device == "cuda" && train::gpu_count() > 0)
+        line.insert(line.end(), {"--device", fmt::format("cuda:{}", rank % train::gpu_count())});
       std::vector<char*> pointers;
       for (std::string& word : line) pointers.push_back(word.data());
       pointers.push_back(nullptr);
@@ -192,6 +191,11 @@ Status run_train(const TrainFlags& flags, const std::vector<std::string>& words)
     grouping.rank = std::max(flags.rank, 0);
     grouping.size = flags.processes;
     grouping.deadline = std::chrono::seconds(std::max(1L, std::lround(flags.deadline)));
+    grouping.device = options.device;
+    const bool nccl = flags.backend.empty()
+                          ? options.device.is_cuda() && train::has_backend(train::Backend::Nccl)
+                          : flags.backend == "nccl";
+    grouping.backend = nccl ? train::Backend::Nccl : train::Backend::Gloo;
     DISCO_TRY(group, train::join_group(grouping));
   }
   if (flags.threads > 0) at::set_num_threads(flags.threads);

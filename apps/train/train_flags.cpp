@@ -194,6 +194,13 @@ void TrainFlags::add_to(CLI::App& command) {
       ->check(positive)
       ->type_name("S")
       ->capture_default_str();
+  command
+      .add_option(
+          "--backend", backend,
+          "what carries gradients between processes: gloo over TCP, nccl between GPUs (default: nccl on "
+          "GPUs where it is built in, else gloo)")
+      ->check(CLI::IsMember({"gloo", "nccl"}))
+      ->type_name("WHICH");
   command.add_option("--threads", threads, "that compute (default: all cores)")
       ->check(natural)
       ->type_name("T");
@@ -201,7 +208,12 @@ void TrainFlags::add_to(CLI::App& command) {
       ->check(CLI::Range(1, 256))
       ->type_name("T")
       ->capture_default_str();
-  command.add_option("--device", device, "cpu or cuda")->type_name("DEVICE")->capture_default_str();
+  command
+      .add_option("--device", device,
+                  "cpu, cuda, or cuda:1 for the second GPU; processes started here take the GPUs in turn")
+      ->type_name("DEVICE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->capture_default_str();
   command.add_option("--seed", seed, "of all that is drawn")->type_name("SEED")->capture_default_str();
   command.add_option("--log", log, "write the command and a line of JSON for every epoch here")
       ->type_name("FILE");

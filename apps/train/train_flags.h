@@ -29,7 +29,7 @@ struct TrainFlags {
   int processes = 1, rank = -1, threads = 0, loaders = 1;
   double deadline = 60.0;
   std::string join = "127.0.0.1:29400";
-  std::string device = "cpu", log;
+  std::string device = "cpu", backend, log;
   std::uint64_t seed = 1;
   bool as_json = false;
 

@@ -1,6 +1,26 @@
 #include "sparsify/importance.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace disco {
+
+void weigh_by_size(const Traffic& traffic, double power, std::vector<Sensitivity>& sensitivities) {
+  std::int64_t largest = 1;
+  for (const Exchangeable& value : traffic.values) largest = std::max(largest, value.channel_bytes);
+  for (std::size_t m = 0; m < traffic.maps.size(); ++m) {
+    const std::vector<Column>& columns = traffic.maps[m].columns;
+    std::vector<float> factors(columns.size(), 1.0F);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      if (columns[c].value == Column::kEverywhere) continue;
+      const double share =
+          static_cast<double>(traffic.values[columns[c].value].channel_bytes) / static_cast<double>(largest);
+      factors[c] = static_cast<float>(std::pow(share, 0.5 * (1.0 - power)));  // scores are squares
+    }
+    std::vector<float>& values = sensitivities[m].values;
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] *= factors[i % factors.size()];
+  }
+}
 
 std::vector<std::vector<float>> sum_by_rank(const Sensitivity& sensitivity,
                                             const std::vector<std::int32_t>& owner, int nodes) {

@@ -22,6 +22,16 @@ struct Sensitivity {
   }
 };
 
+/// By how much more than in proportion a feature's bytes count by default, see weigh_by_size().
+inline constexpr double kBytePower = 1.5;
+
+/// Lowers the sensitivities to features of many bytes, so that what is kept by score per byte is kept by
+/// score / bytes^power. At 1, what is kept hurts least at once; above 1 the small features of deep layers
+/// come first: a sensitivity is what leaving out costs before anything else has changed, and weights that are
+/// fitted or trained afterwards make up for features of large early maps, where many say much the same,
+/// better than for those of deep ones.
+void weigh_by_size(const Traffic& traffic, double power, std::vector<Sensitivity>& sensitivities);
+
 /// Sums of sensitivities over the outputs of each rank: [rank][sample][input].
 [[nodiscard]] std::vector<std::vector<float>> sum_by_rank(const Sensitivity& sensitivity,
                                                           const std::vector<std::int32_t>& owner, int nodes);

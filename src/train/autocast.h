@@ -2,6 +2,7 @@
 // Products in bfloat16.
 
 #include <ATen/autocast_mode.h>
+#include <torch/version.h>
 
 namespace disco::train {
 
@@ -12,11 +13,6 @@ class Autocast {
     if (!on_) return;
     at::autocast::increment_nesting();
     set(true);
-    if (cuda_) {
-      at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
-    } else {
-      at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    }
   }
   ~Autocast() {
     if (!on_) return;
@@ -28,11 +24,19 @@ class Autocast {
 
  private:
   void set(bool on) const {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+    const at::DeviceType device = cuda_ ? at::kCUDA : at::kCPU;
+    at::autocast::set_autocast_enabled(device, on);
+    if (on) at::autocast::set_autocast_dtype(device, at::kBFloat16);
+#else
     if (cuda_) {
       at::autocast::set_enabled(on);
+      if (on) at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
     } else {
       at::autocast::set_cpu_enabled(on);
+      if (on) at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
     }
+#endif
   }
   bool on_, cuda_;
 };

@@ -30,14 +30,25 @@ struct Weights;
 /// Replaces the gradients of all parameters by their mean over the processes.
 [[nodiscard]] Status average_gradients(Weights& weights, Group& group);
 
+/// Who carries tensors between processes.
+enum class Backend {
+  Gloo,  ///< over TCP from main memory, whatever the tensors are on
+  Nccl,  ///< from GPU to GPU; every process needs one of its own
+};
+
 struct GroupOptions {
   std::string address = "127.0.0.1:29400";  ///< HOST:PORT of rank 0
   int rank = 0, size = 1;
   std::chrono::seconds deadline{60};
+  Backend backend = Backend::Gloo;
+  at::Device device = at::kCPU;  ///< of this process; a GPU for NCCL
 };
 
-/// Joins over gloo on the CPU. InvalidArgument for an address that is none, Unsupported where this LibTorch
-/// has no gloo, Timeout where not all came in time.
+/// Whether this disco-train was built with it.
+[[nodiscard]] bool has_backend(Backend backend);
+
+/// Joins the others. InvalidArgument for an address that is none, or NCCL without a GPU; Unsupported for a
+/// backend that this disco-train was built without; Timeout where not all came in time.
 [[nodiscard]] Result<std::unique_ptr<Group>> join_group(const GroupOptions& options);
 
 }  // namespace disco::train

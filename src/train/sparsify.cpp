@@ -200,9 +200,11 @@ class Pipeline {
     DISCO_TRY(const Network network, Network::create(graph, dense_));
     Batches all = batches(batch);
     if (static_cast<std::int64_t>(all.size()) > most) all.resize(static_cast<std::size_t>(most));
-    DISCO_TRY(const std::vector<Sensitivity> sensitivities,
+    DISCO_TRY(std::vector<Sensitivity> sensitivities,
               sample_sensitivity(network, *dense_, traffic_, all, options_.seed,
                                  [&](std::size_t done) { report("score", done, all.size()); }));
+    weigh_by_size(traffic_, options_.byte_power.value_or(options_.weight_shares.empty() ? kBytePower : 1.0),
+                  sensitivities);
     OwnerSearchOptions search;
     search.on_sweep = [&](int sweep, double) {
       report("owners", static_cast<std::size_t>(sweep) + 1, static_cast<std::size_t>(search.sweeps));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "sparsify/importance.h"
 #include "sparsify/methods.h"
 #include "train/distil.h"
 #include "train/refit.h"
@@ -16,6 +17,9 @@ struct SparsifyOptions {
   std::vector<double> shares{};  ///< empty: equal
   Method method = Method::Disco;
   Budget budget{};
+  /// Of Method::Disco, see weigh_by_size(). Absent: kBytePower, but 1 where weights are limited, since deep
+  /// features are read with many of them, and bytes would remain unused.
+  std::optional<double> byte_power{};
   /// The most that each node may hold, as a share of the model's weights; one number for all, or one a node.
   std::vector<double> weight_shares{};
   std::optional<std::int64_t>

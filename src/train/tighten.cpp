@@ -16,8 +16,9 @@ double cubic_budget(double target, std::int64_t done, std::int64_t total) {
 
 Result<KeptChannels> choose_now(const Network& network, const Weights& weights, const Traffic& traffic,
                                 const Batches& batches, double communication, std::uint64_t seed) {
-  DISCO_TRY(const std::vector<Sensitivity> sensitivities,
+  DISCO_TRY(std::vector<Sensitivity> sensitivities,
             sample_sensitivity(network, weights, traffic, batches, seed));
+  weigh_by_size(traffic, kBytePower, sensitivities);
   const double least = static_cast<double>(traffic.fixed_bytes) /
                        static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes));
   const Budget budget{std::clamp(communication, std::min(1.0, least + 1e-9), 1.0), 0};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 #include <random>
 #include <set>
@@ -115,26 +116,36 @@ TEST_P(Sparsify, BudgetsAreKeptAndUsed) {
   }
 }
 
+/// By score / bytes^power, which is in the same proportions as the weighed score per byte.
 TEST_P(Sparsify, WhatIsKeptIsWorthMoreThanWhatIsNot) {
-  const Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 4));
-  const auto choice = allocate(traffic_, scores, {0.3});
-  ASSERT_TRUE(choice.ok()) << choice.error().message;
-  double least_kept = 1e30;
-  double most_dropped = 0.0;
-  for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
-    const Exchangeable& value = traffic_.values[v];
-    for (std::size_t rank = 0; rank < scores[v].size(); ++rank) {
-      for (std::size_t c = 0; c < value.owner.size(); ++c) {
-        if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
-        const double worth = scores[v][rank][c] / static_cast<double>(value.channel_bytes);
-        // Channels that only fitted into what a larger one left over may be worth less.
-        if (choice->kept[v][rank][c] && worth > choice->threshold) least_kept = std::min(least_kept, worth);
-        if (!choice->kept[v][rank][c]) most_dropped = std::max(most_dropped, worth);
+  const std::vector<Sensitivity> sensitivities = random_sensitivities(graph_, traffic_, 4);
+  const Scores scores = score(traffic_, sensitivities);
+  std::int64_t largest = 0;
+  for (const Exchangeable& value : traffic_.values) largest = std::max(largest, value.channel_bytes);
+  for (const double power : {1.0, 1.5, 2.0}) {
+    std::vector<Sensitivity> weighed = sensitivities;
+    weigh_by_size(traffic_, power, weighed);
+    const auto choice = allocate(traffic_, score(traffic_, weighed), {0.3});
+    ASSERT_TRUE(choice.ok()) << choice.error().message;
+    double least_kept = 1e30;
+    double most_dropped = 0.0;
+    for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
+      const Exchangeable& value = traffic_.values[v];
+      for (std::size_t rank = 0; rank < scores[v].size(); ++rank) {
+        for (std::size_t c = 0; c < value.owner.size(); ++c) {
+          if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
+          const double worth = scores[v][rank][c] * std::pow(static_cast<double>(largest), power - 1.0) /
+                               std::pow(static_cast<double>(value.channel_bytes), power);
+          // Channels that only fitted into what a larger one left over may be worth less.
+          if (choice->kept[v][rank][c] && worth > choice->threshold * (1 + 1e-5))
+            least_kept = std::min(least_kept, worth);
+          if (!choice->kept[v][rank][c]) most_dropped = std::max(most_dropped, worth);
+        }
       }
     }
+    EXPECT_GE(least_kept, most_dropped * (1 - 1e-5)) << GetParam() << " power " << power;
+    EXPECT_NEAR(most_dropped, choice->threshold, 1e-5 * most_dropped) << GetParam() << " power " << power;
   }
-  EXPECT_GE(least_kept, most_dropped) << GetParam();
-  EXPECT_DOUBLE_EQ(most_dropped, choice->threshold) << GetParam();
 }
 
 TEST_P(Sparsify, NoNodeHoldsMoreWeightsThanItMay) {

@@ -15,6 +15,7 @@
 #include "reference/evaluate.h"
 #include "reference/specialise.h"
 #include "train/bridge.h"
+#include "train/device.h"
 #include "zoo/builder.h"
 #include "zoo/zoo.h"
 
@@ -62,9 +63,21 @@ double relative_difference(const Tensor& want, const Tensor& got) {
   return worst / scale;
 }
 
+/// The first GPU where there is one: what holds there holds on a CPU too, which every other test uses.
+at::Device device() {
+  static const at::Device chosen = [] {
+    if (gpu_count() == 0) return at::Device(at::kCPU);
+    at::globalContext().setAllowTF32CuDNN(false);  // products of 10 bits would hide mistakes
+    return at::Device(at::kCUDA, 0);
+  }();
+  return chosen;
+}
+
+at::Tensor on_device(const Tensor& tensor) { return to_torch(tensor).value().to(device()); }
+
 /// The weights in double, so that differences are exact enough to judge gradients.
 std::shared_ptr<Weights> in_double(const Graph& graph) {
-  auto weights = std::make_shared<Weights>(read_weights(graph, at::kCPU).value());
+  auto weights = std::make_shared<Weights>(read_weights(graph, device()).value());
   for (auto* group : {&weights->parameters, &weights->buffers, &weights->constants}) {
     for (auto& [name, tensor] : *group) {
       if (tensor.scalar_type() == at::kFloat)
@@ -81,10 +94,10 @@ TEST_P(Operators, ForwardIsTheReferenceEvaluators) {
   const Tensor input = random_input(GetParam().input, 3);
   const auto want = reference::run(graph, {{"x", input}});
   ASSERT_TRUE(want.ok()) << want.error().message;
-  auto network = Network::create(graph, std::make_shared<Weights>(read_weights(graph, at::kCPU).value()));
+  auto network = Network::create(graph, std::make_shared<Weights>(read_weights(graph, device()).value()));
   ASSERT_TRUE(network.ok()) << network.error().message;
   EXPECT_TRUE(network->opaque().empty()) << "no gradient passes node " << network->opaque()[0];
-  const auto got = network->forward({to_torch(input).value()}, {});
+  const auto got = network->forward({on_device(input)}, {});
   ASSERT_TRUE(got.ok()) << got.error().message;
   EXPECT_LE(relative_difference(want->at("y"), from_torch((*got)[0])), 1e-5) << GetParam();
 }
@@ -94,8 +107,7 @@ TEST_P(Operators, GradientsAreWhatDifferencesShow) {
   const auto weights = in_double(graph);
   const auto network = Network::create(graph, weights);
   ASSERT_TRUE(network.ok()) << network.error().message;
-  at::Tensor input =
-      to_torch(random_input(GetParam().input, 4)).value().to(at::kDouble).set_requires_grad(true);
+  at::Tensor input = on_device(random_input(GetParam().input, 4)).to(at::kDouble).set_requires_grad(true);
   for (const bool training : {false, true}) {
     Mode mode;
     mode.training = training;
@@ -105,7 +117,7 @@ TEST_P(Operators, GradientsAreWhatDifferencesShow) {
       const at::Tensor y = network->forward({input}, mode).value()[0];
       if (!direction_out.defined()) {
         at::manual_seed(5);
-        direction_out = at::randn(y.sizes(), at::kDouble);
+        direction_out = at::randn(y.sizes(), y.options());
       }
       return (y * direction_out).sum();
     };
@@ -114,7 +126,7 @@ TEST_P(Operators, GradientsAreWhatDifferencesShow) {
     const std::vector<at::Tensor> gradients = torch::autograd::grad({loss()}, leaves, {}, false, false, true);
     for (std::size_t k = 0; k < leaves.size(); ++k) {
       if (!gradients[k].defined()) continue;
-      const at::Tensor direction = at::randn(leaves[k].sizes(), at::kDouble);
+      const at::Tensor direction = at::randn(leaves[k].sizes(), leaves[k].options());
       const double predicted = (gradients[k] * direction).sum().item<double>();
       constexpr double kStep = 1e-6;
       const at::NoGradGuard no_grad;
@@ -309,10 +321,10 @@ TEST(Networks, AnswerAsTheReferenceEvaluatorDoes) {
     const auto want = reference::run(graph, {{"input", input}});
     ASSERT_TRUE(want.ok()) << want.error().message;
     const auto network =
-        Network::create(graph, std::make_shared<Weights>(read_weights(graph, at::kCPU).value()));
+        Network::create(graph, std::make_shared<Weights>(read_weights(graph, device()).value()));
     ASSERT_TRUE(network.ok()) << network.error().message;
     EXPECT_TRUE(network->opaque().empty()) << name;
-    const auto got = network->forward({to_torch(input).value()}, {});
+    const auto got = network->forward({on_device(input)}, {});
     ASSERT_TRUE(got.ok()) << got.error().message;
     EXPECT_LE(relative_difference(want->at("logits"), from_torch((*got)[0])), 1e-4) << name;
   }
@@ -335,7 +347,7 @@ TEST(Networks, OfEveryFamilyAnswerAndLearn) {
     const Graph model = zoo(name, options).value();
     // Weights are read at one batch size and used at another.
     const auto weights =
-        std::make_shared<Weights>(read_weights(specialise(model, {{}, 1}).value(), at::kCPU).value());
+        std::make_shared<Weights>(read_weights(specialise(model, {{}, 1}).value(), device()).value());
     const Graph graph = specialise(model, {{}, 3}).value();
     const Tensor input = random_input(graph.value(graph.inputs[0]).shape(), 6);
     const auto want = reference::run(graph, {{"input", input}});
@@ -343,7 +355,7 @@ TEST(Networks, OfEveryFamilyAnswerAndLearn) {
     const auto network = Network::create(graph, weights);
     ASSERT_TRUE(network.ok()) << name << ": " << network.error().message;
     EXPECT_TRUE(network->opaque().empty()) << name;
-    const auto got = network->forward({to_torch(input).value()}, {});
+    const auto got = network->forward({on_device(input)}, {});
     ASSERT_TRUE(got.ok()) << name << ": " << got.error().message;
     at::Tensor loss;
     for (std::size_t o = 0; o < graph.outputs.size(); ++o) {
@@ -390,9 +402,9 @@ TEST(Networks, BatchNormsLearnTheirStatisticsInTraining) {
   const ValueId x = builder.input("x", {{64, ""}, {3, ""}, {4, ""}, {4, ""}});
   const ValueId y = builder.batch_norm("bn", x, 3);
   const Graph graph = specialise(builder.finish(y, "y", {{64, ""}, {3, ""}, {4, ""}, {4, ""}}), {}).value();
-  auto weights = std::make_shared<Weights>(read_weights(graph, at::kCPU).value());
+  auto weights = std::make_shared<Weights>(read_weights(graph, device()).value());
   const auto network = Network::create(graph, weights);
-  const at::Tensor input = to_torch(random_input({64, 3, 4, 4}, 8)).value() * 2 + 5;
+  const at::Tensor input = on_device(random_input({64, 3, 4, 4}, 8)) * 2 + 5;
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(network->forward({input}, {true, 0.1}).ok());
   EXPECT_LE((weights->buffers.at("bn.running_mean") - input.mean({0, 2, 3})).abs().max().item<float>(), 1e-3);
   EXPECT_LE((weights->buffers.at("bn.running_var") - input.var({0, 2, 3})).abs().max().item<float>(), 1e-2);

@@ -19,6 +19,7 @@
 #include "reference/specialise.h"
 #include "train/batch_norm.h"
 #include "train/bridge.h"
+#include "train/device.h"
 #include "train/initialise.h"
 #include "train/loader.h"
 #include "train/sparsify.h"
@@ -374,6 +375,49 @@ TEST(Training, ProcessesShareTheirSteps) {
   ASSERT_TRUE(theirs.ok()) << theirs.error().message;
   EXPECT_LT(largest_difference(ours->model, alone->model), 1e-4);
   EXPECT_EQ(largest_difference(ours->model, theirs->model), 0.0);
+}
+
+TEST(Training, GpusAreJoinedByNccl) {
+  GroupOptions options{"127.0.0.1:" + std::to_string(20000 + (getpid() + 7) % 20000), 0, 1,
+                       std::chrono::seconds(30), Backend::Nccl};
+  const auto without = join_group(options);
+  ASSERT_FALSE(without.ok());
+  EXPECT_THAT(without.error().message, HasSubstr("--device"));
+  if (gpu_count() == 0 || !has_backend(Backend::Nccl)) GTEST_SKIP() << "there is no GPU, or no NCCL";
+  options.device = at::Device(at::kCUDA, 0);
+  const auto group = join_group(options);
+  ASSERT_TRUE(group.ok()) << group.error().message;
+  const at::Tensor tensor = at::arange(6, at::TensorOptions(options.device).dtype(at::kFloat));
+  ASSERT_TRUE((*group)->average({tensor}).ok());
+  ASSERT_TRUE((*group)->broadcast({tensor}).ok());
+  EXPECT_EQ(tensor.sum().item<float>(), 15.0F);
+}
+
+TEST(Training, ADeviceThatIsNone) {
+  for (const char* name : {"tpu", "cuda:x", "meta", ""}) {
+    const auto device = device_from(name);
+    ASSERT_FALSE(device.ok()) << name;
+    EXPECT_EQ(device.error().code, ErrorCode::InvalidArgument) << name;
+  }
+  const auto beyond = device_from("cuda:" + std::to_string(gpu_count()));
+  ASSERT_FALSE(beyond.ok());
+  EXPECT_EQ(beyond.error().code, ErrorCode::Unsupported);
+  EXPECT_TRUE(device_from("cpu")->is_cpu());
+}
+
+/// What a training on a GPU ends with is near what it ends with on a CPU.
+TEST(Training, OnAGpuIsTrainingOnACpu) {
+  if (gpu_count() == 0) GTEST_SKIP() << "there is no GPU";
+  at::globalContext().setAllowTF32CuDNN(false);
+  const auto set = shapes(128);
+  const Graph dense = classifier(true);
+  TrainOptions options = quick(2);
+  const auto cpu = train(dense, nullptr, {*set, nullptr}, options, nullptr, {});
+  ASSERT_TRUE(cpu.ok()) << cpu.error().message;
+  options.device = at::Device(at::kCUDA, 0);
+  const auto gpu = train(dense, nullptr, {*set, nullptr}, options, nullptr, {});
+  ASSERT_TRUE(gpu.ok()) << gpu.error().message;
+  EXPECT_LT(largest_difference(cpu->model, gpu->model), 1e-3);
 }
 
 TEST(Training, AnAddressThatIsNone) {
