@@ -17,6 +17,7 @@ struct Unit {
   std::int32_t channel;
   double score;
   std::int64_t weights;  ///< bytes that the rank holds to read it
+  std::int64_t macs;     ///< that the rank computes to read it
   double price = 0;      ///< bytes on the wire, and what the weights count beside them
   [[nodiscard]] double per_byte() const { return score / price; }
 };
@@ -32,21 +33,30 @@ class Allocator {
       weight_room_.push_back(budget.weight_bytes[r] - traffic.least_weights[r]);
     for (std::int32_t rank = 0; rank < traffic.nodes; ++rank) {
       const auto r = static_cast<std::size_t>(rank);
-      std::vector<std::vector<std::int64_t>>
-          weights;  // by value, by channel: bytes that the rank reads it with
-      for (const Exchangeable& value : traffic.values) weights.emplace_back(value.owner.size(), 0);
+      // By value, by channel: what the rank reads it with.
+      std::vector<std::vector<std::int64_t>> weights, macs;
+      for (const Exchangeable& value : traffic.values) {
+        weights.emplace_back(value.owner.size(), 0);
+        macs.emplace_back(value.owner.size(), 0);
+      }
+      std::int64_t rows = 0;
       for (const LinearMap& map : traffic.maps) {
-        const std::int64_t bytes = std::count(map.owner.begin(), map.owner.end(), rank) * map.pair_bytes;
+        const std::int64_t outputs = std::count(map.owner.begin(), map.owner.end(), rank);
+        rows += outputs * map.pair_macs * static_cast<std::int64_t>(map.columns.size());
         for (const Column& column : map.columns) {
-          if (column.value != Column::kEverywhere)
-            weights[column.value][static_cast<std::size_t>(column.channel)] += bytes;
+          if (column.value == Column::kEverywhere) continue;
+          const auto channel = static_cast<std::size_t>(column.channel);
+          weights[column.value][channel] += outputs * map.pair_bytes;
+          macs[column.value][channel] += outputs * map.pair_macs;
         }
       }
+      rows_.push_back(static_cast<double>(rows));
       for (std::size_t v = 0; v < traffic.values.size(); ++v) {
         const Exchangeable& value = traffic.values[v];
         for (std::size_t c = 0; c < value.owner.size(); ++c) {
           if (value.owner[c] == rank || value.forced[r][c]) continue;
-          units_.push_back({v, rank, static_cast<std::int32_t>(c), scores[v][r][c], weights[v][c]});
+          units_.push_back(
+              {v, rank, static_cast<std::int32_t>(c), scores[v][r][c], weights[v][c], macs[v][c]});
         }
       }
     }
@@ -67,6 +77,27 @@ class Allocator {
       if (a.per_byte() != b.per_byte()) return a.per_byte() > b.per_byte();
       return std::tie(a.value, a.rank, a.channel) < std::tie(b.value, b.rank, b.channel);
     });
+  }
+
+  /// From now on, no rank computes more than its share, by its rows, of what all compute after `choice`.
+  void level(const Allocation& choice) {
+    std::vector<std::int64_t> extra(rows_.size(), 0);
+    for (const Unit& unit : units_) {
+      if (is_kept(choice.kept, {unit.value, unit.channel}, static_cast<std::size_t>(unit.rank)))
+        extra[static_cast<std::size_t>(unit.rank)] += unit.macs;
+    }
+    double all_rows = 0.0;
+    double all = 0.0;
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      all_rows += rows_[r];
+      all += static_cast<double>(traffic_.least_macs[r] + extra[r]);
+    }
+    mac_room_.clear();
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      const double share = all_rows > 0.0 ? all * rows_[r] / all_rows : all;
+      mac_room_.push_back(
+          std::max<std::int64_t>(0, static_cast<std::int64_t>(1.002 * share) - traffic_.least_macs[r]));
+    }
   }
 
   Allocation run(std::int64_t message_bytes) {
@@ -103,12 +134,14 @@ class Allocator {
     choice.kept = keep_forced(traffic_);
     std::int64_t left = room_;
     std::vector<std::int64_t> weights_left = weight_room_;
+    std::vector<std::int64_t> macs_left = mac_room_;
     bool full = false;
     for (const Unit& unit : units_) {
       if (!dropped.empty() && dropped.contains(link_of(unit))) continue;
       const std::int64_t bytes = traffic_.values[unit.value].channel_bytes;
       const auto rank = static_cast<std::size_t>(unit.rank);
       if (!weights_left.empty() && unit.weights > weights_left[rank]) continue;
+      if (!macs_left.empty() && unit.macs > macs_left[rank]) continue;
       if (bytes > left) {
         if (!full) choice.threshold = unit.per_byte();
         full = true;
@@ -116,6 +149,7 @@ class Allocator {
       }
       left -= bytes;
       if (!weights_left.empty()) weights_left[rank] -= unit.weights;
+      if (!macs_left.empty()) macs_left[rank] -= unit.macs;
       choice.score += unit.score;
       choice.kept[unit.value][rank][static_cast<std::size_t>(unit.channel)] = true;
     }
@@ -126,6 +160,8 @@ class Allocator {
   const Traffic& traffic_;
   std::int64_t room_;
   std::vector<std::int64_t> weight_room_;  // by rank; empty: no limit
+  std::vector<std::int64_t> mac_room_;     // likewise
+  std::vector<double> rows_;  // by rank: multiply-accumulates of its outputs, were all features read
   std::vector<Unit> units_;
 };
 
@@ -157,14 +193,20 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
   }
   Allocator allocator(traffic, scores, allowed - traffic.fixed_bytes, budget);
   // Two budgets to fill: of a few exchange rates between them the one that keeps most.
-  std::optional<Allocation> best;
-  for (const double emphasis : {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0}) {
-    allocator.order(emphasis);
-    Allocation choice = allocator.run(budget.message_bytes);
-    if (!best || choice.score > best->score) best = std::move(choice);
-    if (budget.weight_bytes.empty()) break;
-  }
-  return std::move(*best);
+  const auto choose = [&] {
+    std::optional<Allocation> best;
+    for (const double emphasis : {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0}) {
+      allocator.order(emphasis);
+      Allocation choice = allocator.run(budget.message_bytes);
+      if (!best || choice.score > best->score) best = std::move(choice);
+      if (budget.weight_bytes.empty()) break;
+    }
+    return std::move(*best);
+  };
+  Allocation choice = choose();
+  if (!budget.level_work) return choice;
+  allocator.level(choice);
+  return choose();
 }
 
 }  // namespace disco

@@ -23,6 +23,9 @@ struct Budget {
   /// Bytes of weights that each rank may hold; empty: no limit. Features that a rank reads with many weights
   /// are then worth less there.
   std::vector<std::int64_t> weight_bytes{};
+  /// Every answer waits for the busiest node: features are chosen a second time so that no rank computes more
+  /// than its share of what the first choice has all of them compute, by the outputs that it owns.
+  bool level_work = false;
 };
 
 struct Allocation {

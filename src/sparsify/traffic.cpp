@@ -122,10 +122,11 @@ Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
       }
       map.columns.push_back(column);
     }
-    if (const Tensor* weight = graph.constant(node.input(1)); weight != nullptr) {
-      const std::int64_t pairs = static_cast<std::int64_t>(map.owner.size()) * channels;
-      map.pair_bytes = static_cast<std::int64_t>(weight->bytes()) / std::max<std::int64_t>(1, pairs);
-    }
+    const std::int64_t pairs =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(map.owner.size()) * channels);
+    if (const Tensor* weight = graph.constant(node.input(1)); weight != nullptr)
+      map.pair_bytes = static_cast<std::int64_t>(weight->bytes()) / pairs;
+    map.pair_macs = macs_of(graph, node) / pairs;
     traffic.maps.push_back(std::move(map));
   }
 
@@ -146,7 +147,9 @@ Result<Traffic> traffic_of(const Graph& graph, const Partition& partition) {
     DISCO_TRY(const Graph shard, make_shard(graph, plan, rank));
     sent += total_cost(shard).bytes_sent;
     DISCO_TRY(const Graph smallest, make_shard(graph, least, rank));
-    traffic.least_weights.push_back(total_cost(smallest).weight_bytes);
+    const Cost cost = total_cost(smallest);
+    traffic.least_weights.push_back(cost.weight_bytes);
+    traffic.least_macs.push_back(cost.macs);
   }
   traffic.weight_bytes = total_cost(graph).weight_bytes;
   const std::int64_t optional = exchanged_bytes(graph, plan) - exchanged_bytes(graph, least);

@@ -32,6 +32,7 @@ struct LinearMap {
   std::vector<Column> columns{};      ///< by input channel
   std::vector<std::int32_t> owner{};  ///< by output channel
   std::int64_t pair_bytes = 0;        ///< of the weights between one input and one output channel
+  std::int64_t pair_macs = 0;         ///< likewise, multiply-accumulates
 };
 
 struct Traffic {
@@ -42,6 +43,7 @@ struct Traffic {
   std::int64_t fixed_bytes = 0;               ///< the part that travels whatever is kept
   std::int64_t weight_bytes = 0;              ///< of the unsplit model
   std::vector<std::int64_t> least_weights{};  ///< by rank: bytes of weights held whatever is kept
+  std::vector<std::int64_t> least_macs{};     ///< by rank: multiply-accumulates whatever is kept
 
   /// The rank that owns what a column reads; -1: every rank has it.
   [[nodiscard]] std::int32_t owner_of(const Column& column) const {

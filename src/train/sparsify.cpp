@@ -169,6 +169,9 @@ class Pipeline {
   Status limit_weights() {
     const std::vector<double>& shares = options_.weight_shares;
     budget_ = options_.budget;
+    budget_.level_work = true;
+    // A message costs as much beside fewer bytes.
+    budget_.message_bytes *= static_cast<std::int64_t>(sizeof(float) / size_of(options_.wire));
     if (shares.empty()) return {};
     if (options_.method != Method::Disco)
       return error(ErrorCode::InvalidArgument, "a limit on weights is for the method 'disco' only");

@@ -148,6 +148,37 @@ TEST_P(Sparsify, WhatIsKeptIsWorthMoreThanWhatIsNot) {
   }
 }
 
+/// Whatever one rank would gain by reading more, none computes more than its share of the whole.
+TEST_P(Sparsify, WorkIsLevelledByTheOutputsOwned) {
+  Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 9));
+  for (auto& of_value : scores) {
+    for (double& each : of_value[0]) each *= 100.0;
+  }
+  const auto macs = [&](const Budget& budget) {
+    const auto choice = allocate(traffic_, scores, budget);
+    EXPECT_TRUE(choice.ok()) << choice.error().message;
+    Partition partition = partition_;
+    set_keep(graph_, traffic_, choice->kept, partition);
+    std::vector<double> each;
+    const std::vector<Graph> shards = make_shards(graph_, partition).value();
+    for (const Graph& shard : shards) each.push_back(static_cast<double>(total_cost(shard).macs));
+    return each;
+  };
+  std::vector<double> rows(static_cast<std::size_t>(traffic_.nodes), 0.0);
+  for (const LinearMap& map : traffic_.maps) {
+    for (const std::int32_t rank : map.owner)
+      rows[static_cast<std::size_t>(rank)] +=
+          static_cast<double>(map.pair_macs) * static_cast<double>(map.columns.size());
+  }
+  const double all_rows = std::accumulate(rows.begin(), rows.end(), 0.0);
+  const std::vector<double> free = macs({.communication = 0.3});
+  const std::vector<double> level = macs({.communication = 0.3, .level_work = true});
+  const double share = std::accumulate(free.begin(), free.end(), 0.0) * rows[0] / all_rows;
+  // What a rank computes of its own features alone may be more than its share already.
+  EXPECT_LE(level[0], std::max(1.003 * share, static_cast<double>(traffic_.least_macs[0]))) << GetParam();
+  EXPECT_LT(level[0], free[0]) << GetParam();
+}
+
 TEST_P(Sparsify, NoNodeHoldsMoreWeightsThanItMay) {
   const Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 8));
   const auto held = [&](const Allocation& choice) {

@@ -141,7 +141,8 @@ TEST(LocalNorms, SendNoStatisticsAndAreFittedToTheExactModel) {
     EXPECT_EQ(made->dense_bytes, exact->dense_bytes) << "the budget is a share of the exact model's exchange";
     EXPECT_LE(static_cast<double>(made->bytes), 0.3 * static_cast<double>(made->dense_bytes));
     const Graph fixed = specialise(made->model, {}).value();
-    for (const Graph& shard : make_shards(fixed, made->partition).value()) {
+    const std::vector<Graph> shards = make_shards(fixed, made->partition).value();
+    for (const Graph& shard : shards) {
       for (const Node& node : shard.nodes)
         EXPECT_EQ(node.string_or("value", "").find("/statistics"), std::string::npos)
             << describe(shard, node);
