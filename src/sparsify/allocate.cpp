@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <tuple>
 
@@ -79,25 +80,23 @@ class Allocator {
     });
   }
 
-  /// From now on, no rank computes more than its share, by its rows, of what all compute after `choice`.
-  void level(const Allocation& choice) {
-    std::vector<std::int64_t> extra(rows_.size(), 0);
+  /// From now on, no rank computes more than its share, by its rows, of what all compute after `choice`, or,
+  /// of `links` too, receives more than its share, by what it could receive.
+  void level(const Allocation& choice, bool links) {
+    std::vector<double> macs(traffic_.least_macs.begin(), traffic_.least_macs.end());
+    std::vector<double> bytes(macs.size(), 0.0);
+    std::vector<double> all_bytes(macs.size(), 0.0);
     for (const Unit& unit : units_) {
-      if (is_kept(choice.kept, {unit.value, unit.channel}, static_cast<std::size_t>(unit.rank)))
-        extra[static_cast<std::size_t>(unit.rank)] += unit.macs;
+      const auto rank = static_cast<std::size_t>(unit.rank);
+      const auto size = static_cast<double>(traffic_.values[unit.value].channel_bytes);
+      all_bytes[rank] += size;
+      if (!is_kept(choice.kept, {unit.value, unit.channel}, rank)) continue;
+      macs[rank] += static_cast<double>(unit.macs);
+      bytes[rank] += size;
     }
-    double all_rows = 0.0;
-    double all = 0.0;
-    for (std::size_t r = 0; r < rows_.size(); ++r) {
-      all_rows += rows_[r];
-      all += static_cast<double>(traffic_.least_macs[r] + extra[r]);
-    }
-    mac_room_.clear();
-    for (std::size_t r = 0; r < rows_.size(); ++r) {
-      const double share = all_rows > 0.0 ? all * rows_[r] / all_rows : all;
-      mac_room_.push_back(
-          std::max<std::int64_t>(0, static_cast<std::int64_t>(1.002 * share) - traffic_.least_macs[r]));
-    }
+    const std::vector<std::int64_t> nothing(macs.size(), 0);
+    mac_room_ = shares(macs, rows_, traffic_.least_macs);
+    if (links) byte_room_ = shares(bytes, all_bytes, nothing);
   }
 
   Allocation run(std::int64_t message_bytes) {
@@ -125,6 +124,21 @@ class Allocator {
   }
 
  private:
+  /// By rank: its part, by `weights`, of the sum of `amounts`, less what it has anyway.
+  static std::vector<std::int64_t> shares(const std::vector<double>& amounts,
+                                          const std::vector<double>& weights,
+                                          const std::vector<std::int64_t>& least) {
+    constexpr double kSlack = 1.002;  // features come whole
+    const double amount = std::accumulate(amounts.begin(), amounts.end(), 0.0);
+    const double weight = std::accumulate(weights.begin(), weights.end(), 0.0);
+    std::vector<std::int64_t> rooms;
+    for (std::size_t r = 0; r < amounts.size(); ++r) {
+      const double share = weight > 0.0 ? amount * weights[r] / weight : amount;
+      rooms.push_back(std::max<std::int64_t>(0, static_cast<std::int64_t>(kSlack * share) - least[r]));
+    }
+    return rooms;
+  }
+
   [[nodiscard]] Link link_of(const Unit& unit) const {
     return {unit.value, traffic_.values[unit.value].owner[static_cast<std::size_t>(unit.channel)], unit.rank};
   }
@@ -135,24 +149,34 @@ class Allocator {
     std::int64_t left = room_;
     std::vector<std::int64_t> weights_left = weight_room_;
     std::vector<std::int64_t> macs_left = mac_room_;
+    std::vector<std::int64_t> bytes_left = byte_room_;
     bool full = false;
+    bool refused = false;
+    double poorest = 0.0;  // of what is kept
     for (const Unit& unit : units_) {
       if (!dropped.empty() && dropped.contains(link_of(unit))) continue;
       const std::int64_t bytes = traffic_.values[unit.value].channel_bytes;
       const auto rank = static_cast<std::size_t>(unit.rank);
-      if (!weights_left.empty() && unit.weights > weights_left[rank]) continue;
-      if (!macs_left.empty() && unit.macs > macs_left[rank]) continue;
       if (bytes > left) {
         if (!full) choice.threshold = unit.per_byte();
         full = true;
         continue;  // a channel of a smaller value may still fit
       }
+      if ((!weights_left.empty() && unit.weights > weights_left[rank]) ||
+          (!macs_left.empty() && unit.macs > macs_left[rank]) ||
+          (!bytes_left.empty() && bytes > bytes_left[rank])) {
+        refused = true;
+        continue;
+      }
+      poorest = unit.per_byte();
       left -= bytes;
       if (!weights_left.empty()) weights_left[rank] -= unit.weights;
       if (!macs_left.empty()) macs_left[rank] -= unit.macs;
+      if (!bytes_left.empty()) bytes_left[rank] -= bytes;
       choice.score += unit.score;
       choice.kept[unit.value][rank][static_cast<std::size_t>(unit.channel)] = true;
     }
+    if (!full && refused) choice.threshold = poorest;
     choice.bytes = traffic_.fixed_bytes + room_ - left;
     return choice;
   }
@@ -161,6 +185,7 @@ class Allocator {
   std::int64_t room_;
   std::vector<std::int64_t> weight_room_;  // by rank; empty: no limit
   std::vector<std::int64_t> mac_room_;     // likewise
+  std::vector<std::int64_t> byte_room_;    // likewise, of what it receives
   std::vector<double> rows_;  // by rank: multiply-accumulates of its outputs, were all features read
   std::vector<Unit> units_;
 };
@@ -205,7 +230,7 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
   };
   Allocation choice = choose();
   if (!budget.level_work) return choice;
-  allocator.level(choice);
+  allocator.level(choice, budget.message_bytes > 0);
   return choose();
 }
 

@@ -24,13 +24,15 @@ struct Budget {
   /// are then worth less there.
   std::vector<std::int64_t> weight_bytes{};
   /// Every answer waits for the busiest node: features are chosen a second time so that no rank computes more
-  /// than its share of what the first choice has all of them compute, by the outputs that it owns.
+  /// than its share, by the outputs that it owns, of what the first choice has all of them compute. Where
+  /// messages have a price, time on the link counts as well: then no rank receives more than its share
+  /// either, and bytes may remain unused.
   bool level_work = false;
 };
 
 struct Allocation {
   KeptChannels kept;
-  double threshold = 0;    ///< score per byte at which the budget was used up
+  double threshold = 0;    ///< score per byte at which the budget, or what else limits, was used up
   std::int64_t bytes = 0;  ///< per inference, all nodes
   double score = 0;        ///< of all that is kept
 };

@@ -177,6 +177,23 @@ TEST_P(Sparsify, WorkIsLevelledByTheOutputsOwned) {
   // What a rank computes of its own features alone may be more than its share already.
   EXPECT_LE(level[0], std::max(1.003 * share, static_cast<double>(traffic_.least_macs[0]))) << GetParam();
   EXPECT_LT(level[0], free[0]) << GetParam();
+  // What arrives is shared too where messages have a price.
+  const auto choice =
+      allocate(traffic_, scores, {.communication = 0.3, .message_bytes = 1, .level_work = true});
+  std::vector<double> received(rows.size(), 0.0), receivable(rows.size(), 0.0);
+  for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
+    const Exchangeable& value = traffic_.values[v];
+    for (std::size_t rank = 0; rank < rows.size(); ++rank) {
+      for (std::size_t c = 0; c < value.owner.size(); ++c) {
+        if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
+        receivable[rank] += static_cast<double>(value.channel_bytes);
+        if (choice->kept[v][rank][c]) received[rank] += static_cast<double>(value.channel_bytes);
+      }
+    }
+  }
+  const double bound = 0.3 * static_cast<double>(traffic_.dense_bytes) * receivable[0] /
+                       std::accumulate(receivable.begin(), receivable.end(), 0.0);
+  EXPECT_LE(received[0], 1.003 * bound) << GetParam();
 }
 
 TEST_P(Sparsify, NoNodeHoldsMoreWeightsThanItMay) {
