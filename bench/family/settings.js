@@ -10,7 +10,7 @@ const words = (text) => text.split(' ').filter(Boolean);
 const FAMILIES = [
   {
     id: 'resnet', title: 'Classification: ResNet',
-    small: {zoo: words('cifar-resnet20'), train: words('--lr 0.1 --epochs 30'), tune: words('--lr 0.02 --epochs 6'), calibrate: words('--samples 512 --distil 24')},
+    small: {zoo: words('cifar-resnet20'), train: words('--lr 0.1 --epochs 30'), tune: words('--lr 0.02 --epochs 10'), calibrate: words('--samples 512 --distil 24')},
     published: {zoo: words('resnet50'), train: words('--lr 0.1 --epochs 90 --ema 0.9999 --label-smoothing 0.1 --preset imagenet'),
                 tune: words('--lr 0.01 --epochs 10 --preset imagenet'), calibrate: words('--samples 256 --preset imagenet'), test: words('--preset imagenet')},
     data: [{shared: 'cifar10'}, {source: 'shapes:32'}],
@@ -37,7 +37,7 @@ const FAMILIES = [
   {
     id: 'deeplab', title: 'Segmentation: DeepLabV3+',
     small: {zoo: words('deeplabv3plus-mobilenetv2 --size 120x160 --width 0.5'), train: words('--optimiser adamw --lr 0.002 --warmup 1 --epochs 40 --batch 8'),
-            tune: words('--optimiser adamw --lr 0.0005 --epochs 10 --batch 8 --hold-statistics'), calibrate: words('--samples 128')},
+            tune: words('--optimiser adamw --lr 0.0006 --epochs 40 --batch 8 --hold-statistics'), calibrate: words('--samples 128')},
     published: {zoo: words('deeplabv3plus-resnet50'), train: words('--lr 0.01 --epochs 50 --batch 16 --preset imagenet --fit exact'), tune: words('--lr 0.002 --epochs 10 --batch 16 --preset imagenet --fit exact'),
                 calibrate: words('--samples 256 --preset imagenet --fit exact'), test: words('--preset imagenet --fit exact')},
     data: [{shared: 'segmentation/camvid', zoo: words('--classes 11')}, {source: 'scenes:120x160', zoo: words('--classes 7')}],

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 namespace disco {
 
@@ -139,6 +140,9 @@ class Allocator {
     return rooms;
   }
 
+  [[nodiscard]] std::int64_t bytes_of(const Unit& unit) const {
+    return traffic_.values[unit.value].channel_bytes;
+  }
   [[nodiscard]] Link link_of(const Unit& unit) const {
     return {unit.value, traffic_.values[unit.value].owner[static_cast<std::size_t>(unit.channel)], unit.rank};
   }
@@ -150,31 +154,48 @@ class Allocator {
     std::vector<std::int64_t> weights_left = weight_room_;
     std::vector<std::int64_t> macs_left = mac_room_;
     std::vector<std::int64_t> bytes_left = byte_room_;
+    const auto lacks = [](const std::vector<std::int64_t>& rooms, const Unit& unit, std::int64_t amount) {
+      return !rooms.empty() && amount > rooms[static_cast<std::size_t>(unit.rank)];
+    };
+    const auto take = [](std::vector<std::int64_t>& rooms, const Unit& unit, std::int64_t amount) {
+      if (!rooms.empty()) rooms[static_cast<std::size_t>(unit.rank)] -= amount;
+    };
     bool full = false;
     bool refused = false;
     double poorest = 0.0;  // of what is kept
-    for (const Unit& unit : units_) {
-      if (!dropped.empty() && dropped.contains(link_of(unit))) continue;
-      const std::int64_t bytes = traffic_.values[unit.value].channel_bytes;
-      const auto rank = static_cast<std::size_t>(unit.rank);
+    std::vector<const Unit*> put_off;
+    const auto consider = [&](const Unit& unit) {
+      const std::int64_t bytes = bytes_of(unit);
       if (bytes > left) {
         if (!full) choice.threshold = unit.per_byte();
-        full = true;
-        continue;  // a channel of a smaller value may still fit
+        full = true;  // though a channel of a smaller value may still fit
+        return;
       }
-      if ((!weights_left.empty() && unit.weights > weights_left[rank]) ||
-          (!macs_left.empty() && unit.macs > macs_left[rank]) ||
-          (!bytes_left.empty() && bytes > bytes_left[rank])) {
+      if (lacks(weights_left, unit, unit.weights) || lacks(bytes_left, unit, bytes)) {
         refused = true;
-        continue;
+        return;
       }
-      poorest = unit.per_byte();
+      if (lacks(macs_left, unit, unit.macs)) {
+        put_off.push_back(&unit);
+        return;
+      }
       left -= bytes;
-      if (!weights_left.empty()) weights_left[rank] -= unit.weights;
-      if (!macs_left.empty()) macs_left[rank] -= unit.macs;
-      if (!bytes_left.empty()) bytes_left[rank] -= bytes;
+      take(weights_left, unit, unit.weights);
+      take(macs_left, unit, unit.macs);
+      take(bytes_left, unit, bytes);
+      poorest = unit.per_byte();
       choice.score += unit.score;
-      choice.kept[unit.value][rank][static_cast<std::size_t>(unit.channel)] = true;
+      choice.kept[unit.value][static_cast<std::size_t>(unit.rank)][static_cast<std::size_t>(unit.channel)] =
+          true;
+    };
+    for (const Unit& unit : units_) {
+      if (dropped.empty() || !dropped.contains(link_of(unit))) consider(unit);
+    }
+    refused = refused || !put_off.empty();
+    if (byte_room_.empty() && !put_off.empty()) {
+      // Bytes that nothing else could use are better spent than level work.
+      macs_left.clear();
+      for (const Unit* unit : std::exchange(put_off, {})) consider(*unit);
     }
     if (!full && refused) choice.threshold = poorest;
     choice.bytes = traffic_.fixed_bytes + room_ - left;
