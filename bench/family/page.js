@@ -66,7 +66,7 @@ function section(family) {
   lines.push(cells(['dense', figure(metric, dense), '', bytes(denseBytes), '1', '', '', '', ...ms('dense')]));
   for (const row of rows) {
     const below = shown(metric, dense) - shown(metric, row.figures.value);
-    lines.push(cells([escape(`${row.method} ${row.method === 'independent' ? '' : row.keep}${row.tuned ? ', trained' : ''}`), figure(metric, row.figures.value), `${below >= 0 ? '−' : '+'}${Math.abs(below).toFixed(2)}`,
+    lines.push(cells([escape(`${row.method}${row.method === 'independent' ? '' : ` ${row.keep}`}${row.tuned ? ', trained' : ''}`), figure(metric, row.figures.value), `${below >= 0 ? '−' : '+'}${Math.abs(below).toFixed(2)}`,
                       bytes(row.figures.bytes_per_inference), shareOf(row.figures).toFixed(3), busiest(row.cost, 'macs').toFixed(3), busiest(row.cost, 'weight_bytes').toFixed(3),
                       busiest(row.cost, 'peak_activation_bytes').toFixed(3), ...ms(row)]));
   }
