@@ -82,14 +82,24 @@ Result<train::TrainOptions> options_of(const TrainFlags& flags) {
   return options;
 }
 
+/// As asked, else NCCL where every process has a GPU of its own.
+train::Backend backend_of(const TrainFlags& flags, at::Device device) {
+  if (!flags.backend.empty()) return flags.backend == "nccl" ? train::Backend::Nccl : train::Backend::Gloo;
+  const bool enough =
+      flags.rank >= 0 || flags.processes <= train::gpu_count();  // ranks by hand: one a machine
+  return device.is_cuda() && enough && train::has_backend(train::Backend::Nccl) ? train::Backend::Nccl
+                                                                                : train::Backend::Gloo;
+}
+
 /// Other processes of this machine, which end with this one.
 class Helpers {
  public:
-  Status start(const TrainFlags& flags, const std::vector<std::string>& words) {
+  Status start(const TrainFlags& flags, const std::vector<std::string>& words, train::Backend backend) {
     for (int rank = 1; rank < flags.processes; ++rank) {
       std::vector<std::string> line = {"disco-train"};
       line.insert(line.end(), words.begin(), words.end());
-      line.insert(line.end(), {"--rank", fmt::format("{}", rank)});
+      line.insert(line.end(), {"--rank", fmt::format("{}", rank), "--backend",
+                               backend == train::Backend::Nccl ? "nccl" : "gloo"});
       if (flags.device == "cuda" && train::gpu_count() > 0)
         line.insert(line.end(), {"--device", fmt::format("cuda:{}", rank % train::gpu_count())});
       std::vector<char*> pointers;
@@ -185,17 +195,14 @@ Status run_train(const TrainFlags& flags, const std::vector<std::string>& words)
   Helpers helpers;
   std::unique_ptr<train::Group> group;
   if (flags.processes > 1) {
-    if (flags.rank < 0) DISCO_CHECK(helpers.start(flags, words));
     train::GroupOptions grouping;
+    grouping.backend = backend_of(flags, options.device);
+    if (flags.rank < 0) DISCO_CHECK(helpers.start(flags, words, grouping.backend));
     grouping.address = flags.join;
     grouping.rank = std::max(flags.rank, 0);
     grouping.size = flags.processes;
     grouping.deadline = std::chrono::seconds(std::max(1L, std::lround(flags.deadline)));
     grouping.device = options.device;
-    const bool nccl = flags.backend.empty()
-                          ? options.device.is_cuda() && train::has_backend(train::Backend::Nccl)
-                          : flags.backend == "nccl";
-    grouping.backend = nccl ? train::Backend::Nccl : train::Backend::Gloo;
     DISCO_TRY(group, train::join_group(grouping));
   }
   if (flags.threads > 0) at::set_num_threads(flags.threads);

@@ -195,11 +195,12 @@ void TrainFlags::add_to(CLI::App& command) {
       ->type_name("S")
       ->capture_default_str();
   command
-      .add_option(
-          "--backend", backend,
-          "what carries gradients between processes: gloo over TCP, nccl between GPUs (default: nccl on "
-          "GPUs where it is built in, else gloo)")
+      .add_option("--backend", backend,
+                  "what carries gradients between processes: gloo over TCP, or nccl between GPUs (default: "
+                  "nccl where "
+                  "it is built in and every process has a GPU, else gloo)")
       ->check(CLI::IsMember({"gloo", "nccl"}))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
       ->type_name("WHICH");
   command.add_option("--threads", threads, "that compute (default: all cores)")
       ->check(natural)
