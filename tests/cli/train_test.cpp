@@ -94,6 +94,40 @@ TEST_F(Train, AnArtifactKeepsToItsWeightsAndSaysItsTask) {
   EXPECT_NE(wrong.err.find("nothing"), std::string::npos) << wrong.err;
 }
 
+TEST_F(Train, SmallFeaturesComeFirstAsAsked) {
+  const auto weights = [&](const char* power) {
+    const Ended ended =
+        disco({"sparsify", "net.onnx", "-n", "2", "-c", "0.2", "--calibrate", "shapes", "--samples", "16",
+               "--no-refit", "--byte-power", power, "-o", "sparse.onnx", "--json"});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    const json figures = json::parse(ended.out);
+    double sum = 0;
+    for (const json& node : figures["nodes"]) sum += node["weight_bytes"].get<double>();
+    return sum;
+  };
+  EXPECT_GT(weights("3"), weights("0")) << "deep layers have small features, and many weights that read them";
+  const Ended wrong = disco(
+      {"sparsify", "net.onnx", "-n", "2", "--calibrate", "shapes", "--byte-power", "-1", "-o", "x.onnx"});
+  EXPECT_NE(wrong.status, 0);
+  EXPECT_NE(wrong.err.find("--byte-power"), std::string::npos) << wrong.err;
+}
+
+TEST_F(Train, DevicesAndBackendsThatAreNotThereAreNamed) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"--device", "tpu"}, "--device tpu"},
+      {{"--device", "cuda:99"}, "--device cuda:99"},
+      {{"--processes", "2", "--backend", "nccl"}, "NCCL"},
+      {{"--backend", "mpi"}, "--backend"},
+  };
+  for (const auto& [words, named] : cases) {
+    const Ended ended = disco(command("net.onnx", "never.onnx", words));
+    EXPECT_NE(ended.status, 0) << named;
+    EXPECT_NE(ended.err.find(named), std::string::npos) << ended.err;
+    EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
+    EXPECT_FALSE(fs::exists(folder_ / "never.onnx"));
+  }
+}
+
 TEST_F(Train, AKillAtAnyMomentCostsNothing) {
   const auto run = [&](const std::string& output) {
     return command(
