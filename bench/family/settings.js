@@ -37,7 +37,7 @@ const FAMILIES = [
   {
     id: 'deeplab', title: 'Segmentation: DeepLabV3+',
     small: {zoo: words('deeplabv3plus-mobilenetv2 --size 120x160 --width 0.5'), train: words('--optimiser adamw --lr 0.002 --warmup 1 --epochs 40 --batch 8'),
-            tune: words('--optimiser adamw --lr 0.0006 --epochs 40 --batch 8 --hold-statistics'), calibrate: words('--samples 128')},
+            tune: words('--optimiser adamw --lr 0.0015 --epochs 50 --batch 8 --hold-statistics'), calibrate: words('--samples 128')},
     published: {zoo: words('deeplabv3plus-resnet50'), train: words('--lr 0.01 --epochs 50 --batch 16 --preset imagenet --fit exact'), tune: words('--lr 0.002 --epochs 10 --batch 16 --preset imagenet --fit exact'),
                 calibrate: words('--samples 256 --preset imagenet --fit exact'), test: words('--preset imagenet --fit exact')},
     data: [{shared: 'segmentation/camvid', zoo: words('--classes 11')}, {source: 'scenes:120x160', zoo: words('--classes 7')}],
