@@ -25,8 +25,8 @@ struct Budget {
   std::vector<std::int64_t> weight_bytes{};
   /// Every answer waits for the busiest node: features are chosen a second time so that no rank computes more
   /// than its share, by the outputs that it owns, of what the first choice has all of them compute. Where
-  /// messages have a price, time on the link counts as well: then no rank receives more than its share
-  /// either, and bytes may remain unused.
+  /// messages have a price, no rank receives more than its share either, and bytes may remain unused; else
+  /// levelling the work moves bytes to one side.
   bool level_work = false;
 };
 

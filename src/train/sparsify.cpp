@@ -169,7 +169,7 @@ class Pipeline {
   Status limit_weights() {
     const std::vector<double>& shares = options_.weight_shares;
     budget_ = options_.budget;
-    budget_.level_work = true;
+    budget_.level_work = budget_.message_bytes > 0;
     // A message costs as much beside fewer bytes.
     budget_.message_bytes *= static_cast<std::int64_t>(sizeof(float) / size_of(options_.wire));
     if (shares.empty()) return {};
