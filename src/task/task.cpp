@@ -67,7 +67,7 @@ Status check_detector(const Task& task, const Graph& model, const Value& scores)
   const Value* boxes = output_named(model, task.boxes);
   if (boxes == nullptr) {
     return error(ErrorCode::InvalidModel, "the task's boxes are in '{}', which is no output; these are: {}",
-                 task.boxes, list_of_outputs(model));
+                 as_one_line(task.boxes), list_of_outputs(model));
   }
   DISCO_CHECK(check_rank(scores, 3, "a detector's scores are [N, priors, classes]"));
   DISCO_CHECK(check_rank(*boxes, 3, "a detector's boxes are [N, priors, 4]"));
@@ -107,7 +107,7 @@ Status check_task(Task& task, const Graph& model) {
   const Value* output = output_named(model, task.output);
   if (output == nullptr) {
     return error(ErrorCode::InvalidModel, "the task's answers are in '{}', which is no output; these are: {}",
-                 task.output, list_of_outputs(model));
+                 as_one_line(task.output), list_of_outputs(model));
   }
   task.output = output->name;
   switch (task.kind) {

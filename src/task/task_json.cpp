@@ -35,7 +35,7 @@ class Reader {
   Reader(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
   [[nodiscard]] Error fault(const std::string& key, std::string_view what) const {
-    return error(ErrorCode::InvalidArgument, "task{}: '{}' {}", where_, key, what);
+    return error(ErrorCode::InvalidArgument, "task{}: '{}' {}", where_, as_one_line(key), as_one_line(what));
   }
   [[nodiscard]] const json* find(const std::string& key) {
     known_.insert(key);

@@ -45,6 +45,8 @@ TEST(Task, FaultsNameTheKey) {
       {"[1]", "no JSON object"},
       {R"({"task": "dancing"})", "'task' is 'dancing'"},
       {R"({"task": "segmentation", "logit": "y"})", "'logit' is no key"},
+      {R"({"task": "segmen\ntation"})", "'segmen?tation'"},
+      {R"({"task": "segmentation", "lo\ngit": "y"})", "'lo?git' is no key"},
       {R"({"version": 2, "task": "segmentation"})", "'version' is 2"},
       {R"({"task": "super-resolution"})", "'scale' is missing"},
       {R"({"task": "super-resolution", "scale": 1.5})", "'scale' is no whole number"},
