@@ -100,7 +100,7 @@ class Helpers {
       line.insert(line.end(), words.begin(), words.end());
       line.insert(line.end(), {"--rank", fmt::format("{}", rank), "--backend",
                                backend == train::Backend::Nccl ? "nccl" : "gloo"});
-      if (flags.device == "cuda" && train::gpu_count() > 0)
+      if (flags.device == "cuda")
         line.insert(line.end(), {"--device", fmt::format("cuda:{}", rank % train::gpu_count())});
       std::vector<char*> pointers;
       for (std::string& word : line) pointers.push_back(word.data());

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <optional>
 #include <tuple>
-#include <utility>
 
 namespace disco {
 
@@ -81,15 +80,15 @@ class Allocator {
     });
   }
 
-  /// From now on, no rank computes more than its share, by its rows, of what all compute after `choice`, or,
-  /// of `links` too, receives more than its share, by what it could receive.
-  void level(const Allocation& choice, bool links) {
+  /// From now on, no rank computes more than its share, by its rows, of what all compute after `choice`, or
+  /// receives more than its share, by what it could receive.
+  void level(const Allocation& choice) {
     std::vector<double> macs(traffic_.least_macs.begin(), traffic_.least_macs.end());
     std::vector<double> bytes(macs.size(), 0.0);
     std::vector<double> all_bytes(macs.size(), 0.0);
     for (const Unit& unit : units_) {
       const auto rank = static_cast<std::size_t>(unit.rank);
-      const auto size = static_cast<double>(traffic_.values[unit.value].channel_bytes);
+      const auto size = static_cast<double>(bytes_of(unit));
       all_bytes[rank] += size;
       if (!is_kept(choice.kept, {unit.value, unit.channel}, rank)) continue;
       macs[rank] += static_cast<double>(unit.macs);
@@ -97,7 +96,7 @@ class Allocator {
     }
     const std::vector<std::int64_t> nothing(macs.size(), 0);
     mac_room_ = shares(macs, rows_, traffic_.least_macs);
-    if (links) byte_room_ = shares(bytes, all_bytes, nothing);
+    byte_room_ = shares(bytes, all_bytes, nothing);
   }
 
   Allocation run(std::int64_t message_bytes) {
@@ -163,21 +162,18 @@ class Allocator {
     bool full = false;
     bool refused = false;
     double poorest = 0.0;  // of what is kept
-    std::vector<const Unit*> put_off;
-    const auto consider = [&](const Unit& unit) {
+    for (const Unit& unit : units_) {
+      if (!dropped.empty() && dropped.contains(link_of(unit))) continue;
       const std::int64_t bytes = bytes_of(unit);
       if (bytes > left) {
         if (!full) choice.threshold = unit.per_byte();
-        full = true;  // though a channel of a smaller value may still fit
-        return;
+        full = true;
+        continue;  // a channel of a smaller value may still fit
       }
-      if (lacks(weights_left, unit, unit.weights) || lacks(bytes_left, unit, bytes)) {
+      if (lacks(weights_left, unit, unit.weights) || lacks(macs_left, unit, unit.macs) ||
+          lacks(bytes_left, unit, bytes)) {
         refused = true;
-        return;
-      }
-      if (lacks(macs_left, unit, unit.macs)) {
-        put_off.push_back(&unit);
-        return;
+        continue;
       }
       left -= bytes;
       take(weights_left, unit, unit.weights);
@@ -187,15 +183,6 @@ class Allocator {
       choice.score += unit.score;
       choice.kept[unit.value][static_cast<std::size_t>(unit.rank)][static_cast<std::size_t>(unit.channel)] =
           true;
-    };
-    for (const Unit& unit : units_) {
-      if (dropped.empty() || !dropped.contains(link_of(unit))) consider(unit);
-    }
-    refused = refused || !put_off.empty();
-    if (byte_room_.empty() && !put_off.empty()) {
-      // Bytes that nothing else could use are better spent than level work.
-      macs_left.clear();
-      for (const Unit* unit : std::exchange(put_off, {})) consider(*unit);
     }
     if (!full && refused) choice.threshold = poorest;
     choice.bytes = traffic_.fixed_bytes + room_ - left;
@@ -251,7 +238,7 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
   };
   Allocation choice = choose();
   if (!budget.level_work) return choice;
-  allocator.level(choice, budget.message_bytes > 0);
+  allocator.level(choice);
   return choose();
 }
 

@@ -23,10 +23,9 @@ struct Budget {
   /// Bytes of weights that each rank may hold; empty: no limit. Features that a rank reads with many weights
   /// are then worth less there.
   std::vector<std::int64_t> weight_bytes{};
-  /// Every answer waits for the busiest node: features are chosen a second time so that no rank computes more
-  /// than its share, by the outputs that it owns, of what the first choice has all of them compute. Where
-  /// messages have a price, no rank receives more than its share either, and bytes may remain unused; else
-  /// levelling the work moves bytes to one side.
+  /// Every answer waits for the busiest node and the fullest link: features are chosen a second time so that
+  /// no rank computes more than its share, by the outputs that it owns, of what the first choice has all of
+  /// them compute, or receives more than its share. Bytes may remain unused.
   bool level_work = false;
 };
 

@@ -51,7 +51,7 @@ class Pipeline {
           ErrorCode::Unsupported,
           "no linear map of this model reads features of other nodes: there is nothing to leave out");
     }
-    DISCO_CHECK(limit_weights());
+    DISCO_CHECK(prepare_budget());
     DISCO_CHECK(choose());
     sparse_ = clone(*dense_);
     Masks(graph_, traffic_, choice_.kept, *sparse_).apply(*sparse_);
@@ -166,7 +166,7 @@ class Pipeline {
     return result;
   }
 
-  Status limit_weights() {
+  Status prepare_budget() {
     const std::vector<double>& shares = options_.weight_shares;
     budget_ = options_.budget;
     budget_.level_work = budget_.message_bytes > 0;
