@@ -26,6 +26,12 @@ void SplitFlags::add_to(CLI::App& command) {
                   "input:1,3,64,64; may be repeated")
       ->allow_extra_args(false)
       ->type_name("NAME:EXTENTS");
+  command
+      .add_option("--bands", bands,
+                  "compute and send feature maps in so many bands of rows, the first of which travel while the "
+                  "others are computed; the answer is the same (default: what the artifact says, else 1)")
+      ->check(CLI::Range(1, kMostChosenBands))
+      ->type_name("K");
 }
 
 Result<std::vector<double>> SplitFlags::parsed_shares() const {
@@ -85,6 +91,7 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
   DISCO_TRY(const InputShapes shapes, flags.parsed_shapes());
   DISCO_TRY(std::vector<double> shares, flags.parsed_shares());
   SplitOptions options{flags.nodes, std::move(shares), shapes.shapes};
+  options.bands = flags.bands;
   for (const auto& [name, shape] : given) options.shapes[name] = shape;
   Graph resized = model;
   resize_inputs(resized, shapes.shapes);

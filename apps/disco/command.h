@@ -40,6 +40,7 @@ struct SplitFlags {
   int nodes = 0;  ///< 0: what the artifact says, or 1
   std::string shares;
   std::vector<std::string> shapes;
+  int bands = 0;  ///< 0: what the artifact says, or one
 
   void add_to(CLI::App& command);
   [[nodiscard]] Result<std::vector<double>> parsed_shares() const;

@@ -18,6 +18,7 @@ constexpr const char* kPartitionExamples =
     "  disco partition resnet50.onnx -n 4 -o split.onnx            four equal nodes\n"
     "  disco partition resnet50.onnx --shares 3,1 -o split.onnx    the first takes three quarters\n"
     "  disco partition deit.onnx -n 2 --norm local -o split.onnx   no round trip for normalisations\n"
+    "  disco partition sparse.onnx --bands 2 -o banded.onnx         the same split, maps sent in two parts\n"
     "  disco run split.onnx --input dog.jpg --preset imagenet      runs on as many nodes as it says";
 constexpr const char* kShardExamples =
     "Examples:\n"
@@ -47,11 +48,12 @@ void add_partition(CLI::App& app, Action& action) {
   add_norm(*command, flags->norm);
   command->callback([flags, &action] {
     action = [flags]() -> Status {
-      if (flags->split.nodes == 0 && flags->split.shares.empty()) {
+      DISCO_TRY(Graph model, load_onnx(flags->split.model));
+      const bool says_how = model.metadata.contains(std::string(kPartitionKey)) && flags->split.bands != 0;
+      if (flags->split.nodes == 0 && flags->split.shares.empty() && !says_how) {
         return error(ErrorCode::InvalidArgument,
                      "partition: say over how many nodes, with --nodes N or --shares 3,1");
       }
-      DISCO_TRY(Graph model, load_onnx(flags->split.model));
       DISCO_TRY(SplitModel result, split(model, flags->split));
       if (flags->norm == "local") {
         auto local = localise_norms(model, result.graph, result.plan);

@@ -97,6 +97,8 @@ class Namespaces {
   // How a process gets onto node `rank`, or beside the nodes.
   wrap(rank) { return ['ip', 'netns', 'exec', rank === 'outside' ? this.outside : this.names[rank]]; }
 
+  // Before whoever is measured connects: a shaper splits segments that are larger than its burst in software, at the
+  // sender's cost, where a network card would take them whole; so none are made.
   shape(link) {
     const rate = rateOf(link);
     for (const [namespace, device] of this.ends) {

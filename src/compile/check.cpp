@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compile/lowering.h"
+#include "graph/bands.h"
 #include "graph/onnx.h"
 #include "graph/wire_format.h"
 #include "reference/evaluate.h"
@@ -15,13 +16,19 @@ namespace {
 constexpr std::int64_t kMostRanks = 1000;
 
 /// What Send and Recv share: where to, and how it is written.
-Status check_peer(const Node& node) {
+Status check_peer(const Node& node, const Value& value) {
   const std::int64_t peer = node.int_or("peer", -1);
   const std::int64_t tag = node.int_or("tag", 0);
   if (peer < 0 || peer >= kMostRanks) return error(ErrorCode::InvalidModel, "peer={}", peer);
   if (tag < 0 || tag > std::numeric_limits<std::uint32_t>::max())
     return error(ErrorCode::InvalidModel, "tag={}", tag);
   if (!WireFormat::of(node).valid()) return error(ErrorCode::InvalidModel, "its wire format cannot be");
+  const Bands bands = named_bands(node);
+  if (bands.empty()) return {};
+  if (!are_bands_of(bands, value) || node.int_or("axis", 0) != 1)
+    return error(ErrorCode::InvalidModel, "bands that '{}' of {} cannot have", value.name,
+                 to_string(value.shape()));
+  if (tag >= std::int64_t{1} << kBandShift) return error(ErrorCode::InvalidModel, "tag={} of bands", tag);
   return {};
 }
 
@@ -43,7 +50,7 @@ Status check_send(const Graph& graph, const Node& node) {
   if (!fit || !std::is_sorted(channels.begin(), channels.end(), std::less_equal<>()))
     return error(ErrorCode::InvalidModel, "channels that '{}' of {} does not have, or out of order",
                  value.name, to_string(shape));
-  return check_peer(node);
+  return check_peer(node, value);
 }
 
 Status check_receive(const Graph& graph, const Node& node) {
@@ -53,7 +60,7 @@ Status check_receive(const Graph& graph, const Node& node) {
   const std::int64_t axis = node.int_or("axis", 0);
   if (axis < 0 || axis >= std::max<std::int64_t>(static_cast<std::int64_t>(shape.size()), 1))
     return error(ErrorCode::InvalidModel, "axis={} of {}", axis, to_string(shape));
-  return check_peer(node);
+  return check_peer(node, graph.value(node.outputs[0]));
 }
 
 }  // namespace

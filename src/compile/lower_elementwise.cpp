@@ -82,10 +82,26 @@ bool Lowering::lower_unary(const Node& node) {
     // One pass an operation: oneDNN drops what should follow another in one primitive where its kernel is
     // `ref`.
     BufferId from = src.buffer;
-    for (const auto& pd : descs) {
-      add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
-                    dnnl::eltwise_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                    {{DNNL_ARG_SRC, src.desc, from}, {DNNL_ARG_DST, src.desc, dst.buffer}});
+    const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
+    for (std::size_t k = 0; k < descs.size(); ++k) {
+      const bool banded =
+          lies_by_rows(src.desc) && add_in_bands(node.outputs[0], name, node.op, 0, [&](RowRange rows) {
+            const Argument in = argument_of_rows(DNNL_ARG_SRC, src.desc, from, rows);
+            const auto pd = kernels::eltwise((*ops)[k].algorithm, in.desc, (*ops)[k].alpha, (*ops)[k].beta,
+                                             kernels::PostOps().attr());
+            return Primitive{dnnl::eltwise_forward(pd),
+                             pd.impl_info_str(),
+                             pd.scratchpad_desc(),
+                             {in, argument_of_rows(DNNL_ARG_DST, src.desc, dst.buffer, rows)}};
+          });
+      const auto& pd = descs[k];
+      if (!banded) {
+        add_primitive(name, node.op,
+                      {dnnl::eltwise_forward(pd),
+                       pd.impl_info_str(),
+                       pd.scratchpad_desc(),
+                       {{DNNL_ARG_SRC, src.desc, from}, {DNNL_ARG_DST, src.desc, dst.buffer}}});
+      }
       from = dst.buffer;
     }
     return true;
@@ -208,11 +224,27 @@ bool Lowering::lower_binary(const Node& node) {
         } else {
           placed_z = place(z, desc_x);
         }
-        add_primitive(node.name.empty() ? value(z).name : node.name, node.op, dnnl::binary(pd),
-                      pd.impl_info_str(), pd.scratchpad_desc(),
-                      {{DNNL_ARG_SRC_0, desc_x, placed_x.buffer},
-                       {DNNL_ARG_SRC_1, desc_y, placed_y.buffer},
-                       {DNNL_ARG_DST, desc_x, placed_z.buffer}});
+        const std::string name = node.name.empty() ? value(z).name : node.name;
+        const bool by_rows = shape_y == out && lies_by_rows(desc_x);
+        const bool banded = by_rows && add_in_bands(z, name, node.op, 0, [&](RowRange rows) {
+          const Argument a = argument_of_rows(DNNL_ARG_SRC_0, desc_x, placed_x.buffer, rows);
+          const auto part =
+              kernels::binary(algorithm_of(*op), a.desc, a.desc, a.desc, kernels::PostOps().attr());
+          return Primitive{dnnl::binary(part),
+                           part.impl_info_str(),
+                           part.scratchpad_desc(),
+                           {a, argument_of_rows(DNNL_ARG_SRC_1, desc_x, placed_y.buffer, rows),
+                            argument_of_rows(DNNL_ARG_DST, desc_x, placed_z.buffer, rows)}};
+        });
+        if (!banded) {
+          add_primitive(name, node.op,
+                        {dnnl::binary(pd),
+                         pd.impl_info_str(),
+                         pd.scratchpad_desc(),
+                         {{DNNL_ARG_SRC_0, desc_x, placed_x.buffer},
+                          {DNNL_ARG_SRC_1, desc_y, placed_y.buffer},
+                          {DNNL_ARG_DST, desc_x, placed_z.buffer}}});
+        }
         return true;
       }
     } catch (const dnnl::error&) {

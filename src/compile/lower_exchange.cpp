@@ -18,6 +18,39 @@ std::vector<std::int32_t> run_of(std::int64_t first, std::int64_t count) {
   return list;
 }
 
+std::vector<RowRange> rows_of(const Node& exchange, std::int64_t rows) {
+  std::vector<RowRange> bands;
+  for (const std::int64_t end : named_bands(exchange)) bands.push_back({bands.empty() ? 0 : bands.back().end, end});
+  bands.push_back({bands.empty() ? 0 : bands.back().end, rows});
+  return bands;
+}
+
+std::unique_ptr<const Kernel> packed_before() {
+  return std::make_unique<FunctionKernel>([](Workspace::Impl&) { return Status(); }, "packed before");
+}
+
+/// The same exchange, without its kernel.
+Step like(const Step& step) {
+  Step copy;
+  copy.kind = step.kind;
+  copy.name = step.name;
+  copy.op = step.op;
+  copy.peer = step.peer;
+  copy.tag = step.tag;
+  copy.wire_bytes = step.wire_bytes;
+  return copy;
+}
+
+/// Some rows of a view whose inner extent is rows of `width`, as a view and the offset of its first element.
+struct PartView {
+  ChannelView view;
+  std::size_t offset = 0;
+};
+PartView rows_of(ChannelView view, RowRange rows, std::int64_t width) {
+  view.inner = rows.count() * width;
+  return {view, static_cast<std::size_t>(rows.begin * width * view.inner_stride)};
+}
+
 }  // namespace
 
 bool Lowering::lower_send(const Node& node) {
@@ -39,14 +72,15 @@ bool Lowering::lower_send(const Node& node) {
           : bytes / static_cast<std::size_t>(shape[static_cast<std::size_t>(axis)]) * channels.size();
   const WireFormat format = WireFormat::of(node);
   if (is_float(id)) step.wire_bytes = step.wire_bytes / sizeof(float) * size_of(format.type);
-  const auto [known, is_new] = sent_.try_emplace({id, axis, channels}, kNoBuffer);
-  if (!is_new) {
-    step.kernel =
-        std::make_unique<FunctionKernel>([](Workspace::Impl&) { return Status(); }, "packed before");
-    add_step(std::move(step), {}, known->second);
+  if (!named_bands(node).empty()) return lower_banded_send(node, step, format);
+  const auto [known, is_new] = sent_.try_emplace({id, axis, channels});
+  if (!is_new && known->second.size() == 1) {
+    step.kernel = packed_before();
+    add_step(std::move(step), std::vector<BufferId>(), known->second[0]);
     return true;
   }
-  const BufferId wire = known->second = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+  known->second = {wire};
   if (!is_float(id)) {
     // Integers and booleans: row-major bytes, channel by channel.
     const Placed src = plain(id);
@@ -105,6 +139,77 @@ bool Lowering::lower_send(const Node& node) {
   return true;
 }
 
+/// A message a band, as access_of_rows orders them behind what computes their rows.
+bool Lowering::lower_banded_send(const Node& node, const Step& whole, const WireFormat& format) {
+  const ValueId id = node.inputs[0];
+  const Shape shape = value(id).shape();
+  const std::vector<RowRange> bands = rows_of(node, shape[2]);
+  std::vector<std::int64_t> channels = node.ints_or("channels", {});
+  std::vector<std::int32_t> list(channels.begin(), channels.end());
+  if (list.empty()) list = run_of(0, shape[1]);
+  Placed src = at(id);
+  ChannelView from;
+  if (!kernels::view_of(src.desc, 1, from)) {
+    src = plain(id);
+    from = kernels::plain_view(shape, 1);
+  }
+  const Shape sent{1, static_cast<std::int64_t>(list.size()), shape[2], shape[3]};
+  const ChannelView into = kernels::wire_view(sent, 1);
+  const std::size_t row_bytes = whole.wire_bytes / static_cast<std::size_t>(shape[2]);
+  std::vector<BufferId>& wires = sent_[{id, 1, channels}];
+  const bool known = wires.size() == bands.size();
+  if (!known) wires.clear();
+  for (std::size_t b = 0; b < bands.size(); ++b) {
+    Step step = like(whole);
+    step.tag = band_tag(whole.tag, b);
+    step.wire_bytes = row_bytes * static_cast<std::size_t>(bands[b].count());
+    StepOrder order{{access_of_rows(src, bands[b], /*writes=*/false)}, b};
+    if (known) {
+      step.kernel = packed_before();
+      add_step(std::move(step), std::move(order), wires[b]);
+      continue;
+    }
+    const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
+    wires.push_back(wire);
+    const PartView part = rows_of(from, bands[b], shape[3]);
+    const kernels::ChannelCopy copy(part.view, list, rows_of(into, bands[b], shape[3]).view,
+                                    run_of(0, static_cast<std::int64_t>(list.size())));
+    step.kernel = std::make_unique<FunctionKernel>(
+        [=, offset = part.offset, buffer = src.buffer](Workspace::Impl& workspace) -> Status {
+          copy.pack(workspace.as<float>(buffer) + offset, workspace.at(wire), format);
+          return {};
+        },
+        "pack");
+    add_step(std::move(step), std::move(order), wire);
+  }
+  return true;
+}
+
+/// The same for what comes: each band is unpacked to where it belongs in a value, or in a concatenation.
+void Lowering::add_banded_receives(const Node& node, const Step& whole, const WireFormat& format,
+                                   const Placed& into, const ChannelView& view, std::int64_t first_channel) {
+  const Shape shape = value(node.outputs[0]).shape();
+  const std::vector<RowRange> bands = rows_of(node, shape[2]);
+  const ChannelView from = kernels::wire_view(shape, 1);
+  const std::size_t row_bytes = whole.wire_bytes / static_cast<std::size_t>(shape[2]);
+  for (std::size_t b = 0; b < bands.size(); ++b) {
+    Step step = like(whole);
+    step.tag = band_tag(whole.tag, b);
+    step.wire_bytes = row_bytes * static_cast<std::size_t>(bands[b].count());
+    const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
+    const PartView part = rows_of(view, bands[b], shape[3]);
+    const kernels::ChannelCopy copy(rows_of(from, bands[b], shape[3]).view, run_of(0, shape[1]), part.view,
+                                    run_of(first_channel, shape[1]));
+    step.kernel = std::make_unique<FunctionKernel>(
+        [=, offset = part.offset, buffer = into.buffer](Workspace::Impl& workspace) -> Status {
+          copy.unpack(workspace.at(wire), workspace.as<float>(buffer) + offset, format);
+          return {};
+        },
+        "unpack");
+    add_step(std::move(step), {{access_of_rows(into, bands[b], /*writes=*/true)}, b}, wire);
+  }
+}
+
 /// Whether a Recv fills it, in an order that can be cut along this axis.
 bool Lowering::is_received(ValueId id, std::int64_t axis) const {
   const std::int32_t producer = producers_[static_cast<std::size_t>(id)];
@@ -159,7 +264,8 @@ bool Lowering::lower_receive(const Node& node) {
   step.wire_bytes = static_cast<std::size_t>(element_count(shape)) * size_of(value(id).type);
   const WireFormat format = WireFormat::of(node);
   if (is_float(id)) step.wire_bytes = step.wire_bytes / sizeof(float) * size_of(format.type);
-  const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
+  const bool banded = !named_bands(node).empty();
+  const BufferId wire = banded ? kNoBuffer : add_buffer(step.wire_bytes, Buffer::Kind::Message);
   const auto cut = static_cast<int>(node.int_or("axis", 0));
   const auto& readers = readers_[static_cast<std::size_t>(id)];
   if (is_float(id) && readers.size() == 1 && reads_[static_cast<std::size_t>(id)] == 1 &&
@@ -174,6 +280,14 @@ bool Lowering::lower_receive(const Node& node) {
     if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
     ChannelView into;
     [[maybe_unused]] const bool seen = kernels::view_of(whole.desc, static_cast<int>(axis), into);
+    Placed inside = whole;  // never read: the concatenation knows that it is in place
+    inside.buffer = kNoBuffer;
+    inside.shape = shape;
+    placed_[static_cast<std::size_t>(id)] = inside;
+    if (banded) {  // then both are cut along the channels
+      add_banded_receives(node, step, format, whole, into, offset);
+      return true;
+    }
     const ChannelView from =
         cut == axis ? kernels::wire_view(shape, cut) : kernels::plain_view(shape, static_cast<int>(axis));
     const kernels::ChannelCopy copy(from, run_of(0, from.channels), into, run_of(offset, from.channels));
@@ -184,15 +298,17 @@ bool Lowering::lower_receive(const Node& node) {
         },
         "unpack");
     add_step(std::move(step), {whole.buffer}, wire);
-    Placed inside = whole;  // never read: the concatenation knows that it is in place
-    inside.buffer = kNoBuffer;
-    inside.shape = shape;
-    placed_[static_cast<std::size_t>(id)] = inside;
     return true;
   }
   // It lies as it came.
   const bool channels_last = is_float(id) && kernels::is_channels_last_on_wire(shape, cut);
   const Placed dst = channels_last ? place(id, kernels::channels_last_desc(shape)) : place_plain(id);
+  if (banded) {
+    ChannelView into;
+    [[maybe_unused]] const bool seen = kernels::view_of(dst.desc, 1, into);
+    add_banded_receives(node, step, format, dst, into, 0);
+    return true;
+  }
   if (is_float(id) && format.type != DataType::Float32) {
     const ChannelView all = kernels::plain_view({element_count(shape)}, 0);
     const kernels::ChannelCopy copy(all, run_of(0, all.channels), all, run_of(0, all.channels));
@@ -225,34 +341,58 @@ bool Lowering::lower_concat(const Node& node) {
   ChannelView into;
   [[maybe_unused]] const bool seen = kernels::view_of(whole.desc, static_cast<int>(axis), into);
   struct Part {
-    BufferId buffer;
-    kernels::ChannelCopy copy;
+    Placed placed;
+    ChannelView from;
+    std::int64_t first;
   };
   std::vector<Part> parts;
-  std::vector<BufferId> touched = {whole.buffer};
   std::int64_t offset = 0;
   for (const ValueId id : node.inputs) {
     const Shape shape = value(id).shape();
     const std::int64_t channels = shape[static_cast<std::size_t>(axis)];
     if (!inside_concat_.contains(id)) {
-      Placed part = at(id);
-      ChannelView from;
-      if (!kernels::view_of(part.desc, static_cast<int>(axis), from)) {
-        part = plain(id);
-        from = kernels::plain_view(shape, static_cast<int>(axis));
+      Part part{at(id), {}, offset};
+      if (!kernels::view_of(part.placed.desc, static_cast<int>(axis), part.from)) {
+        part.placed = plain(id);
+        part.from = kernels::plain_view(shape, static_cast<int>(axis));
       }
-      parts.push_back(
-          {part.buffer, kernels::ChannelCopy(from, run_of(0, channels), into, run_of(offset, channels))});
-      touched.push_back(part.buffer);
+      parts.push_back(std::move(part));
     }
     offset += channels;
   }
-  add_function(node, "channel copy", touched, [=](Workspace::Impl& workspace) -> Status {
-    float* to = workspace.as<float>(whole.buffer);
-    for (const Part& part : parts) part.copy.run(workspace.as<float>(part.buffer), to);
-    kernels::zero_padding(into, to);
-    return {};
-  });
+  if (parts.empty() && into.padded_channels == into.channels) return true;  // all is in place
+  struct Copied {
+    BufferId buffer;
+    std::size_t from;
+    kernels::ChannelCopy copy;
+  };
+  const bool banded = axis == 1 && is_banded(out);
+  const std::int64_t width = banded ? whole.shape[3] : 0;
+  const std::vector<RowRange> bands = banded ? rows_of_bands(out) : std::vector<RowRange>(1);
+  for (std::size_t b = 0; b < bands.size(); ++b) {
+    const auto part_of = [&](const ChannelView& view) {
+      return banded ? rows_of(view, bands[b], width) : PartView{view};
+    };
+    const auto access = [&](const Placed& placed, bool writes) {
+      return banded ? access_of_rows(placed, bands[b], writes) : Access{.buffer = placed.buffer, .writes = writes};
+    };
+    const PartView to = part_of(into);
+    StepOrder order{{access(whole, true)}, b};
+    std::vector<Copied> copies;
+    for (const Part& part : parts) {
+      const PartView from = part_of(part.from);
+      copies.push_back({part.placed.buffer, from.offset,
+                        kernels::ChannelCopy(from.view, run_of(0, from.view.channels), to.view,
+                                             run_of(part.first, from.view.channels))});
+      order.accesses.push_back(access(part.placed, false));
+    }
+    add_function(node, "channel copy", std::move(order), [=](Workspace::Impl& workspace) -> Status {
+      float* into_rows = workspace.as<float>(whole.buffer) + to.offset;
+      for (const Copied& part : copies) part.copy.run(workspace.as<float>(part.buffer) + part.from, into_rows);
+      kernels::zero_padding(to.view, into_rows);
+      return {};
+    });
+  }
   return true;
 }
 

@@ -25,31 +25,59 @@ void append_activation(kernels::PostOps& ops, const Graph& graph, const Node& no
 
 kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out,
                                        const Shape& kernel, bool transposed) {
-  const std::size_t spatial = kernel.size();
-  const std::vector<std::int64_t> ones(spatial, 1);
-  const auto strides = node.ints_or("strides", ones);
-  const auto dilations = node.ints_or("dilations", ones);
-  std::vector<std::int64_t> pads = node.ints_or("pads", std::vector<std::int64_t>(2 * spatial, 0));
-  const std::string automatic = node.string_or("auto_pad", "NOTSET");
   kernels::ConvolutionShape shape;
-  for (std::size_t d = 0; d < spatial; ++d) {
-    const std::int64_t reach = (kernel[d] - 1) * dilations[d] + 1;
-    const std::int64_t small = transposed ? out[d + 2] : in[d + 2];
-    const std::int64_t steps = ((transposed ? in[d + 2] : out[d + 2]) - 1) * strides[d];
-    const std::int64_t total = steps + reach - small;  // padding that makes the extents exact
-    std::int64_t begin = pads[d];
-    if (automatic == "SAME_UPPER") begin = std::max<std::int64_t>(0, total) / 2;
-    if (automatic == "SAME_LOWER") begin = (std::max<std::int64_t>(0, total) + 1) / 2;
-    if (automatic == "VALID") begin = 0;
-    if (transposed && node.has("output_shape") && automatic == "NOTSET")
-      begin = std::max<std::int64_t>(0, total) / 2;
-    shape.strides.push_back(strides[d]);
-    shape.dilations.push_back(dilations[d] - 1);
-    shape.pads_begin.push_back(begin);
-    shape.pads_end.push_back(total - begin);
+  for (std::size_t d = 0; d < kernel.size(); ++d) {
+    const Window window =
+        window_along(node, in[d + 2], out[d + 2], kernel[d], d, kernel.size(), transposed);
+    shape.strides.push_back(window.stride);
+    shape.dilations.push_back(window.dilation - 1);
+    shape.pads_begin.push_back(window.pad_begin);
+    shape.pads_end.push_back(window.pad_end);
   }
   return shape;
 }
+
+RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::int64_t in, RowRange out) {
+  const std::int64_t stride = window.strides[0];
+  const std::int64_t first = out.begin * stride - window.pads_begin[0];
+  const std::int64_t last = (out.end - 1) * stride - window.pads_begin[0] + (kernel - 1) * (window.dilations[0] + 1);
+  const RowRange read{std::max<std::int64_t>(first, 0), std::min(last + 1, in)};
+  window.pads_begin[0] = read.begin - first;
+  window.pads_end[0] = last + 1 - read.end;
+  return read;
+}
+
+namespace {
+
+/// Some rows of a convolution whose arguments are these; none where oneDNN has no kernel like that for all rows,
+/// or one that wants its weights otherwise.
+std::optional<Primitive> convolution_of_rows(std::vector<Argument> arguments, kernels::ConvolutionShape window,
+                                             std::int64_t kernel, std::int64_t in, RowRange rows,
+                                             const dnnl::primitive_attr& attr, const std::string& implementation) {
+  const RowRange read = rows_read(window, kernel, in, rows);
+  if (read.count() <= 0) return std::nullopt;
+  Desc src, dst, weights, bias;
+  bool biased = false;
+  for (Argument& argument : arguments) {
+    switch (argument.name) {
+      case DNNL_ARG_SRC:
+        argument = Lowering::argument_of_rows(DNNL_ARG_SRC, argument.desc, argument.buffer, read);
+        src = argument.desc;
+        break;
+      case DNNL_ARG_DST:
+        argument = Lowering::argument_of_rows(DNNL_ARG_DST, argument.desc, argument.buffer, rows);
+        dst = argument.desc;
+        break;
+      case DNNL_ARG_WEIGHTS: weights = argument.desc; break;
+      default: bias = argument.desc; biased = true;
+    }
+  }
+  const auto pd = kernels::convolution(src, weights, biased ? &bias : nullptr, dst, window, attr);
+  if (std::string(pd.impl_info_str()) != implementation) return std::nullopt;
+  return Primitive{dnnl::convolution_forward(pd), implementation, pd.scratchpad_desc(), std::move(arguments)};
+}
+
+}  // namespace
 
 bool Lowering::lower_linear(const Node& node, const std::vector<const Node*>& chain) {
   if (node.is("Conv") || node.is("ConvTranspose")) return lower_convolution(node, chain);
@@ -110,6 +138,7 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
   }
   if (summand != kNoValue && !placed_[static_cast<std::size_t>(summand)]) return false;
 
+  const auto attr = ops.attr();
   const auto lower = [&](auto pd, const auto& primitive) {
     const std::string implementation = pd.impl_info_str();
     if (is_reference(implementation)) {
@@ -135,13 +164,19 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
     arguments.push_back({DNNL_ARG_DST, pd.dst_desc(), placed.buffer});
     const std::int64_t macs = transposed ? element_count(in) * (weight->elements() / w[0])
                                          : element_count(out) * (weight->elements() / w[0]);
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names, primitive,
-                  implementation, pd.scratchpad_desc(), std::move(arguments), macs);
+    const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
+    const bool by_rows = !transposed && lies_by_rows(pd.src_desc()) && lies_by_rows(pd.dst_desc());
+    const bool banded = by_rows && add_in_bands(result, name, node.op + names, macs, [&](RowRange rows) {
+      return convolution_of_rows(arguments, window, kernel[0], in[2], rows, attr, implementation);
+    });
+    if (!banded) {
+      add_primitive(name, node.op + names,
+                    {primitive, implementation, pd.scratchpad_desc(), std::move(arguments)}, macs);
+    }
     return true;
   };
   const Desc src_any = kernels::any_desc(in);
   const Desc dst_any = kernels::any_desc(out);
-  const auto attr = ops.attr();
   try {
     if (transposed) {
       const auto pd = kernels::deconvolution(src_any, any_weights, bias, dst_any, window, attr);
@@ -290,7 +325,7 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
     }
     arguments.push_back({DNNL_ARG_DST, dst_desc, placed.buffer});
     add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names,
-                  dnnl::matmul(pd), implementation, pd.scratchpad_desc(), std::move(arguments), m * n * k);
+                  {dnnl::matmul(pd), implementation, pd.scratchpad_desc(), std::move(arguments)}, m * n * k);
     return true;
   } catch (const dnnl::error&) {
     return false;
@@ -316,11 +351,13 @@ bool Lowering::lower_product(const Node& node) {
     const Placed src = plain(node.inputs[0]);
     const Placed weights = plain(node.inputs[1]);
     const Placed dst = place_plain(node.outputs[0]);
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op, dnnl::matmul(pd),
-                  implementation, pd.scratchpad_desc(),
-                  {{DNNL_ARG_SRC, widened(a), src.buffer},
-                   {DNNL_ARG_WEIGHTS, widened(b), weights.buffer},
-                   {DNNL_ARG_DST, kernels::plain_desc(out), dst.buffer}},
+    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+                  {dnnl::matmul(pd),
+                   implementation,
+                   pd.scratchpad_desc(),
+                   {{DNNL_ARG_SRC, widened(a), src.buffer},
+                    {DNNL_ARG_WEIGHTS, widened(b), weights.buffer},
+                    {DNNL_ARG_DST, kernels::plain_desc(out), dst.buffer}}},
                   element_count(out) * a.back());
     return true;
   } catch (const dnnl::error&) {

@@ -64,9 +64,12 @@ bool Lowering::lower_movement(const Node& node) {
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), src_desc, kernels::cpu_engine(), dst_desc,
                                            attr);
-    add_primitive(name_of(graph_, node), node.op, dnnl::reorder(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                  {{DNNL_ARG_FROM, src_desc, src.buffer, src_offset * sizeof(float)},
-                   {DNNL_ARG_TO, dst_desc, dst.buffer, dst_offset * sizeof(float)}});
+    add_primitive(name_of(graph_, node), node.op,
+                  {dnnl::reorder(pd),
+                   pd.impl_info_str(),
+                   pd.scratchpad_desc(),
+                   {{DNNL_ARG_FROM, src_desc, src.buffer, src_offset * sizeof(float)},
+                    {DNNL_ARG_TO, dst_desc, dst.buffer, dst_offset * sizeof(float)}}});
   };
 
   if (node.is("Transpose")) {

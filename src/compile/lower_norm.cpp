@@ -53,8 +53,10 @@ bool Lowering::lower_norm(const Node& node) {
       const Placed src = plain(node.inputs[0]);
       const Placed dst = place_plain(node.outputs[0]);
       add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
-                    dnnl::softmax_forward(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                    {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, dst.desc, dst.buffer}});
+                    {dnnl::softmax_forward(pd),
+                     pd.impl_info_str(),
+                     pd.scratchpad_desc(),
+                     {{DNNL_ARG_SRC, src.desc, src.buffer}, {DNNL_ARG_DST, dst.desc, dst.buffer}}});
       return true;
     } catch (const dnnl::error&) {
       return false;

@@ -220,9 +220,20 @@ Placed Lowering::add_reorder(ValueId id, const Placed& from, const Desc& desc) {
   made.buffer = add_buffer(desc.get_size());
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), from.desc, kernels::cpu_engine(), desc, attr);
-  add_primitive(graph_.value(id).name, "Reorder", dnnl::reorder(pd), pd.impl_info_str(), pd.scratchpad_desc(),
-                {{DNNL_ARG_FROM, from.desc, from.buffer}, {DNNL_ARG_TO, desc, made.buffer}});
+  const auto between = [&](const Argument& source, const Argument& target) -> Primitive {
+    const dnnl::reorder::primitive_desc pd(kernels::cpu_engine(), source.desc, kernels::cpu_engine(),
+                                           target.desc, attr);
+    return {dnnl::reorder(pd), pd.impl_info_str(), pd.scratchpad_desc(), {source, target}};
+  };
+  const bool by_rows = lies_by_rows(from.desc) && lies_by_rows(desc);
+  const bool added = by_rows && add_in_bands(id, graph_.value(id).name, "Reorder", 0, [&](RowRange rows) {
+    return between(argument_of_rows(DNNL_ARG_FROM, from.desc, from.buffer, rows),
+                   argument_of_rows(DNNL_ARG_TO, desc, made.buffer, rows));
+  });
+  if (!added) {
+    add_primitive(graph_.value(id).name, "Reorder",
+                  between({DNNL_ARG_FROM, from.desc, from.buffer}, {DNNL_ARG_TO, desc, made.buffer}));
+  }
   return made;
 }
 
@@ -241,44 +252,157 @@ bool Lowering::dies_here(ValueId id) {
 }
 
 void Lowering::add_step(Step step, const std::vector<BufferId>& touched, BufferId wire) {
-  const std::size_t index = program_.steps.size();
-  for (const BufferId id : touched) {
-    if (id == kNoBuffer) continue;
-    Buffer& buffer = program_.buffers[static_cast<std::size_t>(id)];
-    buffer.first = std::min(buffer.first, index);
-    buffer.last = std::max(buffer.last, index);
-    if (id != program_.scratchpad) step.bytes += buffer.bytes;
+  StepOrder order;
+  for (const BufferId id : touched) order.accesses.push_back({.buffer = id});
+  add_step(std::move(step), std::move(order), wire);
+}
+
+void Lowering::add_step(Step step, StepOrder order, BufferId wire) {
+  std::erase_if(order.accesses, [](const Access& access) { return access.buffer == kNoBuffer; });
+  for (const Access& access : order.accesses) {
+    const std::size_t bytes = program_.buffers[static_cast<std::size_t>(access.buffer)].bytes;
+    if (access.buffer != program_.scratchpad) step.bytes += std::min(access.end, bytes) - access.begin;
   }
+  // What was packed for another peer is sent after that.
+  if (step.kind == StepKind::Send && wire != kNoBuffer) order.accesses.push_back({.buffer = wire});
   program_.steps.push_back(std::move(step));
   program_.wire_of_step.push_back(wire);
+  orders_.push_back(std::move(order));
+}
+
+void Lowering::order_steps() {
+  // Constants are never written, and what is in the scratchpad ends with its step.
+  std::vector<StepOrder> minded = orders_;
+  for (StepOrder& order : minded) {
+    std::erase_if(order.accesses, [&](const Access& access) {
+      return access.buffer == program_.scratchpad ||
+             program_.buffers[static_cast<std::size_t>(access.buffer)].kind == Buffer::Kind::Constant;
+    });
+  }
+  const bool banded =
+      std::any_of(orders_.begin(), orders_.end(), [](const StepOrder& order) { return order.band > 0; });
+  if (banded) {
+    std::vector<Step> steps;
+    std::vector<BufferId> wires;
+    std::vector<StepOrder> orders;
+    for (const std::size_t s : take_turns(program_.steps, minded)) {
+      steps.push_back(std::move(program_.steps[s]));
+      wires.push_back(program_.wire_of_step[s]);
+      orders.push_back(std::move(orders_[s]));
+    }
+    program_.steps = std::move(steps);
+    program_.wire_of_step = std::move(wires);
+    orders_ = std::move(orders);
+  }
+  for (std::size_t s = 0; s < orders_.size(); ++s) {
+    for (const Access& access : orders_[s].accesses) {
+      Buffer& buffer = program_.buffers[static_cast<std::size_t>(access.buffer)];
+      buffer.first = std::min(buffer.first, s);
+      buffer.last = std::max(buffer.last, s);
+    }
+  }
 }
 
 void Lowering::add_function(const Node& node, std::string implementation,
                             const std::vector<BufferId>& touched, FunctionKernel::Function function) {
+  StepOrder order;
+  for (const BufferId id : touched) order.accesses.push_back({.buffer = id});
+  add_function(node, std::move(implementation), std::move(order), std::move(function));
+}
+
+void Lowering::add_function(const Node& node, std::string implementation, StepOrder order,
+                            FunctionKernel::Function function) {
   Step step;
   step.name = label(graph_, node);
   step.op = node.op;
   step.kernel = std::make_unique<FunctionKernel>(std::move(function), std::move(implementation));
-  add_step(std::move(step), touched);
+  add_step(std::move(step), std::move(order));
 }
 
-void Lowering::add_primitive(const std::string& name, const std::string& op, const dnnl::primitive& primitive,
-                             const std::string& implementation, const Desc& scratchpad,
-                             std::vector<Argument> arguments, std::int64_t macs) {
-  if (scratchpad.get_size() > 0) {
-    scratchpad_bytes_ = std::max(scratchpad_bytes_, scratchpad.get_size());
+void Lowering::add_primitive(const std::string& name, const std::string& op, Primitive primitive,
+                             std::int64_t macs, std::size_t band) {
+  if (primitive.scratchpad.get_size() > 0) {
+    scratchpad_bytes_ = std::max(scratchpad_bytes_, primitive.scratchpad.get_size());
     if (program_.scratchpad == kNoBuffer) program_.scratchpad = add_buffer(0);
-    arguments.push_back({DNNL_ARG_SCRATCHPAD, scratchpad, program_.scratchpad});
+    primitive.arguments.push_back({DNNL_ARG_SCRATCHPAD, primitive.scratchpad, program_.scratchpad});
   }
-  std::vector<BufferId> touched;
-  for (const Argument& argument : arguments) touched.push_back(argument.buffer);
+  StepOrder order;
+  order.band = band;
+  for (const Argument& argument : primitive.arguments) {
+    order.accesses.push_back({argument.buffer, argument.byte_offset,
+                              argument.byte_offset + argument.desc.get_size(),
+                              argument.name == DNNL_ARG_DST || argument.name == DNNL_ARG_SCRATCHPAD});
+  }
   Step step;
   step.name = name;
   step.op = op;
   step.macs = macs;
-  step.kernel = std::make_unique<PrimitiveKernel>(primitive, implementation, std::move(arguments),
-                                                  program_.primitives++);
-  add_step(std::move(step), touched);
+  step.kernel =
+      std::make_unique<PrimitiveKernel>(std::move(primitive.primitive), std::move(primitive.implementation),
+                                        std::move(primitive.arguments), program_.primitives++);
+  add_step(std::move(step), std::move(order));
+}
+
+bool lies_by_rows(const Desc& desc) {
+  kernels::BlockedLayout layout;
+  return kernels::describe_layout(desc, layout) && layout.dims.size() == 4 && layout.dims[0] == 1 &&
+         layout.block_axis < 0 && layout.strides[1] == 1 && layout.strides[3] == layout.dims[1] &&
+         layout.strides[2] == layout.dims[1] * layout.dims[3];
+}
+
+namespace {
+
+std::size_t row_bytes(const Desc& desc) {
+  kernels::BlockedLayout layout;
+  [[maybe_unused]] const bool known = kernels::describe_layout(desc, layout);
+  return static_cast<std::size_t>(layout.dims[1] * layout.dims[3]) * sizeof(float);
+}
+
+}  // namespace
+
+Argument Lowering::argument_of_rows(int name, const Desc& desc, BufferId buffer, RowRange rows) {
+  kernels::BlockedLayout layout;
+  [[maybe_unused]] const bool known = kernels::describe_layout(desc, layout);
+  return {name, kernels::channels_last_desc({1, layout.dims[1], rows.count(), layout.dims[3]}), buffer,
+          static_cast<std::size_t>(rows.begin) * row_bytes(desc)};
+}
+
+Access Lowering::access_of_rows(const Placed& placed, RowRange rows, bool writes) const {
+  if (!lies_by_rows(placed.desc)) return {.buffer = placed.buffer, .writes = writes};
+  const std::size_t pitch = row_bytes(placed.desc);
+  return {placed.buffer, static_cast<std::size_t>(rows.begin) * pitch,
+          static_cast<std::size_t>(rows.end) * pitch, writes};
+}
+
+std::vector<RowRange> Lowering::rows_of_bands(ValueId id) const {
+  std::vector<RowRange> result;
+  std::int64_t begin = 0;
+  for (const std::int64_t end : bands_[static_cast<std::size_t>(id)]) {
+    result.push_back({begin, end});
+    begin = end;
+  }
+  result.push_back({begin, value(id).shape()[2]});
+  return result;
+}
+
+bool Lowering::add_in_bands(ValueId result, const std::string& name, const std::string& op, std::int64_t macs,
+                            const std::function<std::optional<Primitive>(RowRange)>& make) {
+  if (!is_banded(result)) return false;
+  const std::vector<RowRange> bands = rows_of_bands(result);
+  std::vector<Primitive> primitives;
+  try {
+    for (const RowRange rows : bands) {
+      auto primitive = make(rows);
+      if (!primitive || is_reference(primitive->implementation)) return false;
+      primitives.push_back(std::move(*primitive));
+    }
+  } catch (const dnnl::error&) {
+    return false;  // no kernel takes so few rows
+  }
+  for (std::size_t b = 0; b < bands.size(); ++b) {
+    add_primitive(name, op, std::move(primitives[b]), macs * bands[b].count() / bands.back().end, b);
+  }
+  return true;
 }
 
 void Lowering::finish(const Node& node) {
@@ -365,6 +489,7 @@ void Lowering::lower_node(const Node& node) {
 }
 
 Status Lowering::run() {
+  bands_ = plan_bands(graph_);
   for (const ValueId id : graph_.inputs) {
     const Placed placed = place_plain(id);
     program_.inputs.push_back({graph_.value(id).name, placed});
@@ -399,8 +524,12 @@ Status Lowering::run() {
     }
     if (!in_chain[n]) lower_node(graph_.nodes[n]);
   }
-  for (const ValueId id : graph_.outputs) {
-    const Placed placed = plain(id);
+  std::vector<Placed> outputs;
+  for (const ValueId id : graph_.outputs) outputs.push_back(plain(id));
+  order_steps();
+  for (std::size_t o = 0; o < outputs.size(); ++o) {
+    const ValueId id = graph_.outputs[o];
+    const Placed& placed = outputs[o];
     program_.outputs.push_back({graph_.value(id).name, placed});
     program_.output_names.push_back(graph_.value(id).name);
     if (placed.buffer != kNoBuffer) {

@@ -7,8 +7,10 @@
 #include <tuple>
 #include <vector>
 
+#include "compile/bands.h"
 #include "compile/fuse.h"
 #include "compile/program_impl.h"
+#include "graph/window.h"
 #include "kernels/channel_copy.h"
 
 namespace disco {
@@ -33,6 +35,20 @@ struct Argument {
   kernels::Desc desc;
   BufferId buffer = kNoBuffer;
   std::size_t byte_offset = 0;
+};
+
+/// Rows [begin, end) of a feature map.
+struct RowRange {
+  std::int64_t begin = 0, end = 0;
+  [[nodiscard]] std::int64_t count() const { return end - begin; }
+};
+
+/// A oneDNN primitive and what it reads and writes.
+struct Primitive {
+  dnnl::primitive primitive;
+  std::string implementation;
+  kernels::Desc scratchpad;
+  std::vector<Argument> arguments;
 };
 
 class Lowering {
@@ -69,11 +85,27 @@ class Lowering {
   [[nodiscard]] bool dies_here(ValueId id);
 
   void add_step(Step step, const std::vector<BufferId>& touched, BufferId wire = kNoBuffer);
+  void add_step(Step step, StepOrder order, BufferId wire = kNoBuffer);
   void add_function(const Node& node, std::string implementation, const std::vector<BufferId>& touched,
                     FunctionKernel::Function function);
-  void add_primitive(const std::string& name, const std::string& op, const dnnl::primitive& primitive,
-                     const std::string& implementation, const kernels::Desc& scratchpad,
-                     std::vector<Argument> arguments, std::int64_t macs = 0);
+  void add_function(const Node& node, std::string implementation, StepOrder order,
+                    FunctionKernel::Function function);
+  void add_primitive(const std::string& name, const std::string& op, Primitive primitive,
+                     std::int64_t macs = 0, std::size_t band = 0);
+
+  // ---- bands of rows ----
+  /// The rows of each band of a value; one of all rows where it is not computed in bands.
+  [[nodiscard]] std::vector<RowRange> rows_of_bands(ValueId id) const;
+  [[nodiscard]] bool is_banded(ValueId id) const { return !bands_[static_cast<std::size_t>(id)].empty(); }
+  /// The same steps for each band of `result`. `make` gives the primitive of some of its rows, or none where
+  /// there is none as good; then nothing has been added, and false is returned, as for a value without bands.
+  bool add_in_bands(ValueId result, const std::string& name, const std::string& op, std::int64_t macs,
+                    const std::function<std::optional<Primitive>(RowRange)>& make);
+  /// Some rows of a value as an argument of their own; only where lies_by_rows().
+  [[nodiscard]] static Argument argument_of_rows(int name, const kernels::Desc& desc, BufferId buffer,
+                                                 RowRange rows);
+  /// What a step that reads or writes some rows of a value touches: all of it, unless it lies by rows.
+  [[nodiscard]] Access access_of_rows(const Placed& placed, RowRange rows, bool writes) const;
 
  private:
   void lower_node(const Node& node);
@@ -95,11 +127,17 @@ class Lowering {
   bool lower_movement(const Node& node);                                            // lower_movement.cpp
   bool lower_resize(const Node& node);                                              // lower_resize.cpp
   bool lower_send(const Node& node);                                                // lower_exchange.cpp
+  bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);
   bool lower_receive(const Node& node);
+  void add_banded_receives(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,
+                           const kernels::ChannelView& view, std::int64_t first_channel);
   bool lower_concat(const Node& node);
   void prepare_concat(const Node& concat);
   [[nodiscard]] bool is_received(ValueId id, std::int64_t axis) const;
   std::optional<kernels::Desc> wanted_by_convolution(ValueId id);
+
+  /// Brings steps into the order in which they run, and says how long buffers live.
+  void order_steps();
 
   Graph& graph_;
   CompileOptions options_;
@@ -110,8 +148,10 @@ class Lowering {
   std::vector<int> pending_;                              // by buffer
   std::vector<std::vector<std::int32_t>> readers_;
   std::vector<std::int32_t> producers_;
-  /// Wire buffers by what was packed: value, axis, channels.
-  std::map<std::tuple<ValueId, int, std::vector<std::int64_t>>, BufferId> sent_;
+  std::vector<Bands> bands_;       // by value
+  std::vector<StepOrder> orders_;  // by step
+  /// Wire buffers by what was packed: value, axis, channels; one a band.
+  std::map<std::tuple<ValueId, int, std::vector<std::int64_t>>, std::vector<BufferId>> sent_;
   std::map<ValueId, std::pair<BufferId, Shape>> constants_;
   std::map<const Node*, bool> prepared_concats_;
   std::map<ValueId, std::pair<const Node*, std::int64_t>>
@@ -137,6 +177,12 @@ void reorder_now(const kernels::Desc& from_desc, const void* from, const kernels
 [[nodiscard]] kernels::Desc same_format(const kernels::Desc& like, const Shape& shape);
 
 /// Strides, dilations and pads of a convolution or a pool, with auto_pad resolved.
+/// Whether a layout keeps each row of a feature map of one image together, and rows in order (channels last).
+[[nodiscard]] bool lies_by_rows(const kernels::Desc& desc);
+/// The same window for some rows of the result: `in` becomes the rows that it reads, and the shape's pads
+/// those that these still need.
+[[nodiscard]] RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::int64_t in, RowRange out);
+
 [[nodiscard]] kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out,
                                                      const Shape& kernel, bool transposed);
 

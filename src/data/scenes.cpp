@@ -14,6 +14,14 @@ namespace {
 
 /// Of shape_names(): those that differ in more than a line's width.
 constexpr std::array<std::size_t, 6> kKinds = {0, 1, 2, 4, 6, 7};
+/// What each leans to in colour, as things do: by shape alone a small network tells them apart after days only.
+constexpr std::array<Colour, kKinds.size()> kColours = {{{.9, .15, .1},
+                                                         {.1, .25, .9},
+                                                         {.1, .7, .2},
+                                                         {.95, .85, .1},
+                                                         {.8, .1, .8},
+                                                         {.1, .85, .9}}};
+constexpr Colour kGrey = {.5, .5, .5};
 constexpr std::size_t kMostFigures = 8;
 /// An object of which less is to be seen is difficult, and below the least pixels none.
 constexpr double kVisibleShare = .4;
@@ -62,13 +70,14 @@ bool crowds(const Placed& figure, const std::vector<Placed>& others) {
   return false;
 }
 
-std::vector<Placed> any_figures(int width, int height, const Colour& ground, Random& random) {
+std::vector<Placed> any_figures(int width, int height, Random& random) {
   const double side = std::min(width, height);
   const std::size_t count = 1 + static_cast<std::size_t>(random.below(kMostFigures));
   std::vector<Placed> figures;
   for (std::size_t tries = 0; tries < count * 4 && figures.size() < count; ++tries) {
     Placed placed = any_figure(width, height, side * .07, side * .3, random);
-    placed.ink = colour_unlike(ground, random);
+    const Colour& own = kColours[static_cast<std::size_t>(placed.label)];
+    placed.ink = mix(own, any_colour(random), random.between(0, .35));
     placed.other_ink = mix(placed.ink, any_colour(random), .3);
     if (!crowds(placed, figures)) figures.push_back(placed);
   }
@@ -123,12 +132,13 @@ const std::vector<std::string>& scene_label_names() {
 Scene render_scene(int height, int width, std::uint64_t seed) {
   Random random(seed);
   const double side = std::min(width, height);
-  const Colour ground = any_colour(random), other_ground = mix(ground, any_colour(random), .6);
+  // Dull, so that no object is lost in it.
+  const Colour ground = mix(kGrey, any_colour(random), .5), other_ground = mix(kGrey, any_colour(random), .5);
   const Texture coarse{side * random.between(.2, .6), random.next()};
   const Texture fine{side * random.between(.04, .12), random.next()};
   const double fineness = random.unit();
   const std::vector<Stroke> strokes = any_strokes(width, height, random);
-  std::vector<Placed> figures = any_figures(width, height, mix(ground, other_ground, .5), random);
+  std::vector<Placed> figures = any_figures(width, height, random);
   const double noise = random.between(.02, .1);
 
   const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);

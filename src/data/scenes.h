@@ -24,9 +24,9 @@ struct Scene {
   LabelMap labels;
 };
 
-/// One to eight shapes of different sizes, angles and colours that may hide parts of each other, before a
-/// textured ground with lines and dots that are none of them, anti-aliased, with noise over all. The same
-/// arguments give the same bytes on every machine.
+/// One to eight shapes of different sizes, angles and shades that may hide parts of each other, before a dull
+/// textured ground with lines and dots of any colour that are none of them, anti-aliased, with noise over all.
+/// Every kind leans to a colour of its own. The same arguments give the same bytes on every machine.
 ///
 /// @param height, width  pixels, kLeastSceneSide to kMostSceneSide
 [[nodiscard]] Scene render_scene(int height, int width, std::uint64_t seed);

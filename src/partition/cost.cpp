@@ -75,7 +75,7 @@ void add_node_cost(const Graph& graph, const Node& node, std::set<ValueId>& seen
               static_cast<std::int64_t>(channels.size());
     }
     cost.bytes_sent += wire_bytes(node, bytes);
-    ++cost.messages_sent;
+    cost.messages_sent += static_cast<std::int64_t>(named_bands(node).size()) + 1;
     return;
   }
   if (node.is_disco("Recv")) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "graph/bands.h"
 #include "partition/partition.h"
 
 namespace disco {
@@ -115,6 +116,9 @@ Result<Partition> read(const json& document) {
       if (!format.valid()) return error(ErrorCode::InvalidModel, "the wire format of '{}' cannot be", name);
     }
   }
+  partition.bands = document.value("bands", 1);
+  if (partition.bands < 1 || partition.bands > kMostChosenBands)
+    return error(ErrorCode::InvalidModel, "{} bands", partition.bands);
   if (document.contains("local_first")) {
     partition.local_first = document.at("local_first").get<std::set<std::string>>();
   }
@@ -150,6 +154,7 @@ std::string to_json(const Partition& partition) {
   }
   // What a reader that does not know of it computes is the same.
   if (partition.local_first) document["local_first"] = *partition.local_first;
+  if (partition.bands > 1) document["bands"] = partition.bands;
   return document.dump();
 }
 

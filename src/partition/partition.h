@@ -37,6 +37,9 @@ struct Partition {
   /// The linear maps, by the value that they compute, that run in two parts: what needs nothing from the
   /// network while that is on its way, the rest after. nullopt: all of them.
   std::optional<std::set<std::string>> local_first;
+  /// In how many bands of rows feature maps are computed and sent, where a message is large enough for it to
+  /// pay; 1: whole. See graph/bands.h.
+  int bands = 1;
 };
 
 struct PartitionOptions {

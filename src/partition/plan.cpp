@@ -275,6 +275,8 @@ Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
     }
     value.owned.resize(ranks);
   }
+  std::vector<Bands> bands = choose_bands(graph, partition.bands);
+  for (std::size_t v = 0; v < bands.size(); ++v) plan.value_plans[v].bands = std::move(bands[v]);
   DISCO_CHECK(OwnerPass(graph, partition, plan).run(layouts));
   for (Rule& rule : layouts.rules) {
     NodePlan node;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "graph/bands.h"
 #include "graph/graph.h"
 #include "partition/partition.h"
 
@@ -18,10 +19,14 @@ struct ValuePlan {
   std::vector<bool> whole{};         ///< by rank; replicated values: who needs it
   std::uint32_t tag = 0;             ///< numbers the value's exchange
   WireFormat wire{};                 ///< of its features
+  Bands bands{};                     ///< in which it is sent, where a message is large enough
   bool derived = false;              ///< channels of others are computed by who needs them, not sent
   /// The channels of `from` that `to` needs; empty where nothing travels.
   [[nodiscard]] ChannelSet exchanged(int from, int to) const;
 };
+
+/// Smaller bands cost more than they hide.
+inline constexpr std::int64_t kLeastBandBytes = 16384;
 
 struct NodePlan {
   Rule rule;

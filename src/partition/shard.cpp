@@ -142,6 +142,7 @@ const Held& ShardBuilder::part_of_peer(ValueId id, int peer) {
     part.id = add_receive(peer, value.tag, whole_.value(id).name, shape, whole_.value(id).type);
     shard_.nodes.back().attributes["axis"] = static_cast<std::int64_t>(value.axis);
     value.wire.write_to(shard_.nodes.back());
+    write_bands(shard_.nodes.back(), id, part.channels.size());
   }
   return peers_[{id, peer}] = std::move(part);
 }
@@ -191,6 +192,7 @@ void ShardBuilder::publish(ValueId id, ValueId local) {
     Node& send = shard_.nodes.back();
     send.attributes["axis"] = static_cast<std::int64_t>(value.axis);
     value.wire.write_to(send);
+    write_bands(send, id, channels.size());
     if (channels != owned(id)) send.attributes["channels"] = positions(owned(id), channels);
   }
 }
@@ -210,6 +212,15 @@ std::vector<ValueId> ShardBuilder::exchange(ValueId own, const std::vector<int>&
     parts.push_back(from[i] == rank_ ? own : add_receive(from[i], tag, name, shapes[i], type));
   }
   return parts;
+}
+
+void ShardBuilder::write_bands(Node& exchange, ValueId id, std::size_t channels) const {
+  const ValuePlan& value = plan_of(id);
+  if (value.bands.empty() || value.axis != 1) return;
+  const Shape shape = whole_.value(id).shape();
+  const auto bytes = static_cast<std::int64_t>(channels * size_of(value.wire.type)) * shape[2] * shape[3];
+  if (bytes >= kLeastBandBytes * static_cast<std::int64_t>(value.bands.size() + 1))
+    exchange.attributes["bands"] = value.bands;
 }
 
 void ShardBuilder::add_send(ValueId local, int peer, std::uint32_t tag, const std::string& name) {

@@ -75,6 +75,8 @@ class ShardBuilder {
   const Held& assembled(ValueId id);
   /// What this rank needs of what `peer` owns of a value; no value where it needs nothing.
   const Held& part_of_peer(ValueId id, int peer);
+  /// The bands of a message with this many channels of a value, on its Send or Recv.
+  void write_bands(Node& exchange, ValueId id, std::size_t channels) const;
   void add_send(ValueId local, int peer, std::uint32_t tag, const std::string& name);
   ValueId add_receive(int peer, std::uint32_t tag, const std::string& name, const Shape& shape,
                       DataType type);

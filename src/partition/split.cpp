@@ -25,6 +25,10 @@ Result<SplitModel> split_model(const Graph& model, const SplitOptions& options) 
                                                : static_cast<int>(options.shares.size());
     DISCO_TRY(result.partition, partition_channels(result.graph, {nodes, options.shares}));
   }
+  if (options.bands < 0 || options.bands > kMostChosenBands) {
+    return error(ErrorCode::InvalidArgument, "{} bands: choose 1 to {}", options.bands, kMostChosenBands);
+  }
+  if (options.bands != 0) result.partition.bands = options.bands;
   DISCO_TRY(result.plan, plan_split(result.graph, result.partition));
   for (int rank = 0; rank < result.plan.nodes; ++rank) {
     DISCO_TRY(Graph shard, make_shard(result.graph, result.plan, rank));
