@@ -27,9 +27,10 @@ void SplitFlags::add_to(CLI::App& command) {
       ->allow_extra_args(false)
       ->type_name("NAME:EXTENTS");
   command
-      .add_option("--bands", bands,
-                  "compute and send feature maps in so many bands of rows, the first of which travel while the "
-                  "others are computed; the answer is the same (default: what the artifact says, else 1)")
+      .add_option(
+          "--bands", bands,
+          "compute and send feature maps in so many bands of rows, the first of which travel while the "
+          "others are computed; the answer is the same (default: what the artifact says, else 1)")
       ->check(CLI::Range(1, kMostChosenBands))
       ->type_name("K");
 }

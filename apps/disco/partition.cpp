@@ -18,7 +18,7 @@ constexpr const char* kPartitionExamples =
     "  disco partition resnet50.onnx -n 4 -o split.onnx            four equal nodes\n"
     "  disco partition resnet50.onnx --shares 3,1 -o split.onnx    the first takes three quarters\n"
     "  disco partition deit.onnx -n 2 --norm local -o split.onnx   no round trip for normalisations\n"
-    "  disco partition sparse.onnx --bands 2 -o banded.onnx         the same split, maps sent in two parts\n"
+    "  disco partition sparse.onnx --bands 2 -o banded.onnx        the same split, maps in two bands\n"
     "  disco run split.onnx --input dog.jpg --preset imagenet      runs on as many nodes as it says";
 constexpr const char* kShardExamples =
     "Examples:\n"

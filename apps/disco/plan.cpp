@@ -53,12 +53,14 @@ std::string shares_text(const PlanCandidate& candidate) {
 
 /// What to type to get there.
 std::vector<std::string> commands(const PlanCandidate& candidate, const Flags& flags) {
+  const int cut = candidate.partition.bands;
+  const std::string bands = cut > 1 ? fmt::format(" --bands {}", cut) : "";
   if (candidate.exact()) {
-    return {fmt::format("disco run {} --shares {} …", flags.model, shares_text(candidate))};
+    return {fmt::format("disco run {} --shares {}{} …", flags.model, shares_text(candidate), bands)};
   }
   return {
-      fmt::format("disco sparsify {} --shares {} --communication {} --wire {} --calibrate … -o sparse.onnx",
-                  flags.model, shares_text(candidate), candidate.keep, candidate.wire)};
+      fmt::format("disco sparsify {} --shares {}{} --communication {} --wire {} --calibrate … -o sparse.onnx",
+                  flags.model, shares_text(candidate), bands, candidate.keep, candidate.wire)};
 }
 
 json candidate_json(const PlanCandidate& candidate, const Profile& profile) {
@@ -75,6 +77,7 @@ json candidate_json(const PlanCandidate& candidate, const Profile& profile) {
   return {{"nodes", nodes},
           {"communication", candidate.keep},
           {"wire", candidate.wire},
+          {"bands", candidate.partition.bands},
           {"latency_ms", candidate.simulation.latency_ms},
           {"throughput", candidate.simulation.throughput},
           {"bytes", candidate.bytes},

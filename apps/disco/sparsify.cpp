@@ -162,6 +162,7 @@ Status hand_over(const Flags& flags, const fs::path& trainer, const NamedTensors
   if (!shares.empty()) add("--shares", flags.split.shares);
   const int nodes = flags.split.nodes != 0 ? flags.split.nodes : static_cast<int>(shares.size());
   if (!flags.wire_only) add("--nodes", fmt::format("{}", nodes));
+  if (flags.split.bands != 0) add("--bands", fmt::format("{}", flags.split.bands));
   if (flags.byte_power) add("--byte-power", fmt::format("{}", *flags.byte_power));
   if (flags.layer >= 0) add("--layer", fmt::format("{}", flags.layer));
   if (!flags.weights.empty()) add("--weights", fmt::format("{}", fmt::join(flags.weights, ",")));

@@ -26,6 +26,7 @@ struct Flags {
   int nodes = 2;
   double communication = 0.2;
   std::optional<double> byte_power;
+  int bands = 0;
   std::int64_t message_bytes = 0, layer = -1, distil = 0, batch = 16;
   std::uint64_t seed = 1;
   bool no_refit = false, wire_only = false, local_norms = false;
@@ -87,6 +88,7 @@ Status run_sparsify(const Flags& flags) {
   DISCO_TRY(options.method, method_from(flags.method));
   options.budget = {flags.communication, flags.message_bytes};
   options.byte_power = flags.byte_power;
+  options.bands = flags.bands;
   options.weight_shares = flags.weights;
   if (flags.layer >= 0) options.layer = flags.layer;
   options.refit = !flags.no_refit;
@@ -134,6 +136,7 @@ void add_sparsify(CLI::App& app, Action& action) {
   command->add_option("--method", flags->method);
   command->add_option("--communication", flags->communication);
   command->add_option("--message-bytes", flags->message_bytes)->check(CLI::NonNegativeNumber);
+  command->add_option("--bands", flags->bands)->check(CLI::Range(1, kMostChosenBands));
   command->add_option("--byte-power", flags->byte_power)->check(CLI::Range(0.0, 4.0));
   command->add_option("--layer", flags->layer);
   command->add_option("--distil", flags->distil)->check(CLI::NonNegativeNumber);

@@ -25,8 +25,8 @@ struct SplitOptions {
   std::map<std::string, Shape> shapes{};
   /// The extent of an open axis 0 of the inputs that `shapes` does not name.
   std::int64_t batch = 1;
-  /// In how many bands of rows feature maps are computed and sent, 1 to 16, so that the first part of a message
-  /// travels while the rest is computed. 0: what the artifact says, else one. The answer is the same.
+  /// In how many bands of rows feature maps are computed and sent, 1 to 16, so that the first part of a
+  /// message travels while the rest is computed. 0: what the artifact says, else one. The answer is the same.
   int bands = 0;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// Bands: layers computed and messages sent in parts by rows, so that the first part of a message is on its way,
-// and the first part of the next layer computed, while the rest is.
+// Bands: layers computed and messages sent in parts by rows, so that the first part of a message is on its
+// way, and the first part of the next layer computed, while the rest is.
 
 #include <cstddef>
 #include <vector>
@@ -27,10 +27,11 @@ struct StepOrder {
   std::size_t band = 0;
 };
 
-/// An order in which bands take turns between the exchanges: the first band of all that follows a message, up to
-/// the next, then the second. Steps keep their order where one writes what another reads or writes. A Receive
-/// still follows every Send that it followed, hence ranks cannot wait for each other: of all that wait, take the
-/// one whose value and band come first; its peer waits for a later one, and sent all that precedes that.
+/// An order in which bands take turns between the exchanges: the first band of all that follows a message, up
+/// to the next, then the second. Steps keep their order where one writes what another reads or writes. A
+/// Receive still follows every Send that it followed, hence ranks cannot wait for each other: of all that
+/// wait, take the one whose value and band come first; its peer waits for a later one, and sent all that
+/// precedes that.
 ///
 /// @param steps  of the program, in an order that is correct
 /// @return the old indices in their new order

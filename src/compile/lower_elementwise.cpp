@@ -226,16 +226,17 @@ bool Lowering::lower_binary(const Node& node) {
         }
         const std::string name = node.name.empty() ? value(z).name : node.name;
         const bool by_rows = shape_y == out && lies_by_rows(desc_x);
-        const bool banded = by_rows && add_in_bands(z, name, node.op, 0, [&](RowRange rows) {
-          const Argument a = argument_of_rows(DNNL_ARG_SRC_0, desc_x, placed_x.buffer, rows);
-          const auto part =
-              kernels::binary(algorithm_of(*op), a.desc, a.desc, a.desc, kernels::PostOps().attr());
-          return Primitive{dnnl::binary(part),
-                           part.impl_info_str(),
-                           part.scratchpad_desc(),
-                           {a, argument_of_rows(DNNL_ARG_SRC_1, desc_x, placed_y.buffer, rows),
-                            argument_of_rows(DNNL_ARG_DST, desc_x, placed_z.buffer, rows)}};
-        });
+        const bool banded =
+            by_rows && add_in_bands(z, name, node.op, 0, [&](RowRange rows) {
+              const Argument a = argument_of_rows(DNNL_ARG_SRC_0, desc_x, placed_x.buffer, rows);
+              const auto part =
+                  kernels::binary(algorithm_of(*op), a.desc, a.desc, a.desc, kernels::PostOps().attr());
+              return Primitive{dnnl::binary(part),
+                               part.impl_info_str(),
+                               part.scratchpad_desc(),
+                               {a, argument_of_rows(DNNL_ARG_SRC_1, desc_x, placed_y.buffer, rows),
+                                argument_of_rows(DNNL_ARG_DST, desc_x, placed_z.buffer, rows)}};
+            });
         if (!banded) {
           add_primitive(name, node.op,
                         {dnnl::binary(pd),

@@ -10,48 +10,11 @@ namespace disco {
 using kernels::ChannelView;
 using kernels::Desc;
 
-namespace {
-
 std::vector<std::int32_t> run_of(std::int64_t first, std::int64_t count) {
   std::vector<std::int32_t> list(static_cast<std::size_t>(count));
   std::iota(list.begin(), list.end(), static_cast<std::int32_t>(first));
   return list;
 }
-
-std::vector<RowRange> rows_of(const Node& exchange, std::int64_t rows) {
-  std::vector<RowRange> bands;
-  for (const std::int64_t end : named_bands(exchange)) bands.push_back({bands.empty() ? 0 : bands.back().end, end});
-  bands.push_back({bands.empty() ? 0 : bands.back().end, rows});
-  return bands;
-}
-
-std::unique_ptr<const Kernel> packed_before() {
-  return std::make_unique<FunctionKernel>([](Workspace::Impl&) { return Status(); }, "packed before");
-}
-
-/// The same exchange, without its kernel.
-Step like(const Step& step) {
-  Step copy;
-  copy.kind = step.kind;
-  copy.name = step.name;
-  copy.op = step.op;
-  copy.peer = step.peer;
-  copy.tag = step.tag;
-  copy.wire_bytes = step.wire_bytes;
-  return copy;
-}
-
-/// Some rows of a view whose inner extent is rows of `width`, as a view and the offset of its first element.
-struct PartView {
-  ChannelView view;
-  std::size_t offset = 0;
-};
-PartView rows_of(ChannelView view, RowRange rows, std::int64_t width) {
-  view.inner = rows.count() * width;
-  return {view, static_cast<std::size_t>(rows.begin * width * view.inner_stride)};
-}
-
-}  // namespace
 
 bool Lowering::lower_send(const Node& node) {
   const ValueId id = node.inputs[0];
@@ -73,8 +36,8 @@ bool Lowering::lower_send(const Node& node) {
   const WireFormat format = WireFormat::of(node);
   if (is_float(id)) step.wire_bytes = step.wire_bytes / sizeof(float) * size_of(format.type);
   if (!named_bands(node).empty()) return lower_banded_send(node, step, format);
-  const auto [known, is_new] = sent_.try_emplace({id, axis, channels});
-  if (!is_new && known->second.size() == 1) {
+  const auto [known, is_new] = sent_.try_emplace({id, axis, channels, {}});
+  if (!is_new) {
     step.kernel = packed_before();
     add_step(std::move(step), std::vector<BufferId>(), known->second[0]);
     return true;
@@ -137,77 +100,6 @@ bool Lowering::lower_send(const Node& node) {
       "pack");
   add_step(std::move(step), {src.buffer}, wire);
   return true;
-}
-
-/// A message a band, as access_of_rows orders them behind what computes their rows.
-bool Lowering::lower_banded_send(const Node& node, const Step& whole, const WireFormat& format) {
-  const ValueId id = node.inputs[0];
-  const Shape shape = value(id).shape();
-  const std::vector<RowRange> bands = rows_of(node, shape[2]);
-  std::vector<std::int64_t> channels = node.ints_or("channels", {});
-  std::vector<std::int32_t> list(channels.begin(), channels.end());
-  if (list.empty()) list = run_of(0, shape[1]);
-  Placed src = at(id);
-  ChannelView from;
-  if (!kernels::view_of(src.desc, 1, from)) {
-    src = plain(id);
-    from = kernels::plain_view(shape, 1);
-  }
-  const Shape sent{1, static_cast<std::int64_t>(list.size()), shape[2], shape[3]};
-  const ChannelView into = kernels::wire_view(sent, 1);
-  const std::size_t row_bytes = whole.wire_bytes / static_cast<std::size_t>(shape[2]);
-  std::vector<BufferId>& wires = sent_[{id, 1, channels}];
-  const bool known = wires.size() == bands.size();
-  if (!known) wires.clear();
-  for (std::size_t b = 0; b < bands.size(); ++b) {
-    Step step = like(whole);
-    step.tag = band_tag(whole.tag, b);
-    step.wire_bytes = row_bytes * static_cast<std::size_t>(bands[b].count());
-    StepOrder order{{access_of_rows(src, bands[b], /*writes=*/false)}, b};
-    if (known) {
-      step.kernel = packed_before();
-      add_step(std::move(step), std::move(order), wires[b]);
-      continue;
-    }
-    const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Wire);
-    wires.push_back(wire);
-    const PartView part = rows_of(from, bands[b], shape[3]);
-    const kernels::ChannelCopy copy(part.view, list, rows_of(into, bands[b], shape[3]).view,
-                                    run_of(0, static_cast<std::int64_t>(list.size())));
-    step.kernel = std::make_unique<FunctionKernel>(
-        [=, offset = part.offset, buffer = src.buffer](Workspace::Impl& workspace) -> Status {
-          copy.pack(workspace.as<float>(buffer) + offset, workspace.at(wire), format);
-          return {};
-        },
-        "pack");
-    add_step(std::move(step), std::move(order), wire);
-  }
-  return true;
-}
-
-/// The same for what comes: each band is unpacked to where it belongs in a value, or in a concatenation.
-void Lowering::add_banded_receives(const Node& node, const Step& whole, const WireFormat& format,
-                                   const Placed& into, const ChannelView& view, std::int64_t first_channel) {
-  const Shape shape = value(node.outputs[0]).shape();
-  const std::vector<RowRange> bands = rows_of(node, shape[2]);
-  const ChannelView from = kernels::wire_view(shape, 1);
-  const std::size_t row_bytes = whole.wire_bytes / static_cast<std::size_t>(shape[2]);
-  for (std::size_t b = 0; b < bands.size(); ++b) {
-    Step step = like(whole);
-    step.tag = band_tag(whole.tag, b);
-    step.wire_bytes = row_bytes * static_cast<std::size_t>(bands[b].count());
-    const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
-    const PartView part = rows_of(view, bands[b], shape[3]);
-    const kernels::ChannelCopy copy(rows_of(from, bands[b], shape[3]).view, run_of(0, shape[1]), part.view,
-                                    run_of(first_channel, shape[1]));
-    step.kernel = std::make_unique<FunctionKernel>(
-        [=, offset = part.offset, buffer = into.buffer](Workspace::Impl& workspace) -> Status {
-          copy.unpack(workspace.at(wire), workspace.as<float>(buffer) + offset, format);
-          return {};
-        },
-        "unpack");
-    add_step(std::move(step), {{access_of_rows(into, bands[b], /*writes=*/true)}, b}, wire);
-  }
 }
 
 /// Whether a Recv fills it, in an order that can be cut along this axis.
@@ -374,7 +266,8 @@ bool Lowering::lower_concat(const Node& node) {
       return banded ? rows_of(view, bands[b], width) : PartView{view};
     };
     const auto access = [&](const Placed& placed, bool writes) {
-      return banded ? access_of_rows(placed, bands[b], writes) : Access{.buffer = placed.buffer, .writes = writes};
+      return banded ? access_of_rows(placed, bands[b], writes)
+                    : Access{.buffer = placed.buffer, .writes = writes};
     };
     const PartView to = part_of(into);
     StepOrder order{{access(whole, true)}, b};
@@ -388,7 +281,8 @@ bool Lowering::lower_concat(const Node& node) {
     }
     add_function(node, "channel copy", std::move(order), [=](Workspace::Impl& workspace) -> Status {
       float* into_rows = workspace.as<float>(whole.buffer) + to.offset;
-      for (const Copied& part : copies) part.copy.run(workspace.as<float>(part.buffer) + part.from, into_rows);
+      for (const Copied& part : copies)
+        part.copy.run(workspace.as<float>(part.buffer) + part.from, into_rows);
       kernels::zero_padding(to.view, into_rows);
       return {};
     });

@@ -27,8 +27,7 @@ kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const 
                                        const Shape& kernel, bool transposed) {
   kernels::ConvolutionShape shape;
   for (std::size_t d = 0; d < kernel.size(); ++d) {
-    const Window window =
-        window_along(node, in[d + 2], out[d + 2], kernel[d], d, kernel.size(), transposed);
+    const Window window = window_along(node, in[d + 2], out[d + 2], kernel[d], d, kernel.size(), transposed);
     shape.strides.push_back(window.stride);
     shape.dilations.push_back(window.dilation - 1);
     shape.pads_begin.push_back(window.pad_begin);
@@ -40,7 +39,8 @@ kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const 
 RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::int64_t in, RowRange out) {
   const std::int64_t stride = window.strides[0];
   const std::int64_t first = out.begin * stride - window.pads_begin[0];
-  const std::int64_t last = (out.end - 1) * stride - window.pads_begin[0] + (kernel - 1) * (window.dilations[0] + 1);
+  const std::int64_t last =
+      (out.end - 1) * stride - window.pads_begin[0] + (kernel - 1) * (window.dilations[0] + 1);
   const RowRange read{std::max<std::int64_t>(first, 0), std::min(last + 1, in)};
   window.pads_begin[0] = read.begin - first;
   window.pads_end[0] = last + 1 - read.end;
@@ -49,11 +49,12 @@ RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::
 
 namespace {
 
-/// Some rows of a convolution whose arguments are these; none where oneDNN has no kernel like that for all rows,
-/// or one that wants its weights otherwise.
-std::optional<Primitive> convolution_of_rows(std::vector<Argument> arguments, kernels::ConvolutionShape window,
-                                             std::int64_t kernel, std::int64_t in, RowRange rows,
-                                             const dnnl::primitive_attr& attr, const std::string& implementation) {
+/// Some rows of a convolution whose arguments are these; none where oneDNN has no kernel like that for all
+/// rows, or one that wants its weights otherwise.
+std::optional<Primitive> convolution_of_rows(std::vector<Argument> arguments,
+                                             kernels::ConvolutionShape window, std::int64_t kernel,
+                                             std::int64_t in, RowRange rows, const dnnl::primitive_attr& attr,
+                                             const std::string& implementation) {
   const RowRange read = rows_read(window, kernel, in, rows);
   if (read.count() <= 0) return std::nullopt;
   Desc src, dst, weights, bias;
@@ -166,9 +167,10 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
                                          : element_count(out) * (weight->elements() / w[0]);
     const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
     const bool by_rows = !transposed && lies_by_rows(pd.src_desc()) && lies_by_rows(pd.dst_desc());
-    const bool banded = by_rows && add_in_bands(result, name, node.op + names, macs, [&](RowRange rows) {
-      return convolution_of_rows(arguments, window, kernel[0], in[2], rows, attr, implementation);
-    });
+    const bool banded =
+        by_rows && add_in_bands(result, name, node.op + names, macs, [&](RowRange rows) {
+          return convolution_of_rows(arguments, window, kernel[0], in[2], rows, attr, implementation);
+        });
     if (!banded) {
       add_primitive(name, node.op + names,
                     {primitive, implementation, pd.scratchpad_desc(), std::move(arguments)}, macs);

@@ -59,23 +59,23 @@ bool Lowering::lower_pool(const Node& node) {
     const Placed dst = place(node.outputs[0], pd.dst_desc());
     const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
     const bool by_rows = lies_by_rows(pd.src_desc()) && lies_by_rows(pd.dst_desc());
-    const bool banded = by_rows && add_in_bands(node.outputs[0], name, node.op, 0, [&](RowRange rows) {
-      auto part_window = window;
-      const RowRange read = rows_read(part_window, kernel[0], in[2], rows);
-      const Argument from = argument_of_rows(DNNL_ARG_SRC, pd.src_desc(), src.buffer, read);
-      const Argument to = argument_of_rows(DNNL_ARG_DST, pd.dst_desc(), dst.buffer, rows);
-      const auto part = kernels::pooling(algorithm, from.desc, to.desc, part_window,
-                                         Dims(kernel.begin(), kernel.end()), kernels::PostOps().attr());
-      return Primitive{
-          dnnl::pooling_forward(part), part.impl_info_str(), part.scratchpad_desc(), {from, to}};
-    });
+    const bool banded =
+        by_rows && add_in_bands(node.outputs[0], name, node.op, 0, [&](RowRange rows) {
+          auto part_window = window;
+          const RowRange read = rows_read(part_window, kernel[0], in[2], rows);
+          const Argument from = argument_of_rows(DNNL_ARG_SRC, pd.src_desc(), src.buffer, read);
+          const Argument to = argument_of_rows(DNNL_ARG_DST, pd.dst_desc(), dst.buffer, rows);
+          const auto part = kernels::pooling(algorithm, from.desc, to.desc, part_window,
+                                             Dims(kernel.begin(), kernel.end()), kernels::PostOps().attr());
+          return Primitive{
+              dnnl::pooling_forward(part), part.impl_info_str(), part.scratchpad_desc(), {from, to}};
+        });
     if (!banded) {
-      add_primitive(
-          name, node.op,
-          {dnnl::pooling_forward(pd),
-           pd.impl_info_str(),
-           pd.scratchpad_desc(),
-           {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_DST, pd.dst_desc(), dst.buffer}}});
+      add_primitive(name, node.op,
+                    {dnnl::pooling_forward(pd),
+                     pd.impl_info_str(),
+                     pd.scratchpad_desc(),
+                     {{DNNL_ARG_SRC, pd.src_desc(), src.buffer}, {DNNL_ARG_DST, pd.dst_desc(), dst.buffer}}});
     }
     return true;
   } catch (const dnnl::error&) {

@@ -227,9 +227,9 @@ Placed Lowering::add_reorder(ValueId id, const Placed& from, const Desc& desc) {
   };
   const bool by_rows = lies_by_rows(from.desc) && lies_by_rows(desc);
   const bool added = by_rows && add_in_bands(id, graph_.value(id).name, "Reorder", 0, [&](RowRange rows) {
-    return between(argument_of_rows(DNNL_ARG_FROM, from.desc, from.buffer, rows),
-                   argument_of_rows(DNNL_ARG_TO, desc, made.buffer, rows));
-  });
+                       return between(argument_of_rows(DNNL_ARG_FROM, from.desc, from.buffer, rows),
+                                      argument_of_rows(DNNL_ARG_TO, desc, made.buffer, rows));
+                     });
   if (!added) {
     add_primitive(graph_.value(id).name, "Reorder",
                   between({DNNL_ARG_FROM, from.desc, from.buffer}, {DNNL_ARG_TO, desc, made.buffer}));
@@ -270,39 +270,6 @@ void Lowering::add_step(Step step, StepOrder order, BufferId wire) {
   orders_.push_back(std::move(order));
 }
 
-void Lowering::order_steps() {
-  // Constants are never written, and what is in the scratchpad ends with its step.
-  std::vector<StepOrder> minded = orders_;
-  for (StepOrder& order : minded) {
-    std::erase_if(order.accesses, [&](const Access& access) {
-      return access.buffer == program_.scratchpad ||
-             program_.buffers[static_cast<std::size_t>(access.buffer)].kind == Buffer::Kind::Constant;
-    });
-  }
-  const bool banded =
-      std::any_of(orders_.begin(), orders_.end(), [](const StepOrder& order) { return order.band > 0; });
-  if (banded) {
-    std::vector<Step> steps;
-    std::vector<BufferId> wires;
-    std::vector<StepOrder> orders;
-    for (const std::size_t s : take_turns(program_.steps, minded)) {
-      steps.push_back(std::move(program_.steps[s]));
-      wires.push_back(program_.wire_of_step[s]);
-      orders.push_back(std::move(orders_[s]));
-    }
-    program_.steps = std::move(steps);
-    program_.wire_of_step = std::move(wires);
-    orders_ = std::move(orders);
-  }
-  for (std::size_t s = 0; s < orders_.size(); ++s) {
-    for (const Access& access : orders_[s].accesses) {
-      Buffer& buffer = program_.buffers[static_cast<std::size_t>(access.buffer)];
-      buffer.first = std::min(buffer.first, s);
-      buffer.last = std::max(buffer.last, s);
-    }
-  }
-}
-
 void Lowering::add_function(const Node& node, std::string implementation,
                             const std::vector<BufferId>& touched, FunctionKernel::Function function) {
   StepOrder order;
@@ -341,68 +308,6 @@ void Lowering::add_primitive(const std::string& name, const std::string& op, Pri
       std::make_unique<PrimitiveKernel>(std::move(primitive.primitive), std::move(primitive.implementation),
                                         std::move(primitive.arguments), program_.primitives++);
   add_step(std::move(step), std::move(order));
-}
-
-bool lies_by_rows(const Desc& desc) {
-  kernels::BlockedLayout layout;
-  return kernels::describe_layout(desc, layout) && layout.dims.size() == 4 && layout.dims[0] == 1 &&
-         layout.block_axis < 0 && layout.strides[1] == 1 && layout.strides[3] == layout.dims[1] &&
-         layout.strides[2] == layout.dims[1] * layout.dims[3];
-}
-
-namespace {
-
-std::size_t row_bytes(const Desc& desc) {
-  kernels::BlockedLayout layout;
-  [[maybe_unused]] const bool known = kernels::describe_layout(desc, layout);
-  return static_cast<std::size_t>(layout.dims[1] * layout.dims[3]) * sizeof(float);
-}
-
-}  // namespace
-
-Argument Lowering::argument_of_rows(int name, const Desc& desc, BufferId buffer, RowRange rows) {
-  kernels::BlockedLayout layout;
-  [[maybe_unused]] const bool known = kernels::describe_layout(desc, layout);
-  return {name, kernels::channels_last_desc({1, layout.dims[1], rows.count(), layout.dims[3]}), buffer,
-          static_cast<std::size_t>(rows.begin) * row_bytes(desc)};
-}
-
-Access Lowering::access_of_rows(const Placed& placed, RowRange rows, bool writes) const {
-  if (!lies_by_rows(placed.desc)) return {.buffer = placed.buffer, .writes = writes};
-  const std::size_t pitch = row_bytes(placed.desc);
-  return {placed.buffer, static_cast<std::size_t>(rows.begin) * pitch,
-          static_cast<std::size_t>(rows.end) * pitch, writes};
-}
-
-std::vector<RowRange> Lowering::rows_of_bands(ValueId id) const {
-  std::vector<RowRange> result;
-  std::int64_t begin = 0;
-  for (const std::int64_t end : bands_[static_cast<std::size_t>(id)]) {
-    result.push_back({begin, end});
-    begin = end;
-  }
-  result.push_back({begin, value(id).shape()[2]});
-  return result;
-}
-
-bool Lowering::add_in_bands(ValueId result, const std::string& name, const std::string& op, std::int64_t macs,
-                            const std::function<std::optional<Primitive>(RowRange)>& make) {
-  if (!is_banded(result)) return false;
-  const std::vector<RowRange> bands = rows_of_bands(result);
-  std::vector<Primitive> primitives;
-  try {
-    for (const RowRange rows : bands) {
-      auto primitive = make(rows);
-      if (!primitive || is_reference(primitive->implementation)) return false;
-      primitives.push_back(std::move(*primitive));
-    }
-  } catch (const dnnl::error&) {
-    return false;  // no kernel takes so few rows
-  }
-  for (std::size_t b = 0; b < bands.size(); ++b) {
-    add_primitive(name, op, std::move(primitives[b]), macs * bands[b].count() / bands.back().end, b);
-  }
-  return true;
 }
 
 void Lowering::finish(const Node& node) {

@@ -51,6 +51,19 @@ struct Primitive {
   std::vector<Argument> arguments;
 };
 
+/// Some rows of a view whose inner extent is rows of `width`, as a view and the offset of its first element.
+struct PartView {
+  kernels::ChannelView view;
+  std::size_t offset = 0;
+};
+[[nodiscard]] PartView rows_of(kernels::ChannelView view, RowRange rows, std::int64_t width);
+
+/// The kernel of a Send whose message another one has packed.
+[[nodiscard]] std::unique_ptr<const Kernel> packed_before();
+
+/// first, first + 1 … as channels of a copy.
+[[nodiscard]] std::vector<std::int32_t> run_of(std::int64_t first, std::int64_t count);
+
 class Lowering {
  public:
   /// `graph` loses its constants as they are packed.
@@ -127,8 +140,8 @@ class Lowering {
   bool lower_movement(const Node& node);                                            // lower_movement.cpp
   bool lower_resize(const Node& node);                                              // lower_resize.cpp
   bool lower_send(const Node& node);                                                // lower_exchange.cpp
-  bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);
   bool lower_receive(const Node& node);
+  bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);  // lower_bands.cpp
   void add_banded_receives(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,
                            const kernels::ChannelView& view, std::int64_t first_channel);
   bool lower_concat(const Node& node);
@@ -150,8 +163,8 @@ class Lowering {
   std::vector<std::int32_t> producers_;
   std::vector<Bands> bands_;       // by value
   std::vector<StepOrder> orders_;  // by step
-  /// Wire buffers by what was packed: value, axis, channels; one a band.
-  std::map<std::tuple<ValueId, int, std::vector<std::int64_t>>, std::vector<BufferId>> sent_;
+  /// Wire buffers by what was packed: value, axis, channels, bands; one a band.
+  std::map<std::tuple<ValueId, int, std::vector<std::int64_t>, Bands>, std::vector<BufferId>> sent_;
   std::map<ValueId, std::pair<BufferId, Shape>> constants_;
   std::map<const Node*, bool> prepared_concats_;
   std::map<ValueId, std::pair<const Node*, std::int64_t>>
@@ -181,7 +194,8 @@ void reorder_now(const kernels::Desc& from_desc, const void* from, const kernels
 [[nodiscard]] bool lies_by_rows(const kernels::Desc& desc);
 /// The same window for some rows of the result: `in` becomes the rows that it reads, and the shape's pads
 /// those that these still need.
-[[nodiscard]] RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::int64_t in, RowRange out);
+[[nodiscard]] RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::int64_t in,
+                                 RowRange out);
 
 [[nodiscard]] kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out,
                                                      const Shape& kernel, bool transposed);

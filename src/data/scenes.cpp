@@ -14,13 +14,10 @@ namespace {
 
 /// Of shape_names(): those that differ in more than a line's width.
 constexpr std::array<std::size_t, 6> kKinds = {0, 1, 2, 4, 6, 7};
-/// What each leans to in colour, as things do: by shape alone a small network tells them apart after days only.
-constexpr std::array<Colour, kKinds.size()> kColours = {{{.9, .15, .1},
-                                                         {.1, .25, .9},
-                                                         {.1, .7, .2},
-                                                         {.95, .85, .1},
-                                                         {.8, .1, .8},
-                                                         {.1, .85, .9}}};
+/// What each leans to in colour, as things do: by shape alone a small network tells them apart after days
+/// only.
+constexpr std::array<Colour, kKinds.size()> kColours = {
+    {{.9, .15, .1}, {.1, .25, .9}, {.1, .7, .2}, {.95, .85, .1}, {.8, .1, .8}, {.1, .85, .9}}};
 constexpr Colour kGrey = {.5, .5, .5};
 constexpr std::size_t kMostFigures = 8;
 /// An object of which less is to be seen is difficult, and below the least pixels none.
@@ -122,9 +119,9 @@ const std::vector<std::string>& scene_object_names() {
 
 const std::vector<std::string>& scene_label_names() {
   static const std::vector<std::string> names = [] {
-    std::vector<std::string> with_ground{"ground"};
-    with_ground.insert(with_ground.end(), scene_object_names().begin(), scene_object_names().end());
-    return with_ground;
+    std::vector<std::string> with_background{"background"};
+    with_background.insert(with_background.end(), scene_object_names().begin(), scene_object_names().end());
+    return with_background;
   }();
   return names;
 }

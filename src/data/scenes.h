@@ -13,7 +13,7 @@ inline constexpr int kLeastSceneSide = 48, kMostSceneSide = 1024;
 
 /// The kinds of shapes in scenes: what Object::label counts.
 [[nodiscard]] const std::vector<std::string>& scene_object_names();
-/// "ground", then the kinds: what labels of pixels count, so that an object's pixels have its label + 1.
+/// "background", then the kinds: what labels of pixels count, so that an object's pixels have its label + 1.
 [[nodiscard]] const std::vector<std::string>& scene_label_names();
 
 struct Scene {
@@ -25,8 +25,8 @@ struct Scene {
 };
 
 /// One to eight shapes of different sizes, angles and shades that may hide parts of each other, before a dull
-/// textured ground with lines and dots of any colour that are none of them, anti-aliased, with noise over all.
-/// Every kind leans to a colour of its own. The same arguments give the same bytes on every machine.
+/// textured ground with lines and dots of any colour that are none of them, anti-aliased, with noise over
+/// all. Every kind leans to a colour of its own. The same arguments give the same bytes on every machine.
 ///
 /// @param height, width  pixels, kLeastSceneSide to kMostSceneSide
 [[nodiscard]] Scene render_scene(int height, int width, std::uint64_t seed);

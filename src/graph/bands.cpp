@@ -16,10 +16,11 @@ std::int64_t rows_of(const Value& value) { return value.shape()[kRows]; }
 /// What computes an element of the same place in each input: rows stay rows.
 bool is_pointwise(const Node& node) {
   static constexpr std::array kOps = {
-      "Add",  "Sub",     "Mul",       "Div",     "Max",         "Min",       "Sum",
-      "Relu", "Clip",    "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh",
-      "Elu",  "PRelu",   "Softplus",  "Abs",     "Neg",         "Exp",       "Sqrt",
-      "Erf",  "Softsign", "Identity", "BatchNormalization"};
+      "Add",     "Sub",         "Mul",       "Div",      "Max",
+      "Min",     "Sum",         "Relu",      "Clip",     "LeakyRelu",
+      "Sigmoid", "HardSigmoid", "HardSwish", "Tanh",     "Elu",
+      "PRelu",   "Softplus",    "Abs",       "Neg",      "Exp",
+      "Sqrt",    "Erf",         "Softsign",  "Identity", "BatchNormalization"};
   return node.domain.empty() &&
          std::any_of(kOps.begin(), kOps.end(), [&](const char* op) { return node.op == op; });
 }

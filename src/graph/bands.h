@@ -8,8 +8,8 @@
 
 namespace disco {
 
-/// Rows before which the bands of a feature map [1, C, H, W] end, but for the last: ascending, in (0, H). Empty:
-/// it is one.
+/// Rows before which the bands of a feature map [1, C, H, W] end, but for the last: ascending, in (0, H).
+/// Empty: it is one.
 using Bands = std::vector<std::int64_t>;
 
 /// A tag's upper bits tell which band of a value a message holds.
@@ -28,14 +28,14 @@ inline constexpr int kMostChosenBands = 16;
 /// Whether these are bands of such a value.
 [[nodiscard]] bool are_bands_of(const Bands& bands, const Value& value);
 
-/// The bands of a node's first output that follow from those of its inputs: a band is what can be computed once
-/// the same number of bands of all inputs is there, so windows make the first ones smaller. Empty where an input
-/// is one, where a band would be, or where the operator needs all rows at once.
+/// The bands of a node's first output that follow from those of its inputs: a band is what can be computed
+/// once the same number of bands of all inputs is there, so windows make the first ones smaller. Empty where
+/// an input is one, where a band would be, or where the operator needs all rows at once.
 /// @param bands  by value
 [[nodiscard]] Bands bands_after(const Graph& graph, const Node& node, const std::vector<Bands>& bands);
 
-/// Bands of all values of a model whose feature maps should travel in `count` bands: those that follow from the
-/// inputs', cut anew where they have become too uneven to be of use. By value.
+/// Bands of all values of a model whose feature maps should travel in `count` bands: those that follow from
+/// the inputs', cut anew where they have become too uneven to be of use. By value.
 [[nodiscard]] std::vector<Bands> choose_bands(const Graph& graph, int count);
 
 }  // namespace disco

@@ -7,8 +7,8 @@ namespace disco {
 
 struct Window {
   std::int64_t stride = 1, dilation = 1;
-  std::int64_t reach = 1;                  ///< from its first tap to its last, in elements
-  std::int64_t pad_begin = 0, pad_end = 0; ///< what makes the extents exact; the end's may be negative
+  std::int64_t reach = 1;                   ///< from its first tap to its last, in elements
+  std::int64_t pad_begin = 0, pad_end = 0;  ///< what makes the extents exact; the end's may be negative
 
   /// How many outputs, from the first, follow from this many inputs, from the first; never negative.
   [[nodiscard]] std::int64_t outputs_of(std::int64_t inputs) const {

@@ -119,6 +119,9 @@ Result<Partition> read(const json& document) {
   partition.bands = document.value("bands", 1);
   if (partition.bands < 1 || partition.bands > kMostChosenBands)
     return error(ErrorCode::InvalidModel, "{} bands", partition.bands);
+  partition.band_bytes = document.value("band_bytes", partition.band_bytes);
+  if (partition.band_bytes < 0 || partition.band_bytes > std::int64_t{1} << 40)
+    return error(ErrorCode::InvalidModel, "bands of {} bytes", partition.band_bytes);
   if (document.contains("local_first")) {
     partition.local_first = document.at("local_first").get<std::set<std::string>>();
   }
@@ -154,7 +157,10 @@ std::string to_json(const Partition& partition) {
   }
   // What a reader that does not know of it computes is the same.
   if (partition.local_first) document["local_first"] = *partition.local_first;
-  if (partition.bands > 1) document["bands"] = partition.bands;
+  if (partition.bands > 1) {
+    document["bands"] = partition.bands;
+    document["band_bytes"] = partition.band_bytes;
+  }
   return document.dump();
 }
 

@@ -37,9 +37,10 @@ struct Partition {
   /// The linear maps, by the value that they compute, that run in two parts: what needs nothing from the
   /// network while that is on its way, the rest after. nullopt: all of them.
   std::optional<std::set<std::string>> local_first;
-  /// In how many bands of rows feature maps are computed and sent, where a message is large enough for it to
-  /// pay; 1: whole. See graph/bands.h.
+  /// In how many bands of rows feature maps are computed and sent (graph/bands.h), where each band of a
+  /// message then has so many bytes at least: smaller ones cost more than they hide. 1: whole.
   int bands = 1;
+  std::int64_t band_bytes = 16384;
 };
 
 struct PartitionOptions {

@@ -263,6 +263,7 @@ Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
   Layouts layouts = infer_layouts(graph, partition.reshape_axes);
   SplitPlan plan;
   plan.nodes = partition.nodes;
+  plan.band_bytes = partition.band_bytes;
   plan.value_plans.resize(graph.values.size());
   std::uint32_t tag = 0;
   for (std::size_t v = 0; v < graph.values.size(); ++v) {

@@ -25,9 +25,6 @@ struct ValuePlan {
   [[nodiscard]] ChannelSet exchanged(int from, int to) const;
 };
 
-/// Smaller bands cost more than they hide.
-inline constexpr std::int64_t kLeastBandBytes = 16384;
-
 struct NodePlan {
   Rule rule;
   std::vector<bool> runs{};  ///< by rank
@@ -39,6 +36,7 @@ struct NodePlan {
 
 struct SplitPlan {
   int nodes = 1;
+  std::int64_t band_bytes = 0;         ///< see Partition
   std::vector<NodePlan> node_plans;    ///< by node
   std::vector<ValuePlan> value_plans;  ///< by value
 };

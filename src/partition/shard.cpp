@@ -219,7 +219,7 @@ void ShardBuilder::write_bands(Node& exchange, ValueId id, std::size_t channels)
   if (value.bands.empty() || value.axis != 1) return;
   const Shape shape = whole_.value(id).shape();
   const auto bytes = static_cast<std::int64_t>(channels * size_of(value.wire.type)) * shape[2] * shape[3];
-  if (bytes >= kLeastBandBytes * static_cast<std::int64_t>(value.bands.size() + 1))
+  if (bytes >= plan_.band_bytes * static_cast<std::int64_t>(value.bands.size() + 1))
     exchange.attributes["bands"] = value.bands;
 }
 

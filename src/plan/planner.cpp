@@ -311,11 +311,17 @@ class Planner {
                                 : alone.simulation.latency_ms <= chosen.simulation.latency_ms;
   }
 
-  Result<Simulation> simulate_with(const PlanCandidate& candidate,
-                                   std::optional<std::set<std::string>> local_first, bool trace) {
+  /// How the same channels may be computed and sent.
+  struct Overlap {
+    std::optional<std::set<std::string>> local_first;  // see Partition, both
+    int bands = 1;
+  };
+
+  Result<Simulation> simulate_with(const PlanCandidate& candidate, const Overlap& overlap, bool trace) {
     DISCO_TRY(Partition partition,
               with_exchanges(graph_, candidate.partition, candidate.keep, candidate.wire));
-    partition.local_first = std::move(local_first);
+    partition.local_first = overlap.local_first;
+    partition.bands = overlap.bands;
     DISCO_TRY(std::vector<Graph> shards, make_shards(graph_, partition));
     const Profile profile = subset(profile_, candidate.nodes);
     DISCO_TRY(const auto programs, programs_of(std::move(shards), profile, costs_));
@@ -324,9 +330,10 @@ class Planner {
 
   /// Which linear maps run in two parts: all, as every candidate was simulated; none; or those whose message
   /// is waited for where none does. A second product costs time, which only a wait that it hides pays back.
+  /// Then, whether feature maps travel in bands, each of which is a message.
   Status choose_overlap(PlanCandidate& candidate) {
     constexpr std::int64_t kWorthWhileNs = 20'000;
-    DISCO_TRY(Simulation none, simulate_with(candidate, std::set<std::string>(), true));
+    DISCO_TRY(Simulation none, simulate_with(candidate, {std::set<std::string>()}, true));
     std::map<std::string, std::int64_t> waits;  // by value, of the node that waits longest
     for (const NodeTrace& trace : none.traces) {
       std::map<std::string, std::int64_t> mine;
@@ -345,18 +352,24 @@ class Planner {
       if (found != waits.end() && found->second >= kWorthWhileNs)
         waiting.insert(graph_.value(graph_.nodes[n].outputs[0]).name);
     }
-    const auto take = [&](Simulation& simulation, std::set<std::string> names) {
+    const auto take = [&](Simulation& simulation, Overlap overlap) {
       const bool faster = options_.concurrency > 1 ? simulation.throughput > candidate.simulation.throughput
                                                    : simulation.latency_ms < candidate.simulation.latency_ms;
       if (!faster) return;
       simulation.traces.clear();
       candidate.simulation = std::move(simulation);
-      candidate.partition.local_first = std::move(names);
+      candidate.partition.local_first = std::move(overlap.local_first);
+      candidate.partition.bands = overlap.bands;
     };
-    take(none, {});
+    take(none, {std::set<std::string>()});
     if (!waiting.empty() && waiting.size() < maps) {
-      DISCO_TRY(Simulation some, simulate_with(candidate, waiting, false));
-      take(some, std::move(waiting));
+      DISCO_TRY(Simulation some, simulate_with(candidate, {waiting}, false));
+      take(some, {std::move(waiting)});
+    }
+    for (const int bands : {2, 4}) {
+      const Overlap banded{candidate.partition.local_first, bands};
+      DISCO_TRY(Simulation with_bands, simulate_with(candidate, banded, false));
+      take(with_bands, banded);
     }
     return {};
   }

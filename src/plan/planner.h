@@ -34,8 +34,8 @@ struct PlanCandidate {
   double keep = 1;
   std::string wire;
   /// Dense owners for these shares, without assumed keep-sets: what `sparsify` and `run` take. The chosen
-  /// candidate's also says which linear maps run in two parts, where that is not all of them
-  /// (Partition::local_first).
+  /// candidate's also says which linear maps run in two parts, where that is not all of them, and in how many
+  /// bands feature maps travel (Partition::local_first, bands).
   Partition partition;
   Simulation simulation;
   std::uint64_t bytes = 0;   ///< that all nodes send for one request

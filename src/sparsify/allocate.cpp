@@ -99,6 +99,26 @@ class Allocator {
     byte_room_ = shares(bytes, all_bytes, nothing);
   }
 
+  /// From now on, no rank receives more than its share of a value's bytes after `choice`.
+  void level_exchanges(const Allocation& choice) {
+    const auto ranks = static_cast<std::size_t>(traffic_.nodes);
+    std::vector<std::vector<double>> bytes(traffic_.values.size(), std::vector<double>(ranks, 0.0));
+    std::vector<std::vector<double>> all_bytes = bytes;
+    for (const Unit& unit : units_) {
+      const auto rank = static_cast<std::size_t>(unit.rank);
+      const auto size = static_cast<double>(bytes_of(unit));
+      all_bytes[unit.value][rank] += size;
+      if (is_kept(choice.kept, {unit.value, unit.channel}, rank)) bytes[unit.value][rank] += size;
+    }
+    const std::vector<std::int64_t> nothing(ranks, 0);
+    exchange_room_.clear();
+    for (std::size_t v = 0; v < bytes.size(); ++v) {
+      exchange_room_.push_back(shares(bytes[v], all_bytes[v], nothing));
+      // Half a feature more, so that an odd one is not left out.
+      for (std::int64_t& room : exchange_room_.back()) room += traffic_.values[v].channel_bytes / 2;
+    }
+  }
+
   Allocation run(std::int64_t message_bytes) {
     std::map<Link, bool> dropped;
     while (true) {
@@ -153,6 +173,7 @@ class Allocator {
     std::vector<std::int64_t> weights_left = weight_room_;
     std::vector<std::int64_t> macs_left = mac_room_;
     std::vector<std::int64_t> bytes_left = byte_room_;
+    std::vector<std::vector<std::int64_t>> exchange_left = exchange_room_;
     const auto lacks = [](const std::vector<std::int64_t>& rooms, const Unit& unit, std::int64_t amount) {
       return !rooms.empty() && amount > rooms[static_cast<std::size_t>(unit.rank)];
     };
@@ -162,28 +183,33 @@ class Allocator {
     bool full = false;
     bool refused = false;
     double poorest = 0.0;  // of what is kept
-    for (const Unit& unit : units_) {
-      if (!dropped.empty() && dropped.contains(link_of(unit))) continue;
-      const std::int64_t bytes = bytes_of(unit);
-      if (bytes > left) {
-        if (!full) choice.threshold = unit.per_byte();
-        full = true;
-        continue;  // a channel of a smaller value may still fit
+    const auto pass = [&](bool level) {
+      for (const Unit& unit : units_) {
+        auto kept = choice.kept[unit.value][static_cast<std::size_t>(unit.rank)].begin() + unit.channel;
+        if (*kept || (!dropped.empty() && dropped.contains(link_of(unit)))) continue;
+        const std::int64_t bytes = bytes_of(unit);
+        if (bytes > left) {
+          if (!full) choice.threshold = unit.per_byte();
+          full = true;
+          continue;  // a channel of a smaller value may still fit
+        }
+        if (lacks(weights_left, unit, unit.weights) || lacks(macs_left, unit, unit.macs) ||
+            lacks(bytes_left, unit, bytes) || (level && lacks(exchange_left[unit.value], unit, bytes))) {
+          refused = true;
+          continue;
+        }
+        left -= bytes;
+        take(weights_left, unit, unit.weights);
+        take(macs_left, unit, unit.macs);
+        take(bytes_left, unit, bytes);
+        if (level) take(exchange_left[unit.value], unit, bytes);
+        poorest = unit.per_byte();
+        choice.score += unit.score;
+        *kept = true;
       }
-      if (lacks(weights_left, unit, unit.weights) || lacks(macs_left, unit, unit.macs) ||
-          lacks(bytes_left, unit, bytes)) {
-        refused = true;
-        continue;
-      }
-      left -= bytes;
-      take(weights_left, unit, unit.weights);
-      take(macs_left, unit, unit.macs);
-      take(bytes_left, unit, bytes);
-      poorest = unit.per_byte();
-      choice.score += unit.score;
-      choice.kept[unit.value][static_cast<std::size_t>(unit.rank)][static_cast<std::size_t>(unit.channel)] =
-          true;
-    }
+    };
+    if (!exchange_left.empty()) pass(true);
+    pass(false);  // also what is left of the budget since features come whole
     if (!full && refused) choice.threshold = poorest;
     choice.bytes = traffic_.fixed_bytes + room_ - left;
     return choice;
@@ -191,9 +217,10 @@ class Allocator {
 
   const Traffic& traffic_;
   std::int64_t room_;
-  std::vector<std::int64_t> weight_room_;  // by rank; empty: no limit
-  std::vector<std::int64_t> mac_room_;     // likewise
-  std::vector<std::int64_t> byte_room_;    // likewise, of what it receives
+  std::vector<std::int64_t> weight_room_;                 // by rank; empty: no limit
+  std::vector<std::int64_t> mac_room_;                    // likewise
+  std::vector<std::int64_t> byte_room_;                   // likewise, of what it receives
+  std::vector<std::vector<std::int64_t>> exchange_room_;  // by value, by rank: likewise of that value
   std::vector<double> rows_;  // by rank: multiply-accumulates of its outputs, were all features read
   std::vector<Unit> units_;
 };
@@ -237,9 +264,15 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
     return std::move(*best);
   };
   Allocation choice = choose();
-  if (!budget.level_work) return choice;
-  allocator.level(choice);
-  return choose();
+  if (budget.level_work) {
+    allocator.level(choice);
+    choice = choose();
+  }
+  if (budget.level_exchanges) {
+    allocator.level_exchanges(choice);
+    choice = choose();
+  }
+  return choice;
 }
 
 }  // namespace disco

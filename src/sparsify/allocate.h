@@ -27,6 +27,10 @@ struct Budget {
   /// no rank computes more than its share, by the outputs that it owns, of what the first choice has all of
   /// them compute, or receives more than its share. Bytes may remain unused.
   bool level_work = false;
+  /// An exchange takes as long as its fullest direction: features are chosen once more so that of each value
+  /// no rank receives more than its share of what the choice before has all of them receive, but for what is
+  /// left of the budget then.
+  bool level_exchanges = false;
 };
 
 struct Allocation {

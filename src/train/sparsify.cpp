@@ -61,17 +61,20 @@ class Pipeline {
     DISCO_CHECK(quantise(batched, batch));
     set_keep(graph_, traffic_, choice_.kept, partition_);
     partition_.local_first = std::move(local_first_);
+    partition_.bands = options_.bands != 0 ? options_.bands : bands_;
     return result();
   }
 
  private:
   /// What `disco plan` chose for as many nodes and holds for other owners too: the maps that run in two
-  /// parts.
+  /// parts, and bands.
   Status read_plan() {
     const auto found = model_.metadata.find(std::string(kPartitionKey));
     if (found == model_.metadata.end()) return {};
     DISCO_TRY(Partition planned, partition_from_json(found->second));
-    if (planned.nodes == options_.nodes) local_first_ = std::move(planned.local_first);
+    if (planned.nodes != options_.nodes) return {};
+    local_first_ = std::move(planned.local_first);
+    bands_ = planned.bands;
     return {};
   }
 
@@ -84,6 +87,7 @@ class Pipeline {
     }
     DISCO_TRY(partition_, partition_from_json(found->second));
     partition_.wire.clear();
+    if (options_.bands != 0) partition_.bands = options_.bands;
     DISCO_TRY(traffic_, traffic_of(graph_, partition_));
     sparse_ = dense_;
     const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : std::min(options_.batch, count_);
@@ -170,6 +174,7 @@ class Pipeline {
     const std::vector<double>& shares = options_.weight_shares;
     budget_ = options_.budget;
     budget_.level_work = budget_.message_bytes > 0;
+    budget_.level_exchanges = true;
     // A message costs as much beside fewer bytes.
     budget_.message_bytes *= static_cast<std::int64_t>(sizeof(float) / size_of(options_.wire));
     if (shares.empty()) return {};
@@ -301,6 +306,7 @@ class Pipeline {
   Graph graph_;
   Partition partition_;
   std::optional<std::set<std::string>> local_first_;
+  int bands_ = 1;
   Traffic traffic_;
   Budget budget_;
   Allocation choice_;

@@ -20,6 +20,7 @@ struct SparsifyOptions {
   /// Of Method::Disco, see weigh_by_size(). Absent: kBytePower, but 1 where weights are limited, since deep
   /// features are read with many of them, and bytes would remain unused.
   std::optional<double> byte_power{};
+  int bands = 0;  ///< Partition::bands; 0: as a plan in the model says, else one
   /// The most that each node may hold, as a share of the model's weights; one number for all, or one a node.
   std::vector<double> weight_shares{};
   std::optional<std::int64_t>

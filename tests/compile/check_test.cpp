@@ -77,6 +77,17 @@ TEST(CheckedGraph, DefectsAreNamed) {
       {"a huge channel", attribute(1, "channels", Ints{kMost})},
       {"a channel twice", attribute(1, "channels", Ints{1, 1})},
       {"channels out of order", attribute(1, "channels", Ints{2, 0})},
+      {"bands beyond the rows", attribute(1, "bands", Ints{3})},
+      {"an empty band", attribute(1, "bands", Ints{1, 1})},
+      {"bands out of order", attribute(1, "bands", Ints{2, 1})},
+      {"a huge band", attribute(1, "bands", Ints{kMost})},
+      {"a negative band", attribute(1, "bands", Ints{kLeast})},
+      {"bands of another axis", attribute(2, "bands", Ints{1})},
+      {"bands under a tag without room for them",
+       [](Graph& g) {
+         g.nodes[1].attributes["bands"] = Ints{1};
+         g.nodes[1].attributes["tag"] = std::int64_t{1} << 24;
+       }},
       {"no peer", attribute(1, "peer", std::int64_t{-1})},
       {"a huge peer", attribute(1, "peer", kMost)},
       {"a huge tag", attribute(1, "tag", kMost)},

@@ -262,12 +262,12 @@ TEST(SceneSet, SaysWhatIsAskedFor) {
   for (const Object& object : objects_of(sample)) {
     EXPECT_THAT(map.labels, testing::Contains(static_cast<std::uint8_t>(object.label + 1)));
   }
-  options.classes = {"star", "ground"};
+  options.classes = {"star", "background"};
   const LabelMap renamed =
       std::get<LabelMap>(open_data_set(options, nullptr).value()->sample(3).value().truth);
   for (std::size_t i = 0; i < map.labels.size(); ++i) {
     const std::string& name = scene_label_names()[map.labels[i]];
-    EXPECT_EQ(renamed.labels[i], name == "star" ? 0 : name == "ground" ? 1 : LabelMap::kIgnored);
+    EXPECT_EQ(renamed.labels[i], name == "star" ? 0 : name == "background" ? 1 : LabelMap::kIgnored);
   }
   const InputSlot model{"x", DataType::Float32, Shape{-1, 3, 96, 160}};
   EXPECT_EQ(open_data_set({"scenes"}, &model).value()->sample_shape(), (Shape{3, 96, 160}));

@@ -429,7 +429,11 @@ TEST(Partition, HostileMetadataIsRefused) {
        R"({"version":99,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{}})",
        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[7,3]]},"keep":{}})",
        R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{"x":[[0,99999999999]]},"keep":{}})",
-       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{"x":[{"from":0,"to":1,"channels":"5-2"}]}})"}) {
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{"x":[{"from":0,"to":1,"channels":"5-2"}]}})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{},"bands":0})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{},"bands":17})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{},"bands":"2"})",
+       R"({"version":1,"nodes":2,"shares":[1,1],"method":"dense","axes":{},"owners":{},"keep":{},"bands":2,"band_bytes":-1})"}) {
     EXPECT_FALSE(partition_from_json(text)) << text;
   }
 }

@@ -62,6 +62,28 @@ TEST_F(PlannerTest, SaysThatOneNodeIsFasterWhereTheNetworkIsSlow) {
   EXPECT_TRUE(result->alone_is_better);
 }
 
+/// Where wire and computing take about as long, half of a message hides behind the other half.
+TEST_F(PlannerTest, CutsMapsIntoBandsWhereThatHidesTheWire) {
+  const auto graph = specialise(*zoo("resnet18", {.seed = 1}), {});
+  ASSERT_TRUE(graph) << graph.error().message;
+  const auto chosen_on = [&](double bytes_per_s) {
+    StepCosts costs(plain_speeds(), {.estimate = true});
+    const auto result = make_plan(*graph, cluster({1, 1}, bytes_per_s), costs,
+                                  {.keeps = {1.0}, .wires = {"fp32"}, .node_counts = {2}});
+    EXPECT_TRUE(result) << result.error().message;
+    return result->candidates[*result->chosen];
+  };
+  const PlanCandidate balanced = chosen_on(1e7);
+  EXPECT_GT(balanced.partition.bands, 1);
+  StepCosts costs(plain_speeds(), {.estimate = true});
+  Partition whole = balanced.partition;
+  whole.bands = 1;
+  const Profile profile = cluster({1, 1}, 1e7);
+  const auto programs = programs_of(*make_shards(*graph, whole), profile, costs);
+  ASSERT_TRUE(programs) << programs.error().message;
+  EXPECT_LT(balanced.simulation.latency_ms, 0.97 * simulate(*programs, profile, {})->latency_ms);
+}
+
 TEST_F(PlannerTest, GivesFastNodesMore) {
   const auto result =
       plan(cluster({1, 3, 0.5}, 1e11), {.keeps = {1.0}, .wires = {"fp32"}, .node_counts = {3}});

@@ -196,6 +196,51 @@ TEST_P(Sparsify, WorkIsLevelledByTheOutputsOwned) {
   EXPECT_LE(received[0], 1.003 * bound) << GetParam();
 }
 
+/// Whatever one rank would gain by receiving more, an exchange is as full for the others, by what each could
+/// receive; and the budget is used as before.
+TEST_P(Sparsify, ExchangesAreLevelled) {
+  Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 9));
+  for (auto& of_value : scores) {
+    for (double& each : of_value[0]) each *= 4.0;
+  }
+  const auto received = [&](const Allocation& choice, std::size_t v) {
+    std::vector<std::pair<double, double>> by_rank;  // bytes that arrive, and that could
+    const Exchangeable& value = traffic_.values[v];
+    for (std::size_t rank = 0; rank < static_cast<std::size_t>(traffic_.nodes); ++rank) {
+      double some = 0.0, all = 0.0;
+      for (std::size_t c = 0; c < value.owner.size(); ++c) {
+        if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
+        all += static_cast<double>(value.channel_bytes);
+        if (choice.kept[v][rank][c]) some += static_cast<double>(value.channel_bytes);
+      }
+      by_rank.emplace_back(some, all);
+    }
+    return by_rank;
+  };
+  const auto free = allocate(traffic_, scores, {.communication = 0.3});
+  const auto level = allocate(traffic_, scores, {.communication = 0.3, .level_exchanges = true});
+  ASSERT_TRUE(free.ok() && level.ok());
+  EXPECT_LE(level->bytes, free->bytes) << GetParam();
+  EXPECT_GE(static_cast<double>(level->bytes), 0.98 * static_cast<double>(free->bytes)) << GetParam();
+  bool uneven = false;
+  double beyond = 0.0;
+  for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
+    const auto size = static_cast<double>(traffic_.values[v].channel_bytes);
+    double some = 0.0, all = 0.0;
+    for (const auto& [bytes, could] : received(*free, v)) {
+      some += bytes;
+      all += could;
+    }
+    for (const auto& [bytes, could] : received(*free, v))
+      uneven = uneven || bytes > 1.1 * some * could / all + size;
+    for (const auto& [bytes, could] : received(*level, v))
+      beyond += std::max(0.0, bytes - (some * could / all + size));
+  }
+  // But for what is left since features come whole.
+  EXPECT_LE(beyond, 0.06 * static_cast<double>(free->bytes)) << GetParam();
+  EXPECT_TRUE(uneven) << GetParam() << ": nothing was to be levelled";
+}
+
 TEST_P(Sparsify, NoNodeHoldsMoreWeightsThanItMay) {
   const Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 8));
   const auto held = [&](const Allocation& choice) {

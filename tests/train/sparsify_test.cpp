@@ -220,6 +220,7 @@ TEST(Planned, MapsInTwoPartsAreWhatThePlanSays) {
   Graph planned = model();
   Partition plan = partition_channels(specialise(planned, {}).value(), {2, {}}).value();
   plan.local_first = std::set<std::string>{"c2"};
+  plan.bands = 2;
   planned.metadata[std::string(kPartitionKey)] = to_json(plan);
   SparsifyOptions options;
   options.budget.communication = 0.5;
@@ -229,11 +230,13 @@ TEST(Planned, MapsInTwoPartsAreWhatThePlanSays) {
   const Partition written =
       partition_from_json(as_planned->model.metadata.at(std::string(kPartitionKey))).value();
   EXPECT_EQ(written.local_first, plan.local_first);
+  EXPECT_EQ(written.bands, 2);
   // A plan for another number of nodes says nothing about this one.
   options.nodes = 3;
   const auto others = sparsify(planned, {{"x", samples(16, 1)}}, options);
   ASSERT_TRUE(others) << others.error().message;
   EXPECT_FALSE(others->partition.local_first);
+  EXPECT_EQ(others->partition.bands, 1);
 }
 
 TEST(Samples, ThatCannotBeAreOneLine) {
