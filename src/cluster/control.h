@@ -16,7 +16,7 @@
 namespace disco::control {
 
 /// Raised with every change of what follows; a node refuses other versions.
-inline constexpr int kVersion = 2;  // 2: images as bytes
+inline constexpr int kVersion = 3;  // 2: images as bytes; 3: messages in bands
 /// Binary parts of more bytes are split, so that heartbeats get through between them on slow links.
 inline constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 /// The largest part that is accepted; a longer one ends the connection.

@@ -181,7 +181,7 @@ TEST(Control, OtherVersionsSayWhatToDo) {
   const std::string fault = first_fault(R"({"disco":1,"id":1})");
   EXPECT_EQ(
       fault,
-      "control protocol version 1, but this program speaks version 2; install the same release everywhere");
+      "control protocol version 1, but this program speaks version 3; install the same release everywhere");
 }
 
 TEST(Control, ARepliesTextIsOneLine) {
