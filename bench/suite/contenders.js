@@ -71,7 +71,7 @@ class Split extends Contender {
   // A pair of keys in a file: {file, known}, the latter its public key.
   makeKey(who) {
     const file = path.join(this.setting.folder, `${this.id}-${who}.key`);
-    execFileSync(this.setting.tools.disco, ['keys', 'new', '-o', file], {stdio: ['ignore', 'ignore', 'pipe']});
+    if (!fs.existsSync(file)) execFileSync(this.setting.tools.disco, ['keys', 'new', '-o', file], {stdio: ['ignore', 'ignore', 'pipe']});
     return {file, known: fs.readFileSync(`${file}.pub`, 'utf8').split(/\s/)[0]};
   }
   // The nodes, and the file that names them.
