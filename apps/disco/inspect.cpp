@@ -222,6 +222,7 @@ void print_table(const SplitModel& model, const CostTable& table, const Flags& f
   } else {
     fmt::print("{} nodes, {} exchange, shares {}", model.partition.nodes, as_one_line(model.partition.method),
                fmt::join(model.partition.shares, ":"));
+    if (model.partition.bands > 1) fmt::print(", maps in {} bands", model.partition.bands);
   }
   for (const ValueId id : model.graph.inputs) {
     const Value& input = model.graph.value(id);
@@ -245,10 +246,11 @@ json table_json(const SplitModel& model, const CostTable& table) {
                       {"nodes", to_json(layer.nodes)}});
     if (costs_by_replication(layer)) replicated.push_back(layer.name);
   }
-  return {{"nodes", model.partition.nodes},    {"method", model.partition.method},
-          {"shares", model.partition.shares},  {"inputs", inputs_json(model.graph)},
-          {"unsplit", to_json(table.unsplit)}, {"totals", to_json(table.nodes)},
-          {"layers", std::move(layers)},       {"replicated", std::move(replicated)}};
+  return {{"nodes", model.partition.nodes},     {"method", model.partition.method},
+          {"shares", model.partition.shares},   {"inputs", inputs_json(model.graph)},
+          {"bands", model.partition.bands},     {"unsplit", to_json(table.unsplit)},
+          {"totals", to_json(table.nodes)},     {"layers", std::move(layers)},
+          {"replicated", std::move(replicated)}};
 }
 
 /// One node's file: there is no model to compare it with.
