@@ -17,12 +17,18 @@
 
 namespace disco::kernels {
 
+/// As many of these threads as OpenMP starts: with fewer than a kernel of oneDNN was made for, or asks for,
+/// parts of its result are left out (OMP_THREAD_LIMIT).
+[[nodiscard]] inline int usable_threads(int threads) {
+  return std::clamp(threads, 1, std::max(1, omp_get_thread_limit()));
+}
+
 /// OpenMP's threads of the calling thread while it lives, at least 1; oneDNN's primitives are made for the
 /// number that they find.
 class ThreadScope {
  public:
   explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
-    omp_set_num_threads(std::max(1, threads));
+    omp_set_num_threads(usable_threads(threads));
   }
   ~ThreadScope() { omp_set_num_threads(before_); }
   ThreadScope(const ThreadScope&) = delete;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "kernels/simd.h"
 
 namespace disco {
 namespace {
@@ -146,9 +147,9 @@ void Executor::give_back(Flight& flight) {
 }
 
 Executor::Progress Executor::advance(Fabric* fabric) {
-  if (options_.threads > 0) {
-    omp_set_num_threads(options_.threads);  // a setting of the calling thread
-  }
+  // A setting of the calling thread.
+  omp_set_num_threads(
+      kernels::usable_threads(options_.threads > 0 ? options_.threads : omp_get_max_threads()));
   for (std::size_t index = 0; index < flights_.size(); ++index) {
     Flight& flight = *flights_[index];
     if (flight.next == 0 && fabric != nullptr) {

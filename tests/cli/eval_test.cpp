@@ -173,6 +173,17 @@ TEST_F(Eval, BadInputGetsOneLine) {
   }
 }
 
+/// Kernels are made for as many threads as there will be, or parts of their results would be left out.
+TEST_F(Eval, AThreadLimitChangesNoAnswer) {
+  ASSERT_EQ(disco({"zoo", "cifar-resnet8", "-o", "net.onnx"}).status, 0);
+  ASSERT_EQ(disco({"partition", "net.onnx", "-n", "3", "-o", "dense.onnx"}).status, 0);
+  setenv("OMP_THREAD_LIMIT", "1", 1);
+  const json limited = eval({"dense.onnx", "--data", "shapes:32", "--limit", "30", "--dense", "net.onnx",
+                             "--transport", "threads"});
+  unsetenv("OMP_THREAD_LIMIT");
+  EXPECT_EQ(limited["agreement"], 1.0);
+}
+
 TEST_F(Eval, ReportShowsArtifacts) {
   put("m <&> it.onnx", bytes_of(classifier("h<0>&")));
   put_artifact("sparse<1>.onnx", "m <&> it.onnx", "h<0>&");
