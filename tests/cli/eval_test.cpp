@@ -178,8 +178,7 @@ TEST_F(Eval, AThreadLimitChangesNoAnswer) {
   ASSERT_EQ(disco({"zoo", "cifar-resnet8", "-o", "net.onnx"}).status, 0);
   ASSERT_EQ(disco({"partition", "net.onnx", "-n", "3", "-o", "dense.onnx"}).status, 0);
   setenv("OMP_THREAD_LIMIT", "1", 1);
-  const json limited = eval({"dense.onnx", "--data", "shapes:32", "--limit", "30", "--dense", "net.onnx",
-                             "--transport", "threads"});
+  const json limited = eval({"dense.onnx", "--data", "shapes:32", "--limit", "30", "--dense", "net.onnx"});
   unsetenv("OMP_THREAD_LIMIT");
   EXPECT_EQ(limited["agreement"], 1.0);
 }
