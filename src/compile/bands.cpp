@@ -1,7 +1,6 @@
 #include "compile/bands.h"
 
 #include <algorithm>
-#include <map>
 #include <queue>
 #include <tuple>
 
@@ -18,12 +17,11 @@ void drop_idle(const Graph& graph, std::vector<Bands>& bands) {
   };
   for (const Node& node : graph.nodes) {
     const bool receives = node.is_disco("Recv") && !named_bands(node).empty();
-    const bool joins = node.is("Concat") && any(received, node.inputs);
     const bool reads = any(received, node.inputs);
     for (const ValueId id : node.outputs) {
       if (id == kNoValue) continue;
-      received[static_cast<std::size_t>(id)] = receives || joins;
-      if (receives || reads) wanted[static_cast<std::size_t>(id)] = true;
+      received[static_cast<std::size_t>(id)] = receives || (reads && node.is("Concat"));
+      wanted[static_cast<std::size_t>(id)] = receives || reads;
     }
   }
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
@@ -72,10 +70,6 @@ std::vector<std::size_t> take_turns(const std::vector<Step>& steps, const std::v
   std::vector<std::size_t> open(count, 0);  // what must run before, and has not
   std::vector<std::vector<std::size_t>> of_buffer;
   std::vector<std::size_t> sends;
-  const auto precede = [&](std::size_t earlier, std::size_t later) {
-    followers[earlier].push_back(later);
-    ++open[later];
-  };
   const auto overlap = [](const Access& a, const Access& b) {
     return a.buffer == b.buffer && (a.writes || b.writes) && a.begin < b.end && b.begin < a.end;
   };
@@ -93,7 +87,8 @@ std::vector<std::size_t> take_turns(const std::vector<Step>& steps, const std::v
     if (steps[s].kind == StepKind::Receive) earlier.insert(earlier.end(), sends.begin(), sends.end());
     std::sort(earlier.begin(), earlier.end());
     earlier.erase(std::unique(earlier.begin(), earlier.end()), earlier.end());
-    for (const std::size_t other : earlier) precede(other, s);
+    for (const std::size_t other : earlier) followers[other].push_back(s);
+    open[s] = earlier.size();
     for (const Access& access : orders[s].accesses) {
       auto& users = of_buffer[static_cast<std::size_t>(access.buffer)];
       if (users.empty() || users.back() != s) users.push_back(s);

@@ -1,6 +1,7 @@
 // Steps in bands of rows: the same kernels on parts of the same buffers, messages a band, and their order.
 
 #include <algorithm>
+#include <utility>
 
 #include "compile/lowering.h"
 
@@ -17,24 +18,26 @@ std::size_t row_bytes(const Desc& desc) {
   return static_cast<std::size_t>(layout.dims[1] * layout.dims[3]) * sizeof(float);
 }
 
-std::vector<RowRange> rows_of(const Node& exchange, std::int64_t rows) {
-  std::vector<RowRange> bands;
-  for (const std::int64_t end : named_bands(exchange))
-    bands.push_back({bands.empty() ? 0 : bands.back().end, end});
-  bands.push_back({bands.empty() ? 0 : bands.back().end, rows});
-  return bands;
+/// The rows of each band, of `rows` in all.
+std::vector<RowRange> ranges_of(const Bands& bands, std::int64_t rows) {
+  std::vector<RowRange> ranges;
+  std::int64_t begin = 0;
+  for (const std::int64_t end : bands) ranges.push_back({std::exchange(begin, end), end});
+  ranges.push_back({begin, rows});
+  return ranges;
 }
 
-/// The same exchange, without its kernel.
-Step like(const Step& step) {
-  Step copy;
-  copy.kind = step.kind;
-  copy.name = step.name;
-  copy.op = step.op;
-  copy.peer = step.peer;
-  copy.tag = step.tag;
-  copy.wire_bytes = step.wire_bytes;
-  return copy;
+/// One band's message of an exchange, without its kernel.
+Step step_of_band(const Step& whole, const std::vector<RowRange>& bands, std::size_t band) {
+  Step step;
+  step.kind = whole.kind;
+  step.name = whole.name;
+  step.op = whole.op;
+  step.peer = whole.peer;
+  step.tag = band_tag(whole.tag, band);
+  step.wire_bytes = whole.wire_bytes / static_cast<std::size_t>(bands.back().end) *
+                    static_cast<std::size_t>(bands[band].count());
+  return step;
 }
 
 }  // namespace
@@ -62,7 +65,7 @@ Argument Lowering::argument_of_rows(int name, const Desc& desc, BufferId buffer,
           static_cast<std::size_t>(rows.begin) * row_bytes(desc)};
 }
 
-Access Lowering::access_of_rows(const Placed& placed, RowRange rows, bool writes) const {
+Access Lowering::access_of_rows(const Placed& placed, RowRange rows, bool writes) {
   if (!lies_by_rows(placed.desc)) return {.buffer = placed.buffer, .writes = writes};
   const std::size_t pitch = row_bytes(placed.desc);
   return {placed.buffer, static_cast<std::size_t>(rows.begin) * pitch,
@@ -70,14 +73,7 @@ Access Lowering::access_of_rows(const Placed& placed, RowRange rows, bool writes
 }
 
 std::vector<RowRange> Lowering::rows_of_bands(ValueId id) const {
-  std::vector<RowRange> result;
-  std::int64_t begin = 0;
-  for (const std::int64_t end : bands_[static_cast<std::size_t>(id)]) {
-    result.push_back({begin, end});
-    begin = end;
-  }
-  result.push_back({begin, value(id).shape()[2]});
-  return result;
+  return ranges_of(bands_[static_cast<std::size_t>(id)], value(id).shape()[2]);
 }
 
 bool Lowering::add_in_bands(ValueId result, const std::string& name, const std::string& op, std::int64_t macs,
@@ -104,7 +100,7 @@ bool Lowering::add_in_bands(ValueId result, const std::string& name, const std::
 bool Lowering::lower_banded_send(const Node& node, const Step& whole, const WireFormat& format) {
   const ValueId id = node.inputs[0];
   const Shape shape = value(id).shape();
-  const std::vector<RowRange> bands = rows_of(node, shape[2]);
+  const std::vector<RowRange> bands = ranges_of(named_bands(node), shape[2]);
   std::vector<std::int64_t> channels = node.ints_or("channels", {});
   std::vector<std::int32_t> list(channels.begin(), channels.end());
   if (list.empty()) list = run_of(0, shape[1]);
@@ -116,13 +112,10 @@ bool Lowering::lower_banded_send(const Node& node, const Step& whole, const Wire
   }
   const Shape sent{1, static_cast<std::int64_t>(list.size()), shape[2], shape[3]};
   const ChannelView into = kernels::wire_view(sent, 1);
-  const std::size_t row_bytes = whole.wire_bytes / static_cast<std::size_t>(shape[2]);
   std::vector<BufferId>& wires = sent_[{id, 1, channels, named_bands(node)}];
   const bool known = !wires.empty();
   for (std::size_t b = 0; b < bands.size(); ++b) {
-    Step step = like(whole);
-    step.tag = band_tag(whole.tag, b);
-    step.wire_bytes = row_bytes * static_cast<std::size_t>(bands[b].count());
+    Step step = step_of_band(whole, bands, b);
     StepOrder order{{access_of_rows(src, bands[b], /*writes=*/false)}, b};
     if (known) {
       step.kernel = packed_before();
@@ -149,13 +142,10 @@ bool Lowering::lower_banded_send(const Node& node, const Step& whole, const Wire
 void Lowering::add_banded_receives(const Node& node, const Step& whole, const WireFormat& format,
                                    const Placed& into, const ChannelView& view, std::int64_t first_channel) {
   const Shape shape = value(node.outputs[0]).shape();
-  const std::vector<RowRange> bands = rows_of(node, shape[2]);
+  const std::vector<RowRange> bands = ranges_of(named_bands(node), shape[2]);
   const ChannelView from = kernels::wire_view(shape, 1);
-  const std::size_t row_bytes = whole.wire_bytes / static_cast<std::size_t>(shape[2]);
   for (std::size_t b = 0; b < bands.size(); ++b) {
-    Step step = like(whole);
-    step.tag = band_tag(whole.tag, b);
-    step.wire_bytes = row_bytes * static_cast<std::size_t>(bands[b].count());
+    Step step = step_of_band(whole, bands, b);
     const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
     const PartView part = rows_of(view, bands[b], shape[3]);
     const kernels::ChannelCopy copy(rows_of(from, bands[b], shape[3]).view, run_of(0, shape[1]), part.view,
@@ -171,17 +161,17 @@ void Lowering::add_banded_receives(const Node& node, const Step& whole, const Wi
 }
 
 void Lowering::order_steps() {
-  // Constants are never written, and what is in the scratchpad ends with its step.
-  std::vector<StepOrder> minded = orders_;
-  for (StepOrder& order : minded) {
-    std::erase_if(order.accesses, [&](const Access& access) {
-      return access.buffer == program_.scratchpad ||
-             program_.buffers[static_cast<std::size_t>(access.buffer)].kind == Buffer::Kind::Constant;
-    });
-  }
   const bool banded =
       std::any_of(orders_.begin(), orders_.end(), [](const StepOrder& order) { return order.band > 0; });
   if (banded) {
+    // Constants are never written, and what is in the scratchpad ends with its step.
+    std::vector<StepOrder> minded = orders_;
+    for (StepOrder& order : minded) {
+      std::erase_if(order.accesses, [&](const Access& access) {
+        return access.buffer == program_.scratchpad ||
+               program_.buffers[static_cast<std::size_t>(access.buffer)].kind == Buffer::Kind::Constant;
+      });
+    }
     std::vector<Step> steps;
     std::vector<BufferId> wires;
     std::vector<StepOrder> orders;

@@ -118,7 +118,7 @@ class Lowering {
   [[nodiscard]] static Argument argument_of_rows(int name, const kernels::Desc& desc, BufferId buffer,
                                                  RowRange rows);
   /// What a step that reads or writes some rows of a value touches: all of it, unless it lies by rows.
-  [[nodiscard]] Access access_of_rows(const Placed& placed, RowRange rows, bool writes) const;
+  [[nodiscard]] static Access access_of_rows(const Placed& placed, RowRange rows, bool writes);
 
  private:
   void lower_node(const Node& node);
@@ -189,14 +189,14 @@ void reorder_now(const kernels::Desc& from_desc, const void* from, const kernels
 /// A layout like `like`, for a value of this shape; row-major where there is none.
 [[nodiscard]] kernels::Desc same_format(const kernels::Desc& like, const Shape& shape);
 
-/// Strides, dilations and pads of a convolution or a pool, with auto_pad resolved.
 /// Whether a layout keeps each row of a feature map of one image together, and rows in order (channels last).
 [[nodiscard]] bool lies_by_rows(const kernels::Desc& desc);
-/// The same window for some rows of the result: `in` becomes the rows that it reads, and the shape's pads
-/// those that these still need.
+/// The rows, of `in`, that a window reads for some rows of its result; its pads along rows become those that
+/// these still need.
 [[nodiscard]] RowRange rows_read(kernels::ConvolutionShape& window, std::int64_t kernel, std::int64_t in,
                                  RowRange out);
 
+/// Strides, dilations and pads of a convolution or a pool, with auto_pad resolved.
 [[nodiscard]] kernels::ConvolutionShape window_shape(const Node& node, const Shape& in, const Shape& out,
                                                      const Shape& kernel, bool transposed);
 
