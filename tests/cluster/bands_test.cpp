@@ -15,6 +15,7 @@
 #include "partition/plan.h"
 #include "reference/evaluate.h"
 #include "reference/specialise.h"
+#include "relative_error.h"
 #include "zoo/zoo.h"
 
 namespace disco {
@@ -70,24 +71,8 @@ class Banded : public ::testing::TestWithParam<Case> {
     // What the first run left in memory must not matter.
     auto again = (*cluster)->run(inputs_);
     EXPECT_TRUE(again) << (again ? "" : again.error().message);
-    EXPECT_EQ(largest_difference(run->outputs, again->outputs), 0.0);
+    EXPECT_EQ(testing::relative_error(run->outputs, again->outputs), 0.0);
     return run->outputs;
-  }
-
-  /// Of the largest magnitude of each output.
-  static double largest_difference(const NamedTensors& want, const NamedTensors& got) {
-    double worst = 0.0;
-    for (const auto& [name, tensor] : want) {
-      double largest = 1e-30, apart = 0.0;
-      for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-        const double a = tensor.data<float>()[i], b = got.at(name).data<float>()[i];
-        if (!std::isfinite(b)) return INFINITY;
-        largest = std::max(largest, std::abs(a));
-        apart = std::max(apart, std::abs(a - b));
-      }
-      worst = std::max(worst, apart / largest);
-    }
-    return worst;
   }
 
   Graph graph_;
@@ -101,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(, Banded, ::testing::ValuesIn(kCases), [](const auto& i
 
 constexpr std::uint32_t kTagOnly = (1U << kBandShift) - 1;
 
-/// By (peer, tag) of a Receive: the messages, whole values to a peer, that are all sent before its first band.
+/// By (peer, tag) of a Receive: the messages, whole values to a peer, that are all sent before its first
+/// band.
 std::map<std::pair<int, std::uint32_t>, std::set<std::pair<int, std::uint32_t>>> sent_before(
     const Program& program) {
   std::map<std::pair<int, std::uint32_t>, std::size_t> open;  // bands to be sent
@@ -122,7 +108,7 @@ TEST_P(Banded, AnswersAsWholeMapsDo) {
   for (const int nodes : {2, 3}) {
     const NamedTensors want = answer(shards(nodes, 1));
     for (const int bands : {2, 3, 5}) {
-      EXPECT_LE(largest_difference(want, answer(shards(nodes, bands))), 1e-5)
+      EXPECT_LE(testing::relative_error(want, answer(shards(nodes, bands))), 1e-5)
           << nodes << " nodes, " << bands << " bands";
     }
   }
@@ -142,7 +128,8 @@ TEST_P(Banded, NoReceiveMovesBeforeASend) {
       const auto early = sent_before(*before), late = sent_before(*after);
       ASSERT_EQ(early.size(), late.size());
       for (const auto& [message, sends] : early) {
-        EXPECT_TRUE(std::includes(late.at(message).begin(), late.at(message).end(), sends.begin(), sends.end()))
+        EXPECT_TRUE(
+            std::includes(late.at(message).begin(), late.at(message).end(), sends.begin(), sends.end()))
             << nodes << " nodes, rank " << rank << ": node " << message.first << "'s message "
             << message.second;
       }
@@ -210,7 +197,8 @@ TEST(BandsOfAModel, FollowFromWhatWindowsRead) {
   const auto below = [&](int n) { return static_cast<std::int64_t>(random() % static_cast<unsigned>(n)); };
   int compared = 0;
   for (int trial = 0; trial < 200; ++trial) {
-    const std::int64_t taps = 1 + below(4), dilation = 1 + below(2), stride = 1 + below(3), rows = 9 + below(12);
+    const std::int64_t taps = 1 + below(4), dilation = 1 + below(2), stride = 1 + below(3),
+                       rows = 9 + below(12);
     const std::int64_t reach = (taps - 1) * dilation + 1;
     Graph graph;
     Node node;
@@ -221,7 +209,8 @@ TEST(BandsOfAModel, FollowFromWhatWindowsRead) {
     if (below(2) == 0) {
       node.op = "Conv";
       Tensor weight(DataType::Float32, {3, 2, taps, 1});
-      for (std::int64_t i = 0; i < weight.elements(); ++i) weight.data<float>()[i] = 0.1F + std::abs(normal(random));
+      for (std::int64_t i = 0; i < weight.elements(); ++i)
+        weight.data<float>()[i] = 0.1F + std::abs(normal(random));
       node.inputs.push_back(graph.add_constant("w", weight));
     }
     node.attributes["kernel_shape"] = std::vector<std::int64_t>{taps, 1};
@@ -250,9 +239,8 @@ TEST(BandsOfAModel, FollowFromWhatWindowsRead) {
       continue;
     }
     ++compared;
-    EXPECT_EQ(follow, Bands{want}) << node.op << " taps " << taps << " stride "
-                                   << stride << " rows " << rows << " pads " << top << "," << bottom
-                                   << " given " << given;
+    EXPECT_EQ(follow, Bands{want}) << node.op << " taps " << taps << " stride " << stride << " rows " << rows
+                                   << " pads " << top << "," << bottom << " given " << given;
   }
   EXPECT_GE(compared, 50);
 }

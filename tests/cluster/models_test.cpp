@@ -15,6 +15,7 @@
 #include "partition/plan.h"
 #include "reference/evaluate.h"
 #include "reference/specialise.h"
+#include "relative_error.h"
 #include "zoo/zoo.h"
 
 namespace disco::testing {
@@ -97,27 +98,6 @@ NamedTensors input_of(const Graph& graph, unsigned seed) {
   Tensor tensor(DataType::Float32, graph.value(graph.inputs[0]).shape());
   for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
   return {{graph.value(graph.inputs[0]).name, tensor}};
-}
-
-/// max |difference| / max |want| over the outputs.
-double relative_error(const NamedTensors& want, const NamedTensors& got) {
-  if (want.size() != got.size()) return INFINITY;
-  double worst = 0.0;
-  for (const auto& [name, tensor] : want) {
-    const auto found = got.find(name);
-    if (found == got.end() || found->second.shape() != tensor.shape()) return INFINITY;
-    double difference = 0.0;
-    double scale = 1e-30;
-    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-      const double a = tensor.data<float>()[i];
-      const double b = found->second.data<float>()[i];
-      if (std::isnan(b)) return INFINITY;
-      difference = std::max(difference, std::abs(a - b));
-      scale = std::max(scale, std::abs(a));
-    }
-    worst = std::max(worst, difference / scale);
-  }
-  return worst;
 }
 
 bool same_bits(const NamedTensors& a, const NamedTensors& b) {
