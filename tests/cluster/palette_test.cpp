@@ -4,9 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <random>
+#include <utility>
 
 namespace disco {
 namespace {
@@ -31,16 +35,33 @@ TEST(Palette, ImagesComeBackBitByBit) {
                                          {{1, 1, 64, 64}, 1},
                                          {{2, 97, 81, 3}, 3},
                                          {{1, 128, 128, 1}, 3}};
+  const auto curved = [](Tensor& tensor) {
+    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+      float& value = tensor.data<float>()[i];
+      value = std::copysign(std::sqrt(std::abs(value)), value);
+    }
+  };
+  const std::pair<const char*, std::function<void(Tensor&)>> kinds[] = {
+      {"values a step apart", [](Tensor&) {}},
+      {"curved", curved},
+      {"two zeros", [](Tensor& tensor) { tensor.data<float>()[1] = -0.0F; }},
+      {"a NaN with the bits of no value",
+       [](Tensor& tensor) { tensor.data<float>()[2] = std::bit_cast<float>(0x7FC0D15CU); }},
+      {"one value", [](Tensor& tensor) { std::fill_n(tensor.data<float>(), tensor.elements(), -3.25F); }},
+      {"a constant half",
+       [](Tensor& tensor) { std::fill_n(tensor.data<float>(), tensor.elements() / 2, 1.0F); }}};
   for (const auto& [shape, axis] : cases) {
-    Tensor tensor = image(shape, axis, 7);
-    tensor.data<float>()[1] = -0.0F;
-    const auto packed = palette::pack(tensor);
-    ASSERT_TRUE(packed) << to_string(shape);
-    EXPECT_LE(packed->bytes.size(), tensor.bytes() / 2) << to_string(shape);
-    Tensor back(DataType::Float32, shape);
-    const Status status = palette::unpack(packed->layout, packed->bytes, back);
-    ASSERT_TRUE(status.ok()) << to_string(shape) << ": " << status.error().message;
-    EXPECT_EQ(std::memcmp(tensor.raw(), back.raw(), tensor.bytes()), 0) << to_string(shape);
+    for (const auto& [kind, change] : kinds) {
+      Tensor tensor = image(shape, axis, 7);
+      change(tensor);
+      const auto packed = palette::pack(tensor);
+      ASSERT_TRUE(packed) << kind << " " << to_string(shape);
+      EXPECT_LE(packed->bytes.size(), tensor.bytes() / 2) << kind << " " << to_string(shape);
+      Tensor back(DataType::Float32, shape);
+      const Status status = palette::unpack(packed->layout, packed->bytes, back);
+      ASSERT_TRUE(status.ok()) << kind << " " << to_string(shape) << ": " << status.error().message;
+      EXPECT_EQ(std::memcmp(tensor.raw(), back.raw(), tensor.bytes()), 0) << kind << " " << to_string(shape);
+    }
   }
 }
 
