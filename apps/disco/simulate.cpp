@@ -117,7 +117,8 @@ Status run(const Flags& flags) {
   std::vector<SimulatedProgram> programs;
   Progress progress("layers", model.shards.size());
   for (std::size_t rank = 0; rank < model.shards.size(); ++rank) {
-    DISCO_TRY(SimulatedProgram program, costs.of(std::move(model.shards[rank]), profile.nodes[rank]));
+    DISCO_TRY(SimulatedProgram program,
+              costs.of(std::move(model.shards[rank]), profile.nodes[rank], profile.has_coordinator(rank)));
     programs.push_back(std::move(program));
     progress.step(rank + 1);
   }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ struct ClusterOptions {
   /// the node's own choice.
   int threads = 0;
   bool optimise = true;  ///< see CompileOptions
+  /// Large inputs travel in bands of rows, so that a node computes with the first while the others come.
+  /// Unset: to nodes of other machines.
+  std::optional<bool> input_bands;
   /// The coordinator's own: everything between it and the nodes, and between the nodes, is then encrypted.
   /// connect() needs every node's NodeConfig::public_key; start_local gives its nodes keys of their own, for
   /// as long as they live; start_inproc has no wire. Null: in the clear.

@@ -45,6 +45,21 @@ json put_chunks(Message& message, std::span<const std::byte> bytes) {
   return {{"bytes", size}, {"chunks", chunks}};
 }
 
+json put_tensor(Message& message, const std::string& name, DataType type, const Shape& shape,
+                std::span<const std::byte> bytes) {
+  json entry = put_chunks(message, bytes);
+  entry["name"] = name;
+  entry["type"] = static_cast<std::int32_t>(type);
+  entry["shape"] = shape;
+  return entry;
+}
+
+json put_image(Message& message, const std::string& name, const Shape& shape, const palette::Packed& packed) {
+  json entry = put_tensor(message, name, DataType::Float32, shape, packed.bytes);
+  entry["palette"] = {packed.layout.planes, packed.layout.run};
+  return entry;
+}
+
 Result<const json*> field(const Message& message, const char* key) {
   const auto found = message.head.find(key);
   if (found == message.head.end()) {
@@ -150,6 +165,16 @@ Result<std::vector<std::string>> texts(const Message& message, const char* key) 
       key, [&]() -> Result<std::vector<std::string>> { return value->get<std::vector<std::string>>(); });
 }
 
+Result<std::map<std::string, Bands>> bands(const Message& message, const char* key) {
+  DISCO_TRY(const json* value, field(message, key));
+  return guarded(key, [&]() -> Result<std::map<std::string, Bands>> {
+    if (!value->is_object()) {
+      return malformed(fmt::format("'{}' is not an object", key));
+    }
+    return value->get<std::map<std::string, Bands>>();
+  });
+}
+
 void put_bytes(Message& message, const char* key, std::string_view bytes) {
   message.head[key] = put_chunks(message, as_bytes(bytes));
 }
@@ -165,19 +190,33 @@ Images pack_images(const NamedTensors& tensors) {
 void put_tensors(Message& message, const char* key, NamedTensors tensors, const Images& images) {
   json list = json::array();
   for (auto& [name, tensor] : tensors) {
-    json entry;
-    if (const auto packed = images.find(name); packed != images.end()) {
-      entry = put_chunks(message, packed->second.bytes);
-      entry["palette"] = {packed->second.layout.planes, packed->second.layout.run};
-    } else {
-      entry = put_chunks(message, {tensor.raw(), tensor.bytes()});
-    }
-    entry["name"] = name;
-    entry["type"] = static_cast<std::int32_t>(tensor.type());
-    entry["shape"] = tensor.shape();
-    list.push_back(std::move(entry));
+    const auto packed = images.find(name);
+    list.push_back(packed != images.end() ? put_image(message, name, tensor.shape(), packed->second)
+                                          : put_tensor(message, name, tensor.type(), tensor.shape(),
+                                                       {tensor.raw(), tensor.bytes()}));
     tensor = {};
   }
+  message.head[key] = std::move(list);
+}
+
+void put_bands(Message& message, const char* key, const NamedTensors& tensors,
+               const std::map<std::string, Bands>& bands, std::size_t band, const Images& images) {
+  json list = json::array();
+  for (const auto& [name, tensor] : tensors) {
+    const Bands& ends = bands.at(name);
+    if (band > ends.size()) continue;
+    if (const auto packed = images.find(name); packed != images.end()) {
+      const auto [begin, end] = range_of_band(tensor.shape(), ends, band);
+      Shape shape = tensor.shape();
+      shape[2] = end - begin;
+      list.push_back(
+          put_image(message, name, shape, palette::rows_of(packed->second, tensor.shape(), begin, end)));
+    } else {
+      const Tensor rows = rows_of_band(tensor, ends, band);
+      list.push_back(put_tensor(message, name, rows.type(), rows.shape(), {rows.raw(), rows.bytes()}));
+    }
+  }
+  message.head["band"] = band;
   message.head[key] = std::move(list);
 }
 

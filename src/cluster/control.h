@@ -11,12 +11,13 @@
 #include "base/result.h"
 #include "cluster/palette.h"
 #include "fabric/zmq_socket.h"
+#include "graph/bands.h"
 #include "runtime/executor.h"
 
 namespace disco::control {
 
 /// Raised with every change of what follows; a node refuses other versions.
-inline constexpr int kVersion = 3;  // 2: images as bytes; 3: messages in bands
+inline constexpr int kVersion = 4;  // 2: images as bytes; 3: messages in bands; 4: inputs in bands
 /// Binary parts of more bytes are split, so that heartbeats get through between them on slow links.
 inline constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 /// The largest part that is accepted; a longer one ends the connection.
@@ -53,6 +54,9 @@ struct Message {
 [[nodiscard]] Result<std::string> text(const Message& message, const char* key);
 [[nodiscard]] Result<std::vector<std::string>> texts(const Message& message, const char* key);
 
+/// Bands by the name of an input.
+[[nodiscard]] Result<std::map<std::string, Bands>> bands(const Message& message, const char* key);
+
 /// Appends bytes as parts of kChunkBytes, and their number and size to the head under `key`.
 void put_bytes(Message& message, const char* key, std::string_view bytes);
 /// What of tensors was made of 8-bit images, as bytes (exactly, see palette.h): by name. Worth it where a
@@ -63,6 +67,9 @@ using Images = std::map<std::string, palette::Packed>;
 /// Appends tensors likewise, those of `images` in that form. The elements are copied, and each tensor is let
 /// go of then.
 void put_tensors(Message& message, const char* key, NamedTensors tensors, const Images& images = {});
+/// Appends one band of the rows of each tensor that has so many, likewise; `bands` by name, of them all.
+void put_bands(Message& message, const char* key, const NamedTensors& tensors,
+               const std::map<std::string, Bands>& bands, std::size_t band, const Images& images);
 void put_statistics(Message& message, const RunStatistics& statistics);
 void put_trace(Message& message, const std::vector<TraceEvent>& trace);
 

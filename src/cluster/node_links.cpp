@@ -66,7 +66,8 @@ Result<std::shared_ptr<NodeLinks::Question>> NodeLinks::post(std::string_view op
   auto question = std::make_shared<Question>();
   question->op = op;
   question->answers.resize(links_.size());
-  for (std::size_t rank = 0; rank < links_.size(); ++rank) {
+  // The first node is often on the coordinator's machine: what goes to others goes on the wire before.
+  for (std::size_t rank = links_.size(); rank-- > 0;) {
     Link& link = links_[rank];
     question->answers[rank].expected = ++id_;
     Message message = control::request(op, id_);
@@ -81,6 +82,18 @@ Result<std::shared_ptr<NodeLinks::Question>> NodeLinks::post(std::string_view op
   std::erase_if(open_, [](const auto& other) { return other.expired(); });
   open_.push_back(question);
   return question;
+}
+
+void NodeLinks::follow(const Question& question, std::string_view op,
+                       const std::function<bool(std::size_t, Message&)>& fill) {
+  for (std::size_t rank = links_.size(); rank-- > 0;) {
+    Message message = control::request(op, question.answers[rank].expected);
+    if (links_[rank].lost || !fill(rank, message)) {
+      continue;
+    }
+    std::vector<ZmqFrame> frames = control::encode(std::move(message));
+    std::ignore = links_[rank].socket.send(frames);  // whoever is gone is heard of by the question
+  }
 }
 
 bool NodeLinks::pump() {

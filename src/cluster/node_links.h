@@ -78,6 +78,10 @@ class NodeLinks {
   /// Sends the question off. It is open as long as somebody holds it.
   Result<std::shared_ptr<Question>> post(std::string_view op, const Fill& fill,
                                          std::chrono::milliseconds time);
+  /// Sends more of what an open question is about, where `fill` says that there is some for a rank. Answers
+  /// are the question's.
+  void follow(const Question& question, std::string_view op,
+              const std::function<bool(std::size_t rank, control::Message& message)>& fill);
   /// Takes in what came. Whether anything did.
   bool pump();
   /// Whether nothing more is to be waited for. Tells the nodes to stop where one failed a moment ago.

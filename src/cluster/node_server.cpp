@@ -13,6 +13,7 @@
 
 #include "base/memory.h"
 #include "cluster/control.h"
+#include "cluster/input_mail.h"
 #include "cluster/runner.h"
 #include "cluster/shard_message.h"
 #include "cluster/worker.h"
@@ -37,10 +38,12 @@ class Session {
   /// Answers the request, or begins the run that it asks for; see drive().
   ///
   /// @param ticket  of the request, counted up by the one thread that takes requests in
-  void handle(Message& request, std::uint64_t id, std::uint64_t ticket, const Reply& reply) {
+  /// @param mail    where bands of its inputs come
+  void handle(Message& request, std::uint64_t id, std::uint64_t ticket,
+              const std::shared_ptr<InputMail>& mail, const Reply& reply) {
     // What libraries throw (memory that is not there, mostly) becomes an answer here.
     try {
-      auto answer = begin(request, id, ticket, reply);
+      auto answer = begin(request, id, ticket, mail, reply);
       if (!answer) {
         reply(control::failure(id, answer.error()));
       } else if (*answer) {
@@ -88,7 +91,7 @@ class Session {
  private:
   /// The answer, or nullopt for a run that was begun and will be answered later.
   Result<std::optional<Message>> begin(Message& request, std::uint64_t id, std::uint64_t ticket,
-                                       const Reply& reply) {
+                                       const std::shared_ptr<InputMail>& mail, const Reply& reply) {
     DISCO_TRY(const std::string op, control::text(request, "op"));
     if (op == "unload") {
       unload();
@@ -102,7 +105,7 @@ class Session {
       }
     }
     if (op == "run") {
-      DISCO_CHECK(run(request, id, reply));
+      DISCO_CHECK(run(request, id, mail, reply));
       return std::optional<Message>();
     }
     give_up(fmt::format("the node was told to '{}'", as_one_line(op)));
@@ -132,13 +135,19 @@ class Session {
     std::shared_ptr<const Program> program;
     {
       DISCO_TRY(Graph graph, control::take_shard(request));
-      DISCO_TRY(Program compiled, compile(std::move(graph), {.optimise = optimise == 1, .threads = threads}));
+      CompileOptions options{.optimise = optimise == 1, .threads = threads};
+      DISCO_TRY(options.input_bands, control::bands(request, "input_bands"));
+      DISCO_TRY(Program compiled, compile(std::move(graph), options));
       program = std::make_shared<const Program>(std::move(compiled));
     }
     runner_ = std::make_unique<Runner>(program, ExecutorOptions{.threads = threads});
     Message reply = control::success(id);
     reply.head["inputs"] = program->input_names();
     reply.head["outputs"] = program->output_names();
+    reply.head["input_bands"] = nlohmann::json::object();
+    for (const BandedInput& input : program->banded_inputs()) {
+      reply.head["input_bands"][input.name] = input.bands;
+    }
     reply.head["weight_bytes"] = program->weight_bytes();
     reply.head["arena_bytes"] = program->arena_bytes();
     return reply;
@@ -202,7 +211,8 @@ class Session {
     return control::success(id);
   }
 
-  Status run(const Message& request, std::uint64_t id, const Reply& reply) {
+  Status run(const Message& request, std::uint64_t id, const std::shared_ptr<InputMail>& mail,
+             const Reply& reply) {
     if (!runner_ || !fabric_) {
       return error(ErrorCode::InvalidArgument, "no shard was loaded on this node");
     }
@@ -213,6 +223,10 @@ class Session {
     run.trace = trace == 1;
     control::Reader reader(request);
     DISCO_TRY(const NamedTensors inputs, reader.tensors("inputs"));
+    if (!runner_->program().banded_inputs().empty()) {
+      DISCO_CHECK(mail->put(request, reader));
+      run.bands = mail;
+    }
     runner_->begin(inputs, run, [id, reply](Result<ExecutorResult> result) {
       if (!result) {
         return reply(control::failure(id, result.error()));
@@ -420,6 +434,9 @@ class Server {
       session_.cancel(reason ? as_one_line(*reason) : "the request was cancelled", tickets_);
       return post(client, control::success(id));
     }
+    if (*op == "input") {
+      return deliver(std::move(*request));
+    }
     if (worker_.waiting() > 16) {
       return post(client, control::failure(id, error(ErrorCode::Io, "it has too many requests waiting")));
     }
@@ -431,18 +448,35 @@ class Server {
     owner_ = client;
     owner_connection_ = connection;
     const bool leaves = *op == "unload";
-    worker_.post(
-        [this, client, id, ticket = ++tickets_, request = std::make_shared<Message>(std::move(*request))] {
-          session_.handle(*request, id, ticket, [this, client](Message reply) {
-            post(client, std::move(reply));
-            wake_.set();
-          });
-          session_.drive([this] { return worker_.waiting() > 0; });
-        });
+    const auto mail = std::make_shared<InputMail>();
+    if (const auto run = control::number(*request, "request", std::numeric_limits<std::uint64_t>::max())) {
+      std::erase_if(mails_, [](const auto& entry) { return entry.second.expired(); });
+      mails_[*run] = mail;
+    }
+    worker_.post([this, client, id, mail, ticket = ++tickets_,
+                  request = std::make_shared<Message>(std::move(*request))] {
+      session_.handle(*request, id, ticket, mail, [this, client](Message reply) {
+        post(client, std::move(reply));
+        wake_.set();
+      });
+      session_.drive([this] { return worker_.waiting() > 0; });
+    });
     session_.wake();
     if (leaves) {
       owner_.clear();
       owner_connection_ = -1;
+    }
+  }
+
+  /// Who asks for a run sends the rest of its inputs without waiting for an answer. What is left of a run
+  /// that has ended is dropped.
+  void deliver(Message message) {
+    const auto run = control::number(message, "request", std::numeric_limits<std::uint64_t>::max());
+    const auto found = run ? mails_.find(*run) : mails_.end();
+    const std::shared_ptr<InputMail> mail = found == mails_.end() ? nullptr : found->second.lock();
+    if (mail != nullptr) {
+      mail->post(std::move(message));
+      session_.wake();
     }
   }
 
@@ -466,7 +500,8 @@ class Server {
   std::string owner_;          // routing id of the coordinator that is served
   int owner_connection_ = -1;  // its TCP socket
   std::set<int> open_connections_;
-  std::uint64_t tickets_ = 0;  // requests that were given to the worker
+  std::uint64_t tickets_ = 0;                                // requests that were given to the worker
+  std::map<std::uint64_t, std::weak_ptr<InputMail>> mails_;  // by run in flight
   std::mutex mutex_;
   std::vector<std::vector<ZmqFrame>> replies_;
   Session session_;

@@ -183,6 +183,24 @@ std::optional<Packed> pack(const Tensor& tensor) {
   return std::nullopt;
 }
 
+Packed rows_of(const Packed& packed, const Shape& shape, std::int64_t begin, std::int64_t end) {
+  const auto width = static_cast<std::size_t>(shape[3]), pitch = static_cast<std::size_t>(shape[2]) * width;
+  const std::size_t count = static_cast<std::size_t>(end - begin) * width;
+  const std::size_t tables = packed_size(packed.layout, 0);
+  // Planes are channels, or else what a row holds some whole number of.
+  Packed rows{packed.layout, {}};
+  if (packed.layout.run == pitch) rows.layout.run = count;
+  rows.bytes.reserve(tables + static_cast<std::size_t>(shape[1]) * count);
+  const auto append = [&](std::size_t from, std::size_t bytes) {
+    rows.bytes.insert(rows.bytes.end(), packed.bytes.begin() + static_cast<std::ptrdiff_t>(from),
+                      packed.bytes.begin() + static_cast<std::ptrdiff_t>(from + bytes));
+  };
+  append(0, tables);
+  for (std::size_t channel = 0; channel < static_cast<std::size_t>(shape[1]); ++channel)
+    append(tables + channel * pitch + static_cast<std::size_t>(begin) * width, count);
+  return rows;
+}
+
 Status unpack(const Layout& layout, std::span<const std::byte> bytes, Tensor& tensor) {
   const auto elements = static_cast<std::uint64_t>(tensor.elements());
   // The tables fit into what came before anything is multiplied with their number.

@@ -30,6 +30,9 @@ struct Packed {
 /// the last axis where that is 4 or less. What is no image is found out after a few hundred elements.
 [[nodiscard]] std::optional<Packed> pack(const Tensor& tensor);
 
+/// Rows [begin, end) of a packed tensor of this shape [1, C, H, W].
+[[nodiscard]] Packed rows_of(const Packed& packed, const Shape& shape, std::int64_t begin, std::int64_t end);
+
 /// The bytes of a packed tensor of so many elements.
 [[nodiscard]] std::uint64_t packed_size(const Layout& layout, std::uint64_t elements);
 

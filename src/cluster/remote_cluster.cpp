@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <random>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -13,6 +14,8 @@
 #include "cluster/node_links.h"
 #include "cluster/process.h"
 #include "cluster/shard_message.h"
+#include "compile/program.h"
+#include "fabric/address.h"
 
 namespace disco {
 namespace {
@@ -107,6 +110,9 @@ class RemoteCluster final : public Cluster {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
     DISCO_CHECK(check(inputs, options));
+    for (const auto& [name, ends] : bands_) {
+      DISCO_CHECK(check_input(name, inputs.at(name), DataType::Float32, shapes_.at(name)));
+    }
     DISCO_CHECK(check_room());
     if (!failed_.empty()) {
       return error(ErrorCode::InvalidArgument, "requests that failed are still to be collected with next()");
@@ -120,14 +126,29 @@ class RemoteCluster final : public Cluster {
     const std::uint64_t request = ++request_;
     const control::Images images = control::pack_images(inputs);
     const auto fill = [&](std::size_t rank, Message& message) {
+      NamedTensors whole = inputs_of(rank, inputs);
+      NamedTensors banded;
+      for (const std::string& name : in_bands_[rank]) banded.insert(whole.extract(name));
       message.head["request"] = request;
       message.head["trace"] = options.trace ? 1 : 0;
       message.head["deadline_ms"] = options.deadline.count();
-      control::put_tensors(message, "inputs", inputs_of(rank, inputs), images);
+      control::put_tensors(message, "inputs", std::move(whole), images);
+      control::put_bands(message, "bands", banded, bands_, 0, images);
       return Status();
     };
     // A second more than the nodes have, so that they come first: they know what they wait for.
     DISCO_TRY(auto question, links_->post("run", fill, options.deadline + milliseconds(1000)));
+    std::size_t bands = 1;
+    for (const auto& [name, ends] : bands_) bands = std::max(bands, ends.size() + 1);
+    for (std::size_t band = 1; band < bands; ++band) {
+      links_->follow(*question, "input", [&](std::size_t rank, Message& message) {
+        NamedTensors banded;
+        for (const std::string& name : in_bands_[rank]) banded.insert(*inputs.find(name));
+        message.head["request"] = request;
+        control::put_bands(message, "bands", banded, bands_, band, images);
+        return !message.head["bands"].empty();
+      });
+    }
     runs_.push_back({std::move(question), request, options.trace});
     return request;
   }
@@ -244,6 +265,7 @@ class RemoteCluster final : public Cluster {
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const int local_share = std::max(1, cores / static_cast<int>(shards.size()));
     const auto fill = [&](std::size_t rank, Message& message) -> Status {
+      message.head["input_bands"] = offer_bands(rank, shards[rank]);
       if (const Status put = control::put_shard(message, std::exchange(shards[rank], {})); !put) {
         return in_context(describe(rank), put.error());
       }
@@ -254,6 +276,7 @@ class RemoteCluster final : public Cluster {
       message.head["optimise"] = options_.optimise ? 1 : 0;
       return {};
     };
+    in_bands_.resize(nodes_.size());
     DISCO_TRY(const auto loaded, links_->ask("load", fill, options_.load_timeout));
     for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
       const Message& reply = *loaded->answers[rank].reply;
@@ -262,8 +285,28 @@ class RemoteCluster final : public Cluster {
       DISCO_TRY(nodes_[rank].outputs, named(rank, control::texts(reply, "outputs")));
       DISCO_TRY(nodes_[rank].weight_bytes, named(rank, control::number(reply, "weight_bytes", kMost)));
       DISCO_TRY(nodes_[rank].arena_bytes, named(rank, control::number(reply, "arena_bytes", kMost)));
+      DISCO_TRY(const auto taken, named(rank, control::bands(reply, "input_bands")));
+      for (const auto& [name, bands] : taken) {
+        if (bands_.contains(name)) in_bands_[rank].insert(name);
+      }
     }
     return {};
+  }
+
+  /// Inputs that the node may take in bands.
+  nlohmann::json offer_bands(std::size_t rank, const Graph& shard) {
+    auto offer = nlohmann::json::object();
+    const auto address = parse_address(links_->address(rank));
+    const bool far = address && !is_this_machine(*address);  // else there is no link to hide
+    if (!options_.input_bands.value_or(far)) return offer;
+    for (const ValueId id : shard.inputs) {
+      const Value& value = shard.value(id);
+      if (const Bands bands = bands_of_input(value); !bands.empty()) {
+        offer[value.name] = bands_[value.name] = bands;
+        shapes_[value.name] = value.shape();
+      }
+    }
+    return offer;
   }
 
   /// Brings the nodes together under a new epoch: each opens a port, then all learn of all.
@@ -346,6 +389,9 @@ class RemoteCluster final : public Cluster {
   std::uint32_t epoch_ = 0;
   std::uint64_t request_ = 0;
   bool joined_ = false;
+  std::map<std::string, Bands> bands_;                  // of inputs that some node may take in bands
+  std::map<std::string, Shape> shapes_;                 // theirs
+  std::vector<std::set<std::string>> in_bands_;         // by rank, those that it takes
   std::vector<Run> runs_;                               // in flight, oldest first
   std::deque<std::pair<std::uint64_t, Error>> failed_;  // requests beside one that failed
 };

@@ -8,18 +8,32 @@ namespace disco {
 
 namespace {
 
-/// Keeps the bands of what leads to a Send in bands, or reads a Receive in bands at once.
-void drop_idle(const Graph& graph, std::vector<Bands>& bands) {
-  std::vector<bool> wanted(graph.values.size(), false), received(graph.values.size(), false);
+/// Keeps the bands of what leads to a Send in bands, reads an input or a Receive in bands at once, or follows
+/// from the former up to the next convolution or exchange: what is left to do when the input's last band
+/// comes.
+void drop_idle(const Graph& graph, const std::map<ValueId, Bands>& of_inputs, std::vector<Bands>& bands) {
+  std::vector<bool> wanted(graph.values.size(), false), received(graph.values.size(), false),
+      early(graph.values.size(), false), sent(graph.values.size(), false);
+  for (const auto& [id, unused] : of_inputs) {
+    wanted[static_cast<std::size_t>(id)] = received[static_cast<std::size_t>(id)] = true;
+  }
+  for (const Node& node : graph.nodes) {
+    if (node.is_disco("Send")) sent[static_cast<std::size_t>(node.inputs[0])] = true;
+  }
   const auto any = [](const std::vector<bool>& flags, const std::vector<ValueId>& ids) {
     return std::any_of(ids.begin(), ids.end(),
                        [&](ValueId id) { return id != kNoValue && flags[static_cast<std::size_t>(id)]; });
   };
   for (const Node& node : graph.nodes) {
     const bool receives = node.is_disco("Recv") && !named_bands(node).empty();
-    const bool reads = any(received, node.inputs);
+    const bool follows = any(early, node.inputs) && !node.is("Conv");
+    const bool reads = follows || any(received, node.inputs);
+    const bool is_first = std::any_of(of_inputs.begin(), of_inputs.end(), [&](const auto& input) {
+      return std::find(node.inputs.begin(), node.inputs.end(), input.first) != node.inputs.end();
+    });
     for (const ValueId id : node.outputs) {
       if (id == kNoValue) continue;
+      early[static_cast<std::size_t>(id)] = (follows || is_first) && !sent[static_cast<std::size_t>(id)];
       received[static_cast<std::size_t>(id)] = receives || (reads && node.is("Concat"));
       wanted[static_cast<std::size_t>(id)] = receives || reads;
     }
@@ -38,9 +52,10 @@ void drop_idle(const Graph& graph, std::vector<Bands>& bands) {
 
 }  // namespace
 
-std::vector<Bands> plan_bands(const Graph& graph) {
+std::vector<Bands> plan_bands(const Graph& graph, const std::map<ValueId, Bands>& of_inputs) {
   std::vector<Bands> bands(graph.values.size()), sent(graph.values.size());
-  bool any = false;
+  for (const auto& [id, of_input] : of_inputs) bands[static_cast<std::size_t>(id)] = of_input;
+  bool any = !of_inputs.empty();
   for (const Node& node : graph.nodes) {
     if (named_bands(node).empty()) continue;
     if (node.is_disco("Send")) sent[static_cast<std::size_t>(node.inputs[0])] = named_bands(node);
@@ -60,7 +75,7 @@ std::vector<Bands> plan_bands(const Graph& graph) {
       }
     }
   }
-  drop_idle(graph, bands);
+  drop_idle(graph, of_inputs, bands);
   return bands;
 }
 

@@ -3,6 +3,7 @@
 // way, and the first part of the next layer computed, while the rest is.
 
 #include <cstddef>
+#include <map>
 #include <vector>
 
 #include "compile/program_impl.h"
@@ -10,9 +11,11 @@
 
 namespace disco {
 
-/// In which bands each value of a shard is computed: as its Sends and Receives say, and between these as
-/// follows. Empty for what no banded message is made of or read by. By value.
-[[nodiscard]] std::vector<Bands> plan_bands(const Graph& graph);
+/// In which bands each value of a shard is computed: as its inputs, Sends and Receives say, and between these
+/// as follows. Empty for what no banded message is made of, and none that comes is read by. By value.
+/// @param of_inputs  bands of inputs that come in bands
+[[nodiscard]] std::vector<Bands> plan_bands(const Graph& graph,
+                                            const std::map<ValueId, Bands>& of_inputs = {});
 
 /// Bytes [begin, end) of a buffer that a step reads, or writes.
 struct Access {

@@ -160,6 +160,50 @@ void Lowering::add_banded_receives(const Node& node, const Step& whole, const Wi
   }
 }
 
+/// Inputs that the caller would give in bands, and that can lie by rows as their reader wants them.
+std::map<ValueId, Bands> Lowering::banded_inputs() {
+  std::map<ValueId, Bands> result;
+  for (const ValueId id : graph_.inputs) {
+    const auto wanted = options_.input_bands.find(value(id).name);
+    if (wanted == options_.input_bands.end() || !are_bands_of(wanted->second, value(id))) continue;
+    const auto desc = wanted_by_convolution(id);
+    if (desc && lies_by_rows(*desc)) result[id] = wanted->second;
+  }
+  return result;
+}
+
+/// A Receive a band, which brings its rows into the reader's layout.
+void Lowering::add_banded_input(ValueId id) {
+  const Shape shape = value(id).shape();
+  const Placed into = place(id, *wanted_by_convolution(id));
+  ChannelView view;
+  [[maybe_unused]] const bool seen = kernels::view_of(into.desc, 1, view);
+  const auto tag = static_cast<std::uint32_t>(program_.banded_inputs.size());
+  const std::vector<RowRange> bands = rows_of_bands(id);
+  program_.banded_inputs.push_back({value(id).name, tag, shape, bands_[static_cast<std::size_t>(id)]});
+  for (std::size_t b = 0; b < bands.size(); ++b) {
+    const Shape of_band{1, shape[1], bands[b].count(), shape[3]};
+    Step step;
+    step.kind = StepKind::Receive;
+    step.name = value(id).name;
+    step.op = "Input";
+    step.peer = kCaller;
+    step.tag = band_tag(tag, b);
+    step.wire_bytes = static_cast<std::size_t>(element_count(of_band)) * sizeof(float);
+    const BufferId message = add_buffer(step.wire_bytes, Buffer::Kind::Message);
+    const PartView part = rows_of(view, bands[b], shape[3]);
+    const kernels::ChannelCopy copy(kernels::plain_view(of_band, 1), run_of(0, shape[1]), part.view,
+                                    run_of(0, shape[1]));
+    step.kernel = std::make_unique<FunctionKernel>(
+        [=, offset = part.offset, buffer = into.buffer](Workspace::Impl& workspace) -> Status {
+          copy.run(workspace.as<float>(message), workspace.as<float>(buffer) + offset);
+          return {};
+        },
+        "channel copy");
+    add_step(std::move(step), {{access_of_rows(into, bands[b], /*writes=*/true)}, b}, message);
+  }
+}
+
 void Lowering::order_steps() {
   const bool banded =
       std::any_of(orders_.begin(), orders_.end(), [](const StepOrder& order) { return order.band > 0; });

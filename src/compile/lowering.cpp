@@ -394,11 +394,16 @@ void Lowering::lower_node(const Node& node) {
 }
 
 Status Lowering::run() {
-  bands_ = plan_bands(graph_);
+  const std::map<ValueId, Bands> of_inputs = banded_inputs();
+  bands_ = plan_bands(graph_, of_inputs);
   for (const ValueId id : graph_.inputs) {
+    program_.input_names.push_back(graph_.value(id).name);
+    if (of_inputs.contains(id)) {
+      add_banded_input(id);
+      continue;
+    }
     const Placed placed = place_plain(id);
     program_.inputs.push_back({graph_.value(id).name, placed});
-    program_.input_names.push_back(graph_.value(id).name);
     if (placed.buffer != kNoBuffer) program_.buffers[static_cast<std::size_t>(placed.buffer)].first = 0;
     if (placed.buffer != kNoBuffer) program_.buffers[static_cast<std::size_t>(placed.buffer)].last = 0;
   }

@@ -144,6 +144,8 @@ class Lowering {
   bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);  // lower_bands.cpp
   void add_banded_receives(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,
                            const kernels::ChannelView& view, std::int64_t first_channel);
+  [[nodiscard]] std::map<ValueId, Bands> banded_inputs();
+  void add_banded_input(ValueId id);
   bool lower_concat(const Node& node);
   void prepare_concat(const Node& concat);
   [[nodiscard]] bool is_received(ValueId id, std::int64_t axis) const;

@@ -11,6 +11,7 @@ Program::Program(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 const std::vector<Step>& Program::steps() const { return impl_->steps; }
 const std::vector<std::string>& Program::input_names() const { return impl_->input_names; }
 const std::vector<std::string>& Program::output_names() const { return impl_->output_names; }
+const std::vector<BandedInput>& Program::banded_inputs() const { return impl_->banded_inputs; }
 std::size_t Program::weight_bytes() const { return impl_->weight_bytes; }
 std::size_t Program::arena_bytes() const { return impl_->arena_bytes; }
 
@@ -51,6 +52,14 @@ Tensor Workspace::Impl::tensor(const Placed& placed) const {
   return Tensor::view(placed.type, placed.shape, {std::shared_ptr<std::byte>(), at(placed.buffer)});
 }
 
+Status check_input(const std::string& name, const Tensor& tensor, DataType type, const Shape& shape) {
+  if (tensor.type() != type || tensor.shape() != shape) {
+    return error(ErrorCode::ShapeMismatch, "input '{}' is {} {}, but the model was prepared for {} {}", name,
+                 to_string(tensor.type()), to_string(tensor.shape()), to_string(type), to_string(shape));
+  }
+  return {};
+}
+
 Workspace::Workspace(const Program& program)
     : impl_(std::make_unique<Impl>(std::shared_ptr<const Program::Impl>(program.shared()))) {}
 Workspace::~Workspace() = default;
@@ -65,11 +74,7 @@ Status Workspace::set_input(const std::string& name, const Tensor& tensor) {
       impl_->dynamics[static_cast<std::size_t>(placed.dynamic)] = tensor.clone();
       return {};
     }
-    if (tensor.type() != placed.type || tensor.shape() != placed.shape) {
-      return error(ErrorCode::ShapeMismatch, "input '{}' is {} {}, but the model was prepared for {} {}",
-                   name, to_string(tensor.type()), to_string(tensor.shape()), to_string(placed.type),
-                   to_string(placed.shape));
-    }
+    DISCO_CHECK(check_input(name, tensor, placed.type, placed.shape));
     std::memcpy(impl_->at(placed.buffer), tensor.raw(), tensor.bytes());
     return {};
   }

@@ -2,11 +2,13 @@
 // The node program: the static list of steps that one rank runs for every request.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "graph/bands.h"
 #include "graph/graph.h"
 
 namespace disco {
@@ -24,6 +26,10 @@ class Kernel {
 };
 
 enum class StepKind { Compute, Send, Receive };
+
+/// The `peer` of a Receive step whose message is a band of an input: it comes from whoever asks, row-major,
+/// as a tensor of the band's shape.
+inline constexpr int kCaller = -1;
 
 /// A step of a node program.
 ///
@@ -51,6 +57,17 @@ struct CompileOptions {
   /// OpenMP threads that the kernels will run with, since oneDNN chooses for a number of them; 0: the calling
   /// thread's.
   int threads = 0;
+  /// Inputs that come in bands of rows, by name: what reads them begins with the first. Heeded where the
+  /// layout that the reader wants allows it; see Program::banded_inputs().
+  std::map<std::string, Bands> input_bands;
+};
+
+/// An input that is taken in bands: by Receive steps of kCaller, a tag each (see band_tag()).
+struct BandedInput {
+  std::string name;
+  std::uint32_t tag = 0;  ///< of its first band
+  Shape shape;            ///< of the whole
+  Bands bands;
 };
 
 /// A compiled graph: steps, weights in the layouts that the primitives chose, and the arena's plan.
@@ -62,6 +79,7 @@ class Program {
   [[nodiscard]] const std::vector<Step>& steps() const;
   [[nodiscard]] const std::vector<std::string>& input_names() const;
   [[nodiscard]] const std::vector<std::string>& output_names() const;
+  [[nodiscard]] const std::vector<BandedInput>& banded_inputs() const;
   [[nodiscard]] std::size_t weight_bytes() const;  ///< as held in memory after packing
   [[nodiscard]] std::size_t arena_bytes()
       const;  ///< peak activations of one request, by liveness, with scratchpad
@@ -71,6 +89,10 @@ class Program {
  private:
   std::shared_ptr<const Impl> impl_;
 };
+
+/// ShapeMismatch where an input is not what a program was compiled for; both are named.
+[[nodiscard]] Status check_input(const std::string& name, const Tensor& tensor, DataType type,
+                                 const Shape& shape);
 
 /// What one request in flight needs: the arena, wire buffers and values of unknown extents. Reusable, one run
 /// at a time.
@@ -82,7 +104,7 @@ class Workspace {
   Workspace(Workspace&&) noexcept;
   Workspace& operator=(Workspace&&) noexcept;
 
-  /// Copies an input in; ShapeMismatch where it is not what the program was compiled for (both are named).
+  /// Copies an input in that is not taken in bands; check_input()'s errors.
   Status set_input(const std::string& name, const Tensor& tensor);
   /// Copies an output out (row-major), after all steps ran.
   [[nodiscard]] Result<Tensor> output(const std::string& name) const;

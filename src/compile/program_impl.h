@@ -48,7 +48,8 @@ struct Program::Impl {
   std::vector<BufferId> wire_of_step;  ///< kNoBuffer for Compute
   std::vector<Port> inputs, outputs;
   std::vector<std::string> input_names, output_names;
-  BufferId scratchpad = kNoBuffer;  ///< shared by all steps of a workspace
+  std::vector<BandedInput> banded_inputs;  ///< of input_names; these have no port
+  BufferId scratchpad = kNoBuffer;         ///< shared by all steps of a workspace
   std::size_t arena_bytes = 0;
   std::size_t weight_bytes = 0;
   int dynamic_values = 0;

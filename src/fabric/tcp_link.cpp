@@ -32,28 +32,6 @@ void set(const FileDescriptor& socket, int level, int option, Value value) {
   setsockopt(socket.get(), level, option, &value, sizeof value);
 }
 
-struct Addresses {
-  addrinfo* first = nullptr;
-  ~Addresses() {
-    if (first != nullptr) freeaddrinfo(first);
-  }
-};
-
-/// @return what getaddrinfo says is wrong, or nullptr
-const char* look_up(const HostPort& address, bool to_listen, Addresses& addresses) {
-  std::string host = address.host;
-  addrinfo hints{};
-  // As with ZeroMQ: brackets say IPv6. A name such as localhost may stand for both, and the other end listens
-  // on one.
-  hints.ai_family = host.front() == '[' ? AF_INET6 : AF_INET;
-  if (host.front() == '[') host = host.substr(1, host.size() - 2);
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (to_listen ? AI_PASSIVE : 0);
-  const int failure = getaddrinfo(host == "*" ? nullptr : host.c_str(), std::to_string(address.port).c_str(),
-                                  &hints, &addresses.first);
-  return failure != 0 ? gai_strerror(failure) : nullptr;
-}
-
 FileDescriptor open_socket(const addrinfo& address) {
   return FileDescriptor(
       ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, address.ai_protocol));

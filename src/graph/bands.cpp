@@ -81,6 +81,22 @@ bool are_bands_of(const Bands& bands, const Value& value) {
          !checked(bands, rows_of(value)).empty();
 }
 
+std::pair<std::int64_t, std::int64_t> range_of_band(const Shape& shape, const Bands& bands,
+                                                    std::size_t band) {
+  return {band == 0 ? 0 : bands[band - 1], band < bands.size() ? bands[band] : shape[kRows]};
+}
+
+Tensor rows_of_band(const Tensor& map, const Bands& bands, std::size_t band) {
+  const Shape& shape = map.shape();
+  const auto [begin, end] = range_of_band(shape, bands, band);
+  Tensor rows(DataType::Float32, {1, shape[1], end - begin, shape[3]});
+  const std::int64_t row = shape[3], count = (end - begin) * row;
+  for (std::int64_t c = 0; c < shape[1]; ++c) {
+    std::copy_n(map.data<float>() + (c * shape[kRows] + begin) * row, count, rows.data<float>() + c * count);
+  }
+  return rows;
+}
+
 Bands bands_after(const Graph& graph, const Node& node, const std::vector<Bands>& bands) {
   if (node.outputs.empty() || node.outputs[0] == kNoValue || !has_rows(graph.value(node.outputs[0])))
     return {};
@@ -111,6 +127,15 @@ Bands bands_after(const Graph& graph, const Node& node, const std::vector<Bands>
     first = false;
   }
   return checked(least, rows_of(out));
+}
+
+Bands bands_of_input(const Value& input) {
+  // Each is a message, with tables where it is an image; and the last one is what the node still has to begin
+  // with when all is there.
+  constexpr std::int64_t kLeastElements = 32 * 1024, kMost = 3;
+  if (!has_rows(input)) return {};
+  return fresh(rows_of(input),
+               static_cast<int>(std::min(kMost, element_count(input.shape()) / kLeastElements)));
 }
 
 std::vector<Bands> choose_bands(const Graph& graph, int count) {

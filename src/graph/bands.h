@@ -2,6 +2,7 @@
 // Feature maps in bands of rows, so that the first can be sent, and computed with, before the last is there.
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "graph/graph.h"
@@ -20,6 +21,8 @@ inline constexpr int kMostChosenBands = 16;
   return tag | static_cast<std::uint32_t>(band) << kBandShift;
 }
 
+[[nodiscard]] inline std::size_t band_of_tag(std::uint32_t tag) { return tag >> kBandShift; }
+
 /// What a Send or Recv says of its message: it travels in these bands.
 [[nodiscard]] inline Bands named_bands(const Node& exchange) { return exchange.ints_or("bands", {}); }
 
@@ -28,11 +31,21 @@ inline constexpr int kMostChosenBands = 16;
 /// Whether these are bands of such a value.
 [[nodiscard]] bool are_bands_of(const Bands& bands, const Value& value);
 
+/// Rows [first, second) of a band of a map of shape [1, C, H, W].
+[[nodiscard]] std::pair<std::int64_t, std::int64_t> range_of_band(const Shape& shape, const Bands& bands,
+                                                                  std::size_t band);
+/// Those rows, copied: [1, C, rows, W].
+[[nodiscard]] Tensor rows_of_band(const Tensor& map, const Bands& bands, std::size_t band);
+
 /// The bands of a node's first output that follow from those of its inputs: a band is what can be computed
 /// once the same number of bands of all inputs is there, so windows make the first ones smaller. Empty where
 /// an input is one, where a band would be, or where the operator needs all rows at once.
 /// @param bands  by value
 [[nodiscard]] Bands bands_after(const Graph& graph, const Node& node, const std::vector<Bands>& bands);
+
+/// The bands in which an input should come to a node of another machine, which begins with the first: none
+/// where it is small, or no feature map.
+[[nodiscard]] Bands bands_of_input(const Value& input);
 
 /// Bands of all values of a model whose feature maps should travel in `count` bands: those that follow from
 /// the inputs', cut anew where they have become too uneven to be of use. By value.

@@ -79,6 +79,29 @@ Result<std::vector<double>> measure(const Program& program, const NamedTensors& 
   return seconds;
 }
 
+std::uint64_t bytes_on_wire(const Tensor& tensor) {
+  const auto packed = palette::pack(tensor);
+  return packed ? packed->bytes.size() : tensor.bytes();
+}
+
+/// What the coordinator sends for a request, by message.
+void add_input_bytes(const Program& program, const NamedTensors& inputs, SimulatedProgram& result) {
+  const auto& banded = program.banded_inputs();
+  for (const auto& [name, tensor] : inputs) {
+    const auto in_bands = std::find_if(banded.begin(), banded.end(),
+                                       [&](const BandedInput& input) { return input.name == name; });
+    if (in_bands == banded.end()) {
+      result.input_bytes += bytes_on_wire(tensor);
+      continue;
+    }
+    const Bands& bands = in_bands->bands;
+    result.input_bytes += bytes_on_wire(rows_of_band(tensor, bands, 0));
+    result.more_input_bytes.resize(std::max(result.more_input_bytes.size(), bands.size()));
+    for (std::size_t b = 0; b < bands.size(); ++b)
+      result.more_input_bytes[b] += bytes_on_wire(rows_of_band(tensor, bands, b + 1));
+  }
+}
+
 }  // namespace
 
 std::map<std::string, WorkClass> work_classes(const Graph& graph) {
@@ -116,13 +139,14 @@ Status StepCosts::measure_steps(const Program& program, const NamedTensors& inpu
   return {};
 }
 
-Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node) {
+Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node, bool beside_coordinator) {
   const std::map<std::string, WorkClass> classes = work_classes(shard);
   NamedTensors inputs = random_inputs(shard);
   SimulatedProgram result;
-  for (const auto& [name, tensor] : inputs) {
-    const auto packed = palette::pack(tensor);
-    result.input_bytes += packed ? packed->bytes.size() : tensor.bytes();
+  CompileOptions options;
+  for (const ValueId id : shard.inputs) {
+    if (const Bands bands = bands_of_input(shard.value(id)); !bands.empty() && !beside_coordinator)
+      options.input_bands[shard.value(id).name] = bands;
   }
   for (const ValueId id : shard.outputs) {
     const Value& value = shard.value(id);
@@ -130,7 +154,9 @@ Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node) {
       result.output_bytes += static_cast<std::uint64_t>(element_count(value.shape())) * size_of(value.type);
   }
   const kernels::ThreadScope threads(node.threads);
-  DISCO_TRY(const Program program, compile(std::move(shard)));
+  DISCO_TRY(const Program program, compile(std::move(shard), options));
+  add_input_bytes(program, inputs, result);
+  for (const BandedInput& input : program.banded_inputs()) inputs.erase(input.name);
   result.weight_bytes = program.weight_bytes();
   result.arena_bytes = program.arena_bytes();
   const std::vector<Step>& steps = program.steps();

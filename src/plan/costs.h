@@ -28,8 +28,10 @@ class StepCosts {
   explicit StepCosts(Speeds here, const CostOptions& options = {})
       : here_(std::move(here)), options_(options) {}
 
+  /// @param beside_coordinator  whether the coordinator is on the node's machine; its inputs come whole then
   /// @return the program with its costs on `node`, or compile's error, or a step's
-  [[nodiscard]] Result<SimulatedProgram> of(Graph shard, const NodeProfile& node);
+  [[nodiscard]] Result<SimulatedProgram> of(Graph shard, const NodeProfile& node,
+                                            bool beside_coordinator = false);
 
   [[nodiscard]] const Speeds& here() const { return here_; }
 

@@ -36,7 +36,7 @@ double own_seconds(const SimulatedProgram& program, const NodeProfile& node) {
   for (const SimulatedStep& step : program.steps) {
     sum += step.seconds;
     if (step.kind == StepKind::Send) sum += node.messages.send_s;
-    if (step.kind == StepKind::Receive) sum += node.messages.receive_s;
+    if (step.kind == StepKind::Receive && step.peer != kCaller) sum += node.messages.receive_s;
   }
   return sum;
 }

@@ -82,7 +82,7 @@ Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& 
   std::optional<Alone> best;
   for (std::size_t n = 0; n < profile.nodes.size(); ++n) {
     const Profile one = subset(profile, {n});
-    DISCO_TRY(SimulatedProgram program, costs.of(graph, profile.nodes[n]));
+    DISCO_TRY(SimulatedProgram program, costs.of(graph, profile.nodes[n], profile.has_coordinator(n)));
     DISCO_TRY(Simulation simulation, simulate({std::move(program)}, one, {.concurrency = concurrency}));
     const std::uint64_t memory = profile.nodes[n].memory_free;
     const bool fits = memory == 0 || simulation.nodes[0].memory_bytes <= memory;
@@ -97,7 +97,8 @@ Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards, con
                                                   StepCosts& costs) {
   std::vector<SimulatedProgram> programs;
   for (std::size_t rank = 0; rank < shards.size(); ++rank) {
-    DISCO_TRY(SimulatedProgram program, costs.of(std::exchange(shards[rank], {}), profile.nodes[rank]));
+    DISCO_TRY(SimulatedProgram program,
+              costs.of(std::exchange(shards[rank], {}), profile.nodes[rank], profile.has_coordinator(rank)));
     programs.push_back(std::move(program));
   }
   return programs;

@@ -20,12 +20,13 @@ constexpr double kBytesAMessage = 110;
 constexpr double kLeastPiece = 16 * 1024;
 constexpr double kMostPieces = 4000;
 
-/// A part of a message on its way. Inputs travel as messages without a tag.
+/// A part of a message on its way. Inputs travel as messages without a tag, one a band.
 struct Piece {
   int from = 0;
   int to = 0;
   int request = 0;
   std::optional<std::uint32_t> tag;
+  std::size_t band = 0;
   double bytes = 0;
   double arriving = 0;  // seconds from its first byte's arrival to its last one's
   bool first = false;
@@ -33,10 +34,10 @@ struct Piece {
 };
 
 struct Event {
-  enum class Kind : std::uint8_t { Begin, StepEnd, Queued, EgressFree, Arrived, Delivered, Answered };
+  enum class Kind : std::uint8_t { Input, StepEnd, Queued, EgressFree, Arrived, Delivered, Answered };
   double time = 0;
   std::uint64_t order = 0;  // of equal times the earlier one first
-  Kind kind = Kind::Begin;
+  Kind kind = Kind::Input;
   int node = 0;
   int request = 0;
   std::uint64_t version = 0;
@@ -56,7 +57,7 @@ struct Running {
 
 struct NodeState {
   std::map<int, std::size_t> next_step;                     // by request in flight
-  std::set<std::tuple<int, int, std::uint32_t>> delivered;  // request, peer, tag
+  std::set<std::tuple<int, int, std::uint32_t>> delivered;  // request, peer, tag; of inputs the band
   std::optional<Running> running;
   double idle_since = 0;
   double io_free = 0;  // when the thread that moves bytes has done what it was given
@@ -131,21 +132,44 @@ class Simulator {
     const int request = issued_++;
     started_[static_cast<std::size_t>(request)] = now;
     for (int n = 0; n < static_cast<int>(nodes_.size()); ++n) {
-      const auto bytes = static_cast<double>(program(n).input_bytes);
       const double asked = now + about(n).request_s / 2;
-      if (coordinator_ >= 0 && coordinator_ != n && bytes > 0) {
-        // Its bytes take turns with what the node on its machine sends.
-        for_pieces({.from = coordinator_, .to = n, .request = request, .tag = std::nullopt}, bytes,
-                   [&](const Piece& piece) {
-                     post({.time = asked, .kind = Event::Kind::Queued, .node = coordinator_, .piece = piece});
-                   });
-        continue;
+      double taken = asked;
+      for (std::size_t band = 0; band <= program(n).more_input_bytes.size(); ++band) {
+        const double bytes = input_bytes(n, band);
+        const Piece input{
+            .from = coordinator_, .to = n, .request = request, .tag = std::nullopt, .band = band};
+        if (coordinator_ >= 0 && coordinator_ != n && bytes > 0) {
+          // Its bytes take turns with what the node on its machine sends.
+          for_pieces(input, bytes, [&](const Piece& piece) {
+            post({.time = asked, .kind = Event::Kind::Queued, .node = coordinator_, .piece = piece});
+          });
+          continue;
+        }
+        taken += bytes * about(n).request_byte_s;
+        post({.time = taken, .kind = Event::Kind::Input, .node = n, .request = request, .piece = input});
       }
-      post({.time = asked + bytes * about(n).request_byte_s,
-            .kind = Event::Kind::Begin,
-            .node = n,
-            .request = request});
     }
+  }
+
+  [[nodiscard]] double input_bytes(int n, std::size_t band) const {
+    return static_cast<double>(band == 0 ? program(n).input_bytes : program(n).more_input_bytes[band - 1]);
+  }
+
+  /// A message of the coordinator was taken in; the first begins the request.
+  void begin(int n, const Piece& input, double now) {
+    NodeState& node = at(n);
+    if (input.band == 0) {
+      node.next_step[input.request] = 0;
+      if (!node.running && node.next_step.size() == 1) node.idle_since = now;
+    }
+    node.delivered.insert({input.request, kCaller, static_cast<std::uint32_t>(input.band)});
+    advance(n, now, false);
+  }
+
+  /// Whether the message of a Receive is there.
+  [[nodiscard]] bool is_there(const NodeState& node, int request, const SimulatedStep& step) const {
+    if (step.peer != kCaller) return node.delivered.contains({request, step.peer, step.tag});
+    return node.delivered.contains({request, kCaller, static_cast<std::uint32_t>(band_of_tag(step.tag))});
   }
 
   template <typename Function>
@@ -166,11 +190,7 @@ class Simulator {
   void handle(const Event& event) {
     NodeState& node = at(event.node);
     switch (event.kind) {
-      case Event::Kind::Begin:
-        node.next_step[event.request] = 0;
-        if (!node.running && node.next_step.size() == 1) node.idle_since = event.time;
-        advance(event.node, event.time, false);
-        break;
+      case Event::Kind::Input: begin(event.node, event.piece, event.time); break;
       case Event::Kind::StepEnd:
         if (node.running && node.running->version == event.version) end_step(event.node, event.time);
         break;
@@ -197,11 +217,12 @@ class Simulator {
       case Event::Kind::Delivered:
         if (!event.piece.last) break;
         if (!event.piece.tag) {
-          const auto bytes = static_cast<double>(program(event.node).input_bytes);
+          const double bytes = input_bytes(event.node, event.piece.band);
           post({.time = event.time + bytes * about(event.node).request_byte_s,
-                .kind = Event::Kind::Begin,
+                .kind = Event::Kind::Input,
                 .node = event.node,
-                .request = event.piece.request});
+                .request = event.piece.request,
+                .piece = event.piece});
         } else {
           node.delivered.insert({event.piece.request, event.piece.from, *event.piece.tag});
           advance(event.node, event.time, true);
@@ -234,9 +255,7 @@ class Simulator {
     if (node.running) return;
     for (const auto& [request, next] : node.next_step) {
       const SimulatedStep* step = next < program(n).steps.size() ? &program(n).steps[next] : nullptr;
-      if (step != nullptr && step->kind == StepKind::Receive &&
-          !node.delivered.contains({request, step->peer, step->tag}))
-        continue;
+      if (step != nullptr && step->kind == StepKind::Receive && !is_there(node, request, *step)) continue;
       double begin = now;
       if (woken) begin += about(n).messages.wake_s;
       if (about(n).shares_core) begin = std::max(begin, node.io_free);
@@ -250,7 +269,7 @@ class Simulator {
         const MessageCost& cost = about(n).messages;
         const auto bytes = static_cast<double>(step->bytes);
         if (step->kind == StepKind::Send) seconds += cost.send_s + bytes * cost.send_copy_byte_s;
-        if (step->kind == StepKind::Receive) {
+        if (step->kind == StepKind::Receive && step->peer != kCaller) {
           // Who waits copies what comes as it comes; the last of it is left then.
           const double copy = bytes * cost.receive_copy_byte_s;
           const double hidden = std::min(begin - node.idle_since, copy);
@@ -279,7 +298,8 @@ class Simulator {
              : step.kind == StepKind::Receive ? TracePhase::Unpack
                                               : TracePhase::Pack,
              running.start, now);
-      if (step.kind == StepKind::Receive) node.delivered.erase({running.request, step.peer, step.tag});
+      if (step.kind == StepKind::Receive && step.peer != kCaller)
+        node.delivered.erase({running.request, step.peer, step.tag});
       if (step.kind == StepKind::Send) hand_over(n, running.request, step, now);
     }
     if (next >= program(n).steps.size()) {
@@ -441,7 +461,8 @@ Result<Simulation> simulate(const std::vector<SimulatedProgram>& programs, const
   const int count = static_cast<int>(programs.size());
   for (std::size_t n = 0; n < programs.size(); ++n) {
     for (const SimulatedStep& step : programs[n].steps) {
-      if (step.kind == StepKind::Compute) continue;
+      if (step.kind == StepKind::Compute || (step.kind == StepKind::Receive && step.peer == kCaller))
+        continue;
       if (step.peer < 0 || step.peer >= count || step.peer == static_cast<int>(n)) {
         return error(ErrorCode::InvalidArgument, "node {}: step '{}' is for node {} of {}", n, step.name,
                      step.peer, count);

@@ -29,7 +29,8 @@ struct SimulatedProgram {
   std::vector<SimulatedStep> steps;
   std::uint64_t weight_bytes = 0;
   std::uint64_t arena_bytes = 0;  ///< of one request
-  std::uint64_t input_bytes = 0;  ///< that the coordinator sends to this node
+  std::uint64_t input_bytes = 0;  ///< of the message with which the coordinator begins a request on this node
+  std::vector<std::uint64_t> more_input_bytes;  ///< of those that follow, with the next band of inputs each
   std::uint64_t output_bytes = 0;
 };
 

@@ -63,6 +63,19 @@ struct Executor::Recorder {
   }
 };
 
+/// An input that came whole, band by band.
+class WholeInputs final : public InputSource {
+ public:
+  void add(const BandedInput& input, const Tensor& tensor) { inputs_[input.name] = {&input, tensor.clone()}; }
+  Result<std::optional<Tensor>> take(const std::string& input, std::size_t band) override {
+    const auto& [about, tensor] = inputs_.at(input);
+    return std::optional(rows_of_band(tensor, about->bands, band));
+  }
+
+ private:
+  std::map<std::string, std::pair<const BandedInput*, Tensor>> inputs_;
+};
+
 /// One request between its first step and its last.
 struct Executor::Flight {
   RunRequest request;
@@ -94,6 +107,10 @@ Result<ExecutorResult> Executor::run(const NamedTensors& inputs, const RunReques
       return std::move(progress.finished->result);
     }
     if (!progress.moved) {
+      if (fabric == nullptr) {
+        abandon();
+        return error(ErrorCode::Internal, "a run without a fabric that waits");
+      }
       fabric->wait(request.deadline);
     }
   }
@@ -110,11 +127,30 @@ Status Executor::begin(const NamedTensors& inputs, const RunRequest& request) {
     }
   }
   take_workspace(*flight);
-  for (const std::string& name : names) {
+  std::shared_ptr<WholeInputs> whole;
+  const auto set_input = [&](const std::string& name) -> Status {
+    const auto& banded = program_->banded_inputs();
+    const auto in_bands = std::find_if(banded.begin(), banded.end(),
+                                       [&](const BandedInput& input) { return input.name == name; });
+    if (in_bands != banded.end() && request.bands != nullptr) {
+      return {};
+    }
     const auto found = inputs.find(name);
-    const Status set = found == inputs.end() ? error(ErrorCode::NotFound, "the input '{}' is missing", name)
-                                             : flight->workspace->set_input(name, found->second);
-    if (!set) {
+    if (found == inputs.end()) {
+      return error(ErrorCode::NotFound, "the input '{}' is missing", name);
+    }
+    if (in_bands == banded.end()) {
+      return flight->workspace->set_input(name, found->second);
+    }
+    DISCO_CHECK(check_input(name, found->second, DataType::Float32, in_bands->shape));
+    if (whole == nullptr) {
+      flight->request.bands = whole = std::make_shared<WholeInputs>();
+    }
+    whole->add(*in_bands, found->second);
+    return {};
+  };
+  for (const std::string& name : names) {
+    if (const Status set = set_input(name); !set) {
       give_back(*flight);
       return set;
     }
@@ -221,6 +257,11 @@ Result<Executor::Outcome> Executor::step(Flight& flight, Fabric* fabric) {
       return in_step(step, status.error());
     }
     flight.recorder.add(step, TracePhase::Compute);
+  } else if (step.kind == StepKind::Receive && step.peer == kCaller) {
+    DISCO_TRY(const Outcome outcome, take_band(flight, step));
+    if (outcome == Outcome::Waits) {
+      return outcome;
+    }
   } else if (fabric == nullptr) {
     return error(ErrorCode::InvalidArgument, "step '{}' ({}) needs node {}, but this is one node alone",
                  step.name, step.op, step.peer);
@@ -284,14 +325,42 @@ Result<Executor::Outcome> Executor::receive(Flight& flight, const Step& step, Fa
                  "{} sent {} bytes for '{}', expected {}; were all nodes given shards of one partition?",
                  fabric.describe(step.peer), grouped(payload.size), step.name, grouped(step.wire_bytes));
   }
-  flight.workspace->set_message(flight.next, payload.bytes());
+  DISCO_CHECK(unpack(flight, step, payload.bytes()));
+  flight.recorder.statistics.bytes_received += step.wire_bytes;
+  ++flight.recorder.statistics.messages_received;
+  return Outcome::Ran;
+}
+
+Result<Executor::Outcome> Executor::take_band(Flight& flight, const Step& step) {
+  auto band = flight.request.bands->take(step.name, band_of_tag(step.tag));
+  if (!band) {
+    return in_step(step, band.error());
+  }
+  if (!*band) {
+    if (flight.waits && Clock::now() >= flight.request.deadline) {
+      return error(ErrorCode::Timeout, "the rest of the input '{}' did not come in time", step.name);
+    }
+    flight.waits = true;
+    return Outcome::Waits;
+  }
+  flight.waits = false;
+  flight.recorder.add(step, TracePhase::Wait);
+  const Tensor& rows = **band;
+  if (rows.type() != DataType::Float32 || rows.bytes() != step.wire_bytes) {
+    return error(ErrorCode::ProtocolMismatch, "a part of the input '{}' has {} bytes, expected {}", step.name,
+                 grouped(rows.bytes()), grouped(step.wire_bytes));
+  }
+  DISCO_CHECK(unpack(flight, step, {rows.raw(), rows.bytes()}));
+  return Outcome::Ran;
+}
+
+Status Executor::unpack(Flight& flight, const Step& step, std::span<const std::byte> message) {
+  flight.workspace->set_message(flight.next, message);
   if (const Status status = step.kernel->run(*flight.workspace); !status) {
     return in_step(step, status.error());
   }
-  flight.recorder.statistics.bytes_received += step.wire_bytes;
-  ++flight.recorder.statistics.messages_received;
   flight.recorder.add(step, TracePhase::Unpack);
-  return Outcome::Ran;
+  return {};
 }
 
 }  // namespace disco

@@ -22,11 +22,20 @@ struct ExecutorOptions {
   int threads = 0;
 };
 
+/// Bands of inputs that come after their request has begun. Asked by the thread that runs it.
+class InputSource {
+ public:
+  virtual ~InputSource() = default;
+  /// A band of an input, or nullopt where it has not come; wake the fabric when one does.
+  virtual Result<std::optional<Tensor>> take(const std::string& input, std::size_t band) = 0;
+};
+
 struct RunRequest {
   std::uint32_t epoch = 0;
   std::uint64_t request = 1;  ///< counts up within an epoch
   Clock::time_point deadline = Clock::time_point::max();
   bool trace = false;
+  std::shared_ptr<InputSource> bands;  ///< of inputs that the program takes in bands; null: all come whole
 };
 
 struct ExecutorResult {
@@ -55,7 +64,7 @@ class Executor {
   /// Runs all steps of one request, with none in flight. `fabric` may be null for a program without Send and
   /// Receive steps.
   ///
-  /// @param inputs  exactly the program's, by name
+  /// @param inputs  exactly the program's, by name; without those that RunRequest::bands brings
   /// @return the outputs, or
   ///   - NotFound, InvalidArgument, ShapeMismatch  the inputs
   ///   - Timeout, PeerLost                         names the peer, the value and its bytes
@@ -95,6 +104,8 @@ class Executor {
   Result<Outcome> step(Flight& flight, Fabric* fabric);
   Status send(Flight& flight, const Step& step, Fabric& fabric);
   Result<Outcome> receive(Flight& flight, const Step& step, Fabric& fabric);
+  Result<Outcome> take_band(Flight& flight, const Step& step);
+  Status unpack(Flight& flight, const Step& step, std::span<const std::byte> message);
   void give_back(Flight& flight);
   Finished finish(std::size_t index, Status status);
 

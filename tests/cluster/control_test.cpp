@@ -26,6 +26,7 @@ std::string first_fault(std::string_view head, const std::vector<std::string>& p
     std::string fault;
     if (key == "shard") fault = fault_of(reader.bytes("shard"));
     if (key == "inputs") fault = fault_of(reader.tensors("inputs"));
+    if (key == "input_bands") fault = fault_of(bands(*message, "input_bands"));
     if (key == "labels") fault = fault_of(texts(*message, "labels"));
     if (key == "statistics") fault = fault_of(get_statistics(*message));
     if (key == "trace") fault = fault_of(get_trace(*message));
@@ -91,12 +92,12 @@ TEST(Control, ImagesTravelAsBytesAndComeBackExactly) {
 TEST(Control, WhatCannotBeIsOneLine) {
   const auto tensor = [](const std::string& type, const std::string& shape, const std::string& bytes,
                          const std::string& chunks = "1") {
-    return R"({"disco":3,"id":1,"inputs":[{"name":"x","type":)" + type + R"(,"shape":)" + shape +
+    return R"({"disco":4,"id":1,"inputs":[{"name":"x","type":)" + type + R"(,"shape":)" + shape +
            R"(,"bytes":)" + bytes + R"(,"chunks":)" + chunks + "}]}";
   };
-  const auto trace = [](const std::string& event) { return R"({"disco":3,"id":1,"trace":[)" + event + "]}"; };
+  const auto trace = [](const std::string& event) { return R"({"disco":4,"id":1,"trace":[)" + event + "]}"; };
   const auto statistics = [](const std::string& bytes) {
-    return R"({"disco":3,"id":1,"statistics":{"compute_ms":0,"pack_ms":0,"wait_ms":0,"total_ms":0,)"
+    return R"({"disco":4,"id":1,"statistics":{"compute_ms":0,"pack_ms":0,"wait_ms":0,"total_ms":0,)"
            R"("bytes_sent":)" +
            bytes +
            R"(,"messages_sent":0,"bytes_received":0,"messages_received":0,)"
@@ -124,20 +125,24 @@ TEST(Control, WhatCannotBeIsOneLine) {
       tensor("1", "[4611686018427387904,2,0]", "0", "0"),  // passes int64 on the way to 0
       tensor("2", "[9223372036854775807,2]", "18446744073709551614"),
       tensor("1", "[4611686018427387904,4]", "0", "0"),
-      R"({"disco":3,"id":1,"inputs":[{"name":"x","type":1,"shape":[1,3],"bytes":4,"chunks":1,"palette":[1]}]})",
-      R"({"disco":3,"id":1,"inputs":[{"name":"x","type":1,"shape":[1,3],"bytes":4,"chunks":1,"palette":[9e99,1]}]})",
-      R"({"disco":3,"id":1,"inputs":[{"name":"x","type":1,"shape":[1,3],"bytes":4,"chunks":1,"palette":[1,1]}]})",
-      R"({"disco":3,"id":1,"inputs":[{"name":"x","type":7,"shape":[1],"bytes":4,"chunks":1,"palette":[1,1]}]})",
-      R"({"disco":3,"id":1,"inputs":[{"name":"x","type":1,"shape":[1],"bytes":4,"chunks":1,"palette":[18446744073709551615,1]}]})",
-      R"({"disco":3,"id":1,"inputs":7})",
-      R"({"disco":3,"id":1,"inputs":[7]})",
-      R"({"disco":3,"id":1,"inputs":[{}]})",
-      R"({"disco":3,"id":1,"shard":{"bytes":1e300,"chunks":1}})",
-      R"({"disco":3,"id":1,"shard":{"bytes":-1,"chunks":1}})",
-      R"({"disco":3,"id":1,"shard":{"bytes":1900000001,"chunks":1}})",
-      R"({"disco":3,"id":1,"shard":{"bytes":4,"chunks":18446744073709551615}})",
-      R"({"disco":3,"id":1,"labels":[1]})",
-      R"({"disco":3,"id":1,"labels":{"a":"b"}})",
+      R"({"disco":4,"id":1,"inputs":[{"name":"x","type":1,"shape":[1,3],"bytes":4,"chunks":1,"palette":[1]}]})",
+      R"({"disco":4,"id":1,"inputs":[{"name":"x","type":1,"shape":[1,3],"bytes":4,"chunks":1,"palette":[9e99,1]}]})",
+      R"({"disco":4,"id":1,"inputs":[{"name":"x","type":1,"shape":[1,3],"bytes":4,"chunks":1,"palette":[1,1]}]})",
+      R"({"disco":4,"id":1,"inputs":[{"name":"x","type":7,"shape":[1],"bytes":4,"chunks":1,"palette":[1,1]}]})",
+      R"({"disco":4,"id":1,"inputs":[{"name":"x","type":1,"shape":[1],"bytes":4,"chunks":1,"palette":[18446744073709551615,1]}]})",
+      R"({"disco":4,"id":1,"inputs":7})",
+      R"({"disco":4,"id":1,"input_bands":7})",
+      R"({"disco":4,"id":1,"input_bands":[1]})",
+      R"({"disco":4,"id":1,"input_bands":{"x":7}})",
+      R"({"disco":4,"id":1,"input_bands":{"x":[1,"a"]}})",
+      R"({"disco":4,"id":1,"inputs":[7]})",
+      R"({"disco":4,"id":1,"inputs":[{}]})",
+      R"({"disco":4,"id":1,"shard":{"bytes":1e300,"chunks":1}})",
+      R"({"disco":4,"id":1,"shard":{"bytes":-1,"chunks":1}})",
+      R"({"disco":4,"id":1,"shard":{"bytes":1900000001,"chunks":1}})",
+      R"({"disco":4,"id":1,"shard":{"bytes":4,"chunks":18446744073709551615}})",
+      R"({"disco":4,"id":1,"labels":[1]})",
+      R"({"disco":4,"id":1,"labels":{"a":"b"}})",
       trace("7"),
       trace("[]"),
       trace(R"(["n","o"])"),
@@ -152,9 +157,9 @@ TEST(Control, WhatCannotBeIsOneLine) {
       statistics("-5"),
       statistics("1e300"),
       statistics("\"5\""),
-      R"({"disco":3,"id":1,"statistics":[]})",
-      R"({"disco":3,"id":1.5})",
-      R"({"disco":3,"id":-1})",
+      R"({"disco":4,"id":1,"statistics":[]})",
+      R"({"disco":4,"id":1.5})",
+      R"({"disco":4,"id":-1})",
       R"({"disco":3})",
       R"({"disco":"1","id":1})",
       R"([1,2])",
@@ -170,18 +175,18 @@ TEST(Control, WhatCannotBeIsOneLine) {
 }
 
 TEST(Control, HeadsThatWouldTakeMemoryAreRefused) {
-  EXPECT_NE(first_fault(R"({"disco":3,"id":1,"x":)" + std::string(1 << 20, '[')), "");
+  EXPECT_NE(first_fault(R"({"disco":4,"id":1,"x":)" + std::string(1 << 20, '[')), "");
   const std::string deep = std::string(1 << 20, '[') + std::string(1 << 20, ']');
-  EXPECT_NE(first_fault(R"({"disco":3,"id":1,"x":)" + deep + "}").find("nests too deep"), std::string::npos);
+  EXPECT_NE(first_fault(R"({"disco":4,"id":1,"x":)" + deep + "}").find("nests too deep"), std::string::npos);
   EXPECT_NE(first_fault(std::string(kMaxHeadBytes + 1, ' ')).find("at most"), std::string::npos);
-  EXPECT_EQ(first_fault(R"({"disco":3,"id":1,"x":[[[[1]]]]})"), "");
+  EXPECT_EQ(first_fault(R"({"disco":4,"id":1,"x":[[[[1]]]]})"), "");
 }
 
 TEST(Control, OtherVersionsSayWhatToDo) {
   const std::string fault = first_fault(R"({"disco":1,"id":1})");
   EXPECT_EQ(
       fault,
-      "control protocol version 1, but this program speaks version 3; install the same release everywhere");
+      "control protocol version 1, but this program speaks version 4; install the same release everywhere");
 }
 
 TEST(Control, ARepliesTextIsOneLine) {
@@ -192,8 +197,8 @@ TEST(Control, ARepliesTextIsOneLine) {
   ASSERT_TRUE(fault);
   EXPECT_EQ(fault->code, ErrorCode::Io);
   EXPECT_EQ(fault->message, "two?lines, ?[31mred? and ?? late");
-  for (const char* head : {R"({"disco":3,"id":1})", R"({"disco":3,"id":1,"ok":false})",
-                           R"({"disco":3,"id":1,"ok":1,"code":3,"message":"m"})"}) {
+  for (const char* head : {R"({"disco":4,"id":1})", R"({"disco":4,"id":1,"ok":false})",
+                           R"({"disco":4,"id":1,"ok":1,"code":3,"message":"m"})"}) {
     std::vector<ZmqFrame> frames;
     frames.push_back(frame(head));
     const auto odd = decode(std::move(frames));

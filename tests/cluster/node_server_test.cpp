@@ -99,31 +99,31 @@ TEST_F(NodeServer, NoMalformedMessageEndsIt) {
       "[]",
       "null",
       "{}",
-      "{\"disco\":3}",
-      "{\"disco\":3,\"id\":-1}",
-      "{\"disco\":3,\"id\":\"a\",\"op\":\"ping\"}",
+      "{\"disco\":4}",
+      "{\"disco\":4,\"id\":-1}",
+      "{\"disco\":4,\"id\":\"a\",\"op\":\"ping\"}",
       "{\"disco\":2,\"id\":1,\"op\":\"ping\"}",
-      "{\"disco\":3,\"id\":1}",
-      "{\"disco\":3,\"id\":1,\"op\":7}",
-      "{\"disco\":3,\"id\":1,\"op\":\"dance\"}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\"}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":7}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":{\"bytes\":0,\"chunks\":"
+      "{\"disco\":4,\"id\":1}",
+      "{\"disco\":4,\"id\":1,\"op\":7}",
+      "{\"disco\":4,\"id\":1,\"op\":\"dance\"}",
+      "{\"disco\":4,\"id\":1,\"op\":\"load\"}",
+      "{\"disco\":4,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1}",
+      "{\"disco\":4,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":7}",
+      "{\"disco\":4,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":{\"bytes\":0,\"chunks\":"
       "0}}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":{\"bytes\":1800000000,"
+      "{\"disco\":4,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":{\"bytes\":1800000000,"
       "\"chunks\":1}}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":{\"bytes\":1,\"chunks\":"
+      "{\"disco\":4,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":1,\"shard\":{\"bytes\":1,\"chunks\":"
       "99999999999}}",
-      "{\"disco\":3,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":99999999,\"shard\":{\"bytes\":1,"
+      "{\"disco\":4,\"id\":1,\"op\":\"load\",\"optimise\":1,\"threads\":99999999,\"shard\":{\"bytes\":1,"
       "\"chunks\":1}}",
-      "{\"disco\":3,\"id\":1,\"op\":\"join\"}",
-      "{\"disco\":3,\"id\":1,\"op\":\"join\",\"addresses\":[1],\"labels\":[],\"rank\":0,\"cluster\":1,"
+      "{\"disco\":4,\"id\":1,\"op\":\"join\"}",
+      "{\"disco\":4,\"id\":1,\"op\":\"join\",\"addresses\":[1],\"labels\":[],\"rank\":0,\"cluster\":1,"
       "\"epoch\":1,\"deadline_ms\":10}",
-      "{\"disco\":3,\"id\":1,\"op\":\"join\",\"addresses\":[\"a:1\"],\"labels\":[],\"rank\":0,\"cluster\":1,"
+      "{\"disco\":4,\"id\":1,\"op\":\"join\",\"addresses\":[\"a:1\"],\"labels\":[],\"rank\":0,\"cluster\":1,"
       "\"epoch\":1,\"deadline_ms\":10}",
-      "{\"disco\":3,\"id\":1,\"op\":\"run\"}",
-      "{\"disco\":3,\"id\":1,\"op\":\"run\",\"request\":1,\"trace\":0,\"deadline_ms\":10,\"inputs\":[]}",
+      "{\"disco\":4,\"id\":1,\"op\":\"run\"}",
+      "{\"disco\":4,\"id\":1,\"op\":\"run\",\"request\":1,\"trace\":0,\"deadline_ms\":10,\"inputs\":[]}",
       deep,
   };
   for (const std::string& head : heads) {

@@ -162,6 +162,22 @@ TEST(Simulate, InputsShareTheLinkOfTheCoordinatorsMachine) {
   EXPECT_NEAR(latency_ms(programs, profile), 1.0 + (100'000 + kHeaders) / 1e3, 1e-6);
 }
 
+TEST(Simulate, BandsOfAnInputAreComputedWithAsTheyCome) {
+  const auto band = [](std::uint32_t b) { return receive(kCaller, band_tag(0, b), 100'000); };
+  std::vector<SimulatedProgram> programs = {
+      program({compute(0.001)}),
+      program({band(0), compute(0.05), band(1), compute(0.05), band(2), compute(0.05)})};
+  constexpr auto kBytes = static_cast<std::uint64_t>(100'000 - kHeaders);
+  programs[1].input_bytes = kBytes;
+  programs[1].more_input_bytes = {kBytes, kBytes};
+  Profile profile = free_of_overhead(2, 1e6, 0);
+  EXPECT_NEAR(latency_ms(programs, profile), 150.0, 1e-6);  // the coordinator's link is no limit
+  profile.coordinator = profile.nodes[0].name;
+  EXPECT_NEAR(latency_ms(programs, profile), 350.0, 1e-6);  // three times 100 ms, and what follows the last
+  profile.nodes[1].request_byte_s = 1e-7;
+  EXPECT_NEAR(latency_ms(programs, profile), 350.0 + (100'000 - kHeaders) * 1e-4, 1e-6);
+}
+
 TEST(Simulate, NothingIsLostOrMadeUp) {
   for (const int nodes : {2, 3, 5, 16, 64}) {
     for (const int concurrency : {1, 3}) {
