@@ -114,11 +114,12 @@ Status run(const Flags& flags) {
   }
   DISCO_TRY(StepCosts costs, flags.profile.costs(profile));
   DISCO_TRY(const auto alone, best_alone(model.graph, profile, costs, flags.concurrency));
+  const std::vector<InputRoute> routes = routes_of(model.shards, profile);
   std::vector<SimulatedProgram> programs;
   Progress progress("layers", model.shards.size());
   for (std::size_t rank = 0; rank < model.shards.size(); ++rank) {
     DISCO_TRY(SimulatedProgram program,
-              costs.of(std::move(model.shards[rank]), profile.nodes[rank], profile.has_coordinator(rank)));
+              costs.of(std::move(model.shards[rank]), profile.nodes[rank], routes[rank]));
     programs.push_back(std::move(program));
     progress.step(rank + 1);
   }

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,9 +29,8 @@ struct ClusterOptions {
   /// the node's own choice.
   int threads = 0;
   bool optimise = true;  ///< see CompileOptions
-  /// Large inputs travel in bands of rows, so that a node computes with the first while the others come.
-  /// Unset: to nodes of other machines.
-  std::optional<bool> input_bands;
+  /// For tests: all ranks but the first get their inputs as if they were on other machines.
+  bool pretend_far = false;
   /// The coordinator's own: everything between it and the nodes, and between the nodes, is then encrypted.
   /// connect() needs every node's NodeConfig::public_key; start_local gives its nodes keys of their own, for
   /// as long as they live; start_inproc has no wire. Null: in the clear.

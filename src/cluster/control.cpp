@@ -175,6 +175,23 @@ Result<std::map<std::string, Bands>> bands(const Message& message, const char* k
   });
 }
 
+void put_route(Message& message, const InputRoute& route) {
+  message.head["input_bands"] = json(route.bands);
+  message.head["tell"] = route.tell;
+  message.head["await"] = route.await;
+}
+
+Result<InputRoute> get_route(const Message& message) {
+  InputRoute route;
+  DISCO_TRY(route.bands, bands(message, "input_bands"));
+  for (const auto& [key, ranks] : {std::pair("tell", &route.tell), std::pair("await", &route.await)}) {
+    DISCO_TRY(const json* value, field(message, key));
+    DISCO_TRY(*ranks,
+              guarded(key, [&]() -> Result<std::vector<int>> { return value->get<std::vector<int>>(); }));
+  }
+  return route;
+}
+
 void put_bytes(Message& message, const char* key, std::string_view bytes) {
   message.head[key] = put_chunks(message, as_bytes(bytes));
 }

@@ -10,8 +10,8 @@
 
 #include "base/result.h"
 #include "cluster/palette.h"
+#include "compile/inputs.h"
 #include "fabric/zmq_socket.h"
-#include "graph/bands.h"
 #include "runtime/executor.h"
 
 namespace disco::control {
@@ -56,6 +56,8 @@ struct Message {
 
 /// Bands by the name of an input.
 [[nodiscard]] Result<std::map<std::string, Bands>> bands(const Message& message, const char* key);
+void put_route(Message& message, const InputRoute& route);
+[[nodiscard]] Result<InputRoute> get_route(const Message& message);
 
 /// Appends bytes as parts of kChunkBytes, and their number and size to the head under `key`.
 void put_bytes(Message& message, const char* key, std::string_view bytes);

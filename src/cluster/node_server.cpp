@@ -136,7 +136,7 @@ class Session {
     {
       DISCO_TRY(Graph graph, control::take_shard(request));
       CompileOptions options{.optimise = optimise == 1, .threads = threads};
-      DISCO_TRY(options.input_bands, control::bands(request, "input_bands"));
+      DISCO_TRY(options.inputs, control::get_route(request));
       DISCO_TRY(Program compiled, compile(std::move(graph), options));
       program = std::make_shared<const Program>(std::move(compiled));
     }

@@ -264,8 +264,17 @@ class RemoteCluster final : public Cluster {
   Status load(const std::vector<NodeConfig>& configs, std::vector<Graph>& shards) {
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const int local_share = std::max(1, cores / static_cast<int>(shards.size()));
+    in_bands_.resize(nodes_.size());
+    const std::vector<InputRoute> routes = input_routes(shards, near());
+    for (std::size_t rank = 0; rank < shards.size(); ++rank) {
+      bands_.insert(routes[rank].bands.begin(), routes[rank].bands.end());
+      for (const ValueId id : shards[rank].inputs) {
+        const Value& value = shards[rank].value(id);
+        if (value.has_shape()) shapes_[value.name] = value.shape();
+      }
+    }
     const auto fill = [&](std::size_t rank, Message& message) -> Status {
-      message.head["input_bands"] = offer_bands(rank, shards[rank]);
+      control::put_route(message, routes[rank]);
       if (const Status put = control::put_shard(message, std::exchange(shards[rank], {})); !put) {
         return in_context(describe(rank), put.error());
       }
@@ -276,7 +285,6 @@ class RemoteCluster final : public Cluster {
       message.head["optimise"] = options_.optimise ? 1 : 0;
       return {};
     };
-    in_bands_.resize(nodes_.size());
     DISCO_TRY(const auto loaded, links_->ask("load", fill, options_.load_timeout));
     for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
       const Message& reply = *loaded->answers[rank].reply;
@@ -293,20 +301,14 @@ class RemoteCluster final : public Cluster {
     return {};
   }
 
-  /// Inputs that the node may take in bands.
-  nlohmann::json offer_bands(std::size_t rank, const Graph& shard) {
-    auto offer = nlohmann::json::object();
-    const auto address = parse_address(links_->address(rank));
-    const bool far = address && !is_this_machine(*address);  // else there is no link to hide
-    if (!options_.input_bands.value_or(far)) return offer;
-    for (const ValueId id : shard.inputs) {
-      const Value& value = shard.value(id);
-      if (const Bands bands = bands_of_input(value); !bands.empty()) {
-        offer[value.name] = bands_[value.name] = bands;
-        shapes_[value.name] = value.shape();
-      }
+  /// Which nodes are on this machine: to those there is no link to mind.
+  std::vector<bool> near() const {
+    std::vector<bool> result;
+    for (std::size_t rank = 0; rank < nodes_.size(); ++rank) {
+      const auto address = parse_address(links_->address(rank));
+      result.push_back(options_.pretend_far ? rank == 0 : !address || is_this_machine(*address));
     }
-    return offer;
+    return result;
   }
 
   /// Brings the nodes together under a new epoch: each opens a port, then all learn of all.

@@ -1,6 +1,7 @@
 // Steps in bands of rows: the same kernels on parts of the same buffers, messages a band, and their order.
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "compile/lowering.h"
@@ -164,8 +165,8 @@ void Lowering::add_banded_receives(const Node& node, const Step& whole, const Wi
 std::map<ValueId, Bands> Lowering::banded_inputs() {
   std::map<ValueId, Bands> result;
   for (const ValueId id : graph_.inputs) {
-    const auto wanted = options_.input_bands.find(value(id).name);
-    if (wanted == options_.input_bands.end() || !are_bands_of(wanted->second, value(id))) continue;
+    const auto wanted = options_.inputs.bands.find(value(id).name);
+    if (wanted == options_.inputs.bands.end() || !are_bands_of(wanted->second, value(id))) continue;
     const auto desc = wanted_by_convolution(id);
     if (desc && lies_by_rows(*desc)) result[id] = wanted->second;
   }
@@ -204,6 +205,53 @@ void Lowering::add_banded_input(ValueId id) {
   }
 }
 
+/// A message without bytes that says whose inputs are here.
+Step Lowering::word_of_inputs(StepKind kind, int peer) {
+  Step step;
+  step.kind = kind;
+  step.name = "inputs";
+  step.op = kind == StepKind::Send ? "Send" : "Recv";
+  step.peer = peer;
+  step.tag = kInputsAreHere;
+  step.kernel = std::make_unique<FunctionKernel>([](Workspace::Impl&) { return Status(); }, "nothing");
+  return step;
+}
+
+/// Tells the ranks that wait for it when the last band was taken, and waits for theirs before the first Send.
+/// Nobody waits for ever: what is told follows from the caller's messages alone.
+void Lowering::mind_link_of_inputs() {
+  const InputRoute& route = options_.inputs;
+  std::vector<Step> steps;
+  std::vector<BufferId> wires;
+  std::vector<StepOrder> orders;
+  const auto add = [&](Step step, BufferId wire, StepOrder order) {
+    steps.push_back(std::move(step));
+    wires.push_back(wire);
+    orders.push_back(std::move(order));
+  };
+  const auto tell = [&] {
+    for (const int peer : route.tell) add(word_of_inputs(StepKind::Send, peer), kNoBuffer, {});
+  };
+  const auto takes_input = [](const Step& step) {
+    return step.kind == StepKind::Receive && step.peer == kCaller;
+  };
+  const auto last = std::find_if(program_.steps.rbegin(), program_.steps.rend(), takes_input);
+  if (last == program_.steps.rend()) tell();
+  std::set<int> awaited(route.await.begin(), route.await.end());
+  for (std::size_t s = 0; s < program_.steps.size(); ++s) {
+    Step& step = program_.steps[s];
+    if (step.kind == StepKind::Send && awaited.erase(step.peer) > 0) {
+      add(word_of_inputs(StepKind::Receive, step.peer), add_buffer(0, Buffer::Kind::Message), {});
+    }
+    const bool is_last = last != program_.steps.rend() && &step == &*last;
+    add(std::move(step), program_.wire_of_step[s], std::move(orders_[s]));
+    if (is_last) tell();
+  }
+  program_.steps = std::move(steps);
+  program_.wire_of_step = std::move(wires);
+  orders_ = std::move(orders);
+}
+
 void Lowering::order_steps() {
   const bool banded =
       std::any_of(orders_.begin(), orders_.end(), [](const StepOrder& order) { return order.band > 0; });
@@ -228,6 +276,7 @@ void Lowering::order_steps() {
     program_.wire_of_step = std::move(wires);
     orders_ = std::move(orders);
   }
+  if (!options_.inputs.tell.empty() || !options_.inputs.await.empty()) mind_link_of_inputs();
   for (std::size_t s = 0; s < orders_.size(); ++s) {
     for (const Access& access : orders_[s].accesses) {
       Buffer& buffer = program_.buffers[static_cast<std::size_t>(access.buffer)];

@@ -146,6 +146,8 @@ class Lowering {
                            const kernels::ChannelView& view, std::int64_t first_channel);
   [[nodiscard]] std::map<ValueId, Bands> banded_inputs();
   void add_banded_input(ValueId id);
+  static Step word_of_inputs(StepKind kind, int peer);
+  void mind_link_of_inputs();
   bool lower_concat(const Node& node);
   void prepare_concat(const Node& concat);
   [[nodiscard]] bool is_received(ValueId id, std::int64_t axis) const;

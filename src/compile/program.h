@@ -2,13 +2,12 @@
 // The node program: the static list of steps that one rank runs for every request.
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "graph/bands.h"
+#include "compile/inputs.h"
 #include "graph/graph.h"
 
 namespace disco {
@@ -57,9 +56,7 @@ struct CompileOptions {
   /// OpenMP threads that the kernels will run with, since oneDNN chooses for a number of them; 0: the calling
   /// thread's.
   int threads = 0;
-  /// Inputs that come in bands of rows, by name: what reads them begins with the first. Heeded where the
-  /// layout that the reader wants allows it; see Program::banded_inputs().
-  std::map<std::string, Bands> input_bands;
+  InputRoute inputs;
 };
 
 /// An input that is taken in bands: by Receive steps of kCaller, a tag each (see band_tag()).

@@ -46,16 +46,6 @@ Bands checked(Bands bands, std::int64_t rows) {
   return bands;
 }
 
-/// Windows take from the first bands what they give to the last, so these start larger than even ones.
-Bands fresh(std::int64_t rows, int count) {
-  constexpr double kAhead = 0.2;
-  Bands bands;
-  for (int k = 1; k < count; ++k) {
-    bands.push_back(static_cast<std::int64_t>(static_cast<double>(rows) * (k + kAhead) / count));
-  }
-  return checked(bands, rows);
-}
-
 bool is_even(const Bands& bands, std::int64_t rows) {
   constexpr double kLeast = 0.55;  // of an even one
   const double even = static_cast<double>(rows) / static_cast<double>(bands.size() + 1);
@@ -129,13 +119,13 @@ Bands bands_after(const Graph& graph, const Node& node, const std::vector<Bands>
   return checked(least, rows_of(out));
 }
 
-Bands bands_of_input(const Value& input) {
-  // Each is a message, with tables where it is an image; and the last one is what the node still has to begin
-  // with when all is there.
-  constexpr std::int64_t kLeastElements = 32 * 1024, kMost = 3;
-  if (!has_rows(input)) return {};
-  return fresh(rows_of(input),
-               static_cast<int>(std::min(kMost, element_count(input.shape()) / kLeastElements)));
+Bands cut_rows(std::int64_t rows, int count) {
+  constexpr double kAhead = 0.2;
+  Bands bands;
+  for (int k = 1; k < count; ++k) {
+    bands.push_back(static_cast<std::int64_t>(static_cast<double>(rows) * (k + kAhead) / count));
+  }
+  return checked(bands, rows);
 }
 
 std::vector<Bands> choose_bands(const Graph& graph, int count) {
@@ -143,14 +133,14 @@ std::vector<Bands> choose_bands(const Graph& graph, int count) {
   if (count < 2 || count > kMostChosenBands) return bands;
   const auto at = [&](ValueId id) -> Bands& { return bands[static_cast<std::size_t>(id)]; };
   for (const ValueId id : graph.inputs) {
-    if (has_rows(graph.value(id))) at(id) = fresh(rows_of(graph.value(id)), count);
+    if (has_rows(graph.value(id))) at(id) = cut_rows(rows_of(graph.value(id)), count);
   }
   for (const Node& node : graph.nodes) {
     for (const ValueId id : node.outputs) {
       if (id == kNoValue || !has_rows(graph.value(id))) continue;
       Bands follow = id == node.outputs[0] ? bands_after(graph, node, bands) : Bands();
       const std::int64_t rows = rows_of(graph.value(id));
-      at(id) = !follow.empty() && is_even(follow, rows) ? std::move(follow) : fresh(rows, count);
+      at(id) = !follow.empty() && is_even(follow, rows) ? std::move(follow) : cut_rows(rows, count);
     }
   }
   return bands;

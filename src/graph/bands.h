@@ -43,9 +43,9 @@ inline constexpr int kMostChosenBands = 16;
 /// @param bands  by value
 [[nodiscard]] Bands bands_after(const Graph& graph, const Node& node, const std::vector<Bands>& bands);
 
-/// The bands in which an input should come to a node of another machine, which begins with the first: none
-/// where it is small, or no feature map.
-[[nodiscard]] Bands bands_of_input(const Value& input);
+/// `count` bands of so many rows, the first larger than the others: windows take from the first bands what
+/// they give to the last. Empty where one would be.
+[[nodiscard]] Bands cut_rows(std::int64_t rows, int count);
 
 /// Bands of all values of a model whose feature maps should travel in `count` bands: those that follow from
 /// the inputs', cut anew where they have become too uneven to be of use. By value.

@@ -139,22 +139,17 @@ Status StepCosts::measure_steps(const Program& program, const NamedTensors& inpu
   return {};
 }
 
-Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node, bool beside_coordinator) {
+Result<SimulatedProgram> StepCosts::of(Graph shard, const NodeProfile& node, InputRoute inputs_come) {
   const std::map<std::string, WorkClass> classes = work_classes(shard);
   NamedTensors inputs = random_inputs(shard);
   SimulatedProgram result;
-  CompileOptions options;
-  for (const ValueId id : shard.inputs) {
-    if (const Bands bands = bands_of_input(shard.value(id)); !bands.empty() && !beside_coordinator)
-      options.input_bands[shard.value(id).name] = bands;
-  }
   for (const ValueId id : shard.outputs) {
     const Value& value = shard.value(id);
     if (value.has_shape())
       result.output_bytes += static_cast<std::uint64_t>(element_count(value.shape())) * size_of(value.type);
   }
   const kernels::ThreadScope threads(node.threads);
-  DISCO_TRY(const Program program, compile(std::move(shard), options));
+  DISCO_TRY(const Program program, compile(std::move(shard), {.inputs = std::move(inputs_come)}));
   add_input_bytes(program, inputs, result);
   for (const BandedInput& input : program.banded_inputs()) inputs.erase(input.name);
   result.weight_bytes = program.weight_bytes();

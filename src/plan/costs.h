@@ -28,10 +28,9 @@ class StepCosts {
   explicit StepCosts(Speeds here, const CostOptions& options = {})
       : here_(std::move(here)), options_(options) {}
 
-  /// @param beside_coordinator  whether the coordinator is on the node's machine; its inputs come whole then
+  /// @param inputs  how they come; see input_routes()
   /// @return the program with its costs on `node`, or compile's error, or a step's
-  [[nodiscard]] Result<SimulatedProgram> of(Graph shard, const NodeProfile& node,
-                                            bool beside_coordinator = false);
+  [[nodiscard]] Result<SimulatedProgram> of(Graph shard, const NodeProfile& node, InputRoute inputs = {});
 
   [[nodiscard]] const Speeds& here() const { return here_; }
 

@@ -83,7 +83,6 @@ struct Profile {
   [[nodiscard]] const LinkProfile& between(std::size_t from, std::size_t to) const;
   /// NotFound for a name that no node has; the index otherwise.
   [[nodiscard]] Result<std::size_t> find(std::string_view name) const;
-  [[nodiscard]] bool has_coordinator(std::size_t node) const { return nodes[node].name == coordinator; }
 };
 
 /// `nodes` equal nodes, each as fast as the machine that steps are measured on.

@@ -82,7 +82,7 @@ Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& 
   std::optional<Alone> best;
   for (std::size_t n = 0; n < profile.nodes.size(); ++n) {
     const Profile one = subset(profile, {n});
-    DISCO_TRY(SimulatedProgram program, costs.of(graph, profile.nodes[n], profile.has_coordinator(n)));
+    DISCO_TRY(SimulatedProgram program, costs.of(graph, profile.nodes[n], routes_of({graph}, one)[0]));
     DISCO_TRY(Simulation simulation, simulate({std::move(program)}, one, {.concurrency = concurrency}));
     const std::uint64_t memory = profile.nodes[n].memory_free;
     const bool fits = memory == 0 || simulation.nodes[0].memory_bytes <= memory;
@@ -93,12 +93,20 @@ Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& 
   return std::move(*best);
 }
 
+std::vector<InputRoute> routes_of(const std::vector<Graph>& shards, const Profile& profile) {
+  std::vector<bool> near;
+  for (std::size_t rank = 0; rank < shards.size(); ++rank)
+    near.push_back(profile.nodes[rank].name == profile.coordinator);
+  return input_routes(shards, near);
+}
+
 Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards, const Profile& profile,
                                                   StepCosts& costs) {
+  const std::vector<InputRoute> routes = routes_of(shards, profile);
   std::vector<SimulatedProgram> programs;
   for (std::size_t rank = 0; rank < shards.size(); ++rank) {
     DISCO_TRY(SimulatedProgram program,
-              costs.of(std::exchange(shards[rank], {}), profile.nodes[rank], profile.has_coordinator(rank)));
+              costs.of(std::exchange(shards[rank], {}), profile.nodes[rank], routes[rank]));
     programs.push_back(std::move(program));
   }
   return programs;

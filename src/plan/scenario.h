@@ -39,6 +39,9 @@ struct Alone {
                                        int concurrency);
 
 /// All ranks' programs with their costs.
+/// How inputs come to the ranks of a profile, by rank.
+[[nodiscard]] std::vector<InputRoute> routes_of(const std::vector<Graph>& shards, const Profile& profile);
+
 [[nodiscard]] Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards,
                                                                 const Profile& profile, StepCosts& costs);
 

@@ -26,7 +26,7 @@ std::string first_fault(std::string_view head, const std::vector<std::string>& p
     std::string fault;
     if (key == "shard") fault = fault_of(reader.bytes("shard"));
     if (key == "inputs") fault = fault_of(reader.tensors("inputs"));
-    if (key == "input_bands") fault = fault_of(bands(*message, "input_bands"));
+    if (key == "input_bands") fault = fault_of(get_route(*message));
     if (key == "labels") fault = fault_of(texts(*message, "labels"));
     if (key == "statistics") fault = fault_of(get_statistics(*message));
     if (key == "trace") fault = fault_of(get_trace(*message));
@@ -48,6 +48,7 @@ TEST(Control, WhatIsPutComesBack) {
   put_tensors(message, "inputs", tensors);
   put_statistics(message, {.compute_ms = 1.5, .bytes_sent = 9, .peak_rss_bytes = 1U << 30});
   put_trace(message, trace);
+  put_route(message, {.bands = {{"x", {3, 5}}}, .tell = {2}, .await = {0, 1}});
   const auto read = decode(encode(std::move(message)));
   ASSERT_TRUE(read) << read.error().message;
   Reader reader(*read);
@@ -61,6 +62,11 @@ TEST(Control, WhatIsPutComesBack) {
   EXPECT_EQ(inputs->at("none").shape(), (Shape{0, 3}));
   EXPECT_EQ(inputs->at("x").data<std::int32_t>()[3], 4);
   EXPECT_EQ(get_statistics(*read)->peak_rss_bytes, 1U << 30);
+  const auto route = get_route(*read);
+  ASSERT_TRUE(route) << route.error().message;
+  EXPECT_EQ(route->bands, (std::map<std::string, Bands>{{"x", {3, 5}}}));
+  EXPECT_EQ(route->tell, (std::vector<int>{2}));
+  EXPECT_EQ(route->await, (std::vector<int>{0, 1}));
   const auto events = get_trace(*read);
   ASSERT_TRUE(events && events->size() == 2);
   EXPECT_EQ((*events)[1].peer, 3);
@@ -135,6 +141,9 @@ TEST(Control, WhatCannotBeIsOneLine) {
       R"({"disco":4,"id":1,"input_bands":[1]})",
       R"({"disco":4,"id":1,"input_bands":{"x":7}})",
       R"({"disco":4,"id":1,"input_bands":{"x":[1,"a"]}})",
+      R"({"disco":4,"id":1,"input_bands":{}})",
+      R"({"disco":4,"id":1,"input_bands":{},"tell":7,"await":[]})",
+      R"({"disco":4,"id":1,"input_bands":{},"tell":[],"await":["a"]})",
       R"({"disco":4,"id":1,"inputs":[7]})",
       R"({"disco":4,"id":1,"inputs":[{}]})",
       R"({"disco":4,"id":1,"shard":{"bytes":1e300,"chunks":1}})",
