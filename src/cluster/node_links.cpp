@@ -62,11 +62,10 @@ Result<std::shared_ptr<NodeLinks::Question>> NodeLinks::ask(std::string_view op,
 }
 
 Result<std::shared_ptr<NodeLinks::Question>> NodeLinks::post(std::string_view op, const Fill& fill,
-                                                             milliseconds time) {
+                                                             milliseconds time, const Rest& rest) {
   auto question = std::make_shared<Question>();
   question->op = op;
   question->answers.resize(links_.size());
-  // The first node is often on the coordinator's machine: what goes to others goes on the wire before.
   for (std::size_t rank = links_.size(); rank-- > 0;) {
     Link& link = links_[rank];
     question->answers[rank].expected = ++id_;
@@ -77,23 +76,17 @@ Result<std::shared_ptr<NodeLinks::Question>> NodeLinks::post(std::string_view op
       link.lost = true;
       set_lost(*question, rank);
     }
+    for (std::size_t count = 1; rest && !link.lost; ++count) {
+      Message more = control::request("input", question->answers[rank].expected);
+      if (!rest(rank, count, more)) break;
+      std::vector<ZmqFrame> parts = control::encode(std::move(more));
+      std::ignore = link.socket.send(parts);  // whoever is gone is heard of by the question
+    }
   }
   question->end = Clock::now() + time;
   std::erase_if(open_, [](const auto& other) { return other.expired(); });
   open_.push_back(question);
   return question;
-}
-
-void NodeLinks::follow(const Question& question, std::string_view op,
-                       const std::function<bool(std::size_t, Message&)>& fill) {
-  for (std::size_t rank = links_.size(); rank-- > 0;) {
-    Message message = control::request(op, question.answers[rank].expected);
-    if (links_[rank].lost || !fill(rank, message)) {
-      continue;
-    }
-    std::vector<ZmqFrame> frames = control::encode(std::move(message));
-    std::ignore = links_[rank].socket.send(frames);  // whoever is gone is heard of by the question
-  }
 }
 
 bool NodeLinks::pump() {

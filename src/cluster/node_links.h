@@ -57,6 +57,9 @@ class NodeLinks {
 
   /// Completes a rank's request.
   using Fill = std::function<Status(std::size_t rank, control::Message& message)>;
+  /// Completes message `count` (1, 2 …) of those that follow a rank's request under its id; false where there
+  /// is none.
+  using Rest = std::function<bool(std::size_t rank, std::size_t count, control::Message& message)>;
 
   NodeLinks(About about, KeyPair::Shared keys) : about_(std::move(about)), keys_(std::move(keys)) {}
 
@@ -75,13 +78,11 @@ class NodeLinks {
                                         std::chrono::milliseconds time);
 
   // ---- several questions at a time ----
-  /// Sends the question off. It is open as long as somebody holds it.
+  /// Sends the question off, the last rank's first: the first node is often on the coordinator's machine, and
+  /// takes the core from it as soon as it is asked. It is open as long as somebody holds it.
+  /// @param rest  what follows each request, of operation "input"
   Result<std::shared_ptr<Question>> post(std::string_view op, const Fill& fill,
-                                         std::chrono::milliseconds time);
-  /// Sends more of what an open question is about, where `fill` says that there is some for a rank. Answers
-  /// are the question's.
-  void follow(const Question& question, std::string_view op,
-              const std::function<bool(std::size_t rank, control::Message& message)>& fill);
+                                         std::chrono::milliseconds time, const Rest& rest = nullptr);
   /// Takes in what came. Whether anything did.
   bool pump();
   /// Whether nothing more is to be waited for. Tells the nodes to stop where one failed a moment ago.

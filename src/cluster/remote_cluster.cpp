@@ -136,19 +136,15 @@ class RemoteCluster final : public Cluster {
       control::put_bands(message, "bands", banded, bands_, 0, images);
       return Status();
     };
+    const auto rest = [&](std::size_t rank, std::size_t band, Message& message) {
+      NamedTensors banded;
+      for (const std::string& name : in_bands_[rank]) banded.insert(*inputs.find(name));
+      message.head["request"] = request;
+      control::put_bands(message, "bands", banded, bands_, band, images);
+      return !message.head["bands"].empty();
+    };
     // A second more than the nodes have, so that they come first: they know what they wait for.
-    DISCO_TRY(auto question, links_->post("run", fill, options.deadline + milliseconds(1000)));
-    std::size_t bands = 1;
-    for (const auto& [name, ends] : bands_) bands = std::max(bands, ends.size() + 1);
-    for (std::size_t band = 1; band < bands; ++band) {
-      links_->follow(*question, "input", [&](std::size_t rank, Message& message) {
-        NamedTensors banded;
-        for (const std::string& name : in_bands_[rank]) banded.insert(*inputs.find(name));
-        message.head["request"] = request;
-        control::put_bands(message, "bands", banded, bands_, band, images);
-        return !message.head["bands"].empty();
-      });
-    }
+    DISCO_TRY(auto question, links_->post("run", fill, options.deadline + milliseconds(1000), rest));
     runs_.push_back({std::move(question), request, options.trace});
     return request;
   }
