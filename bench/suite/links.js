@@ -104,6 +104,8 @@ class Namespaces {
     for (const [namespace, device] of this.ends) {
       ip('-n', namespace, 'link set dev', device, rate ? 'gso_max_size 16000 gso_max_segs 11' : 'gso_max_size 65536 gso_max_segs 65535');
       spawnSync('tc', ['-n', namespace, 'qdisc', 'del', 'dev', device, 'root'], {stdio: 'ignore'});
+      // The kernel remembers how far connections over the link before this could open their windows.
+      spawnSync('ip', ['-n', namespace, 'tcp_metrics', 'flush'], {stdio: 'ignore'});
       if (!rate) continue;
       // A quarter of a millisecond of the rate passes at once.
       const burst = Math.max(3200, Math.round(rate * 32e-6));
@@ -125,14 +127,21 @@ class Loopback {
   remove() {}
 }
 
-// What the link between ranks 0 and 1 carries: {goodput_mbit, round_trip_us}, both directions at once.
+const PROBES = 4;
+
+// What the link between ranks 0 and 1 carries: {goodput_mbit, round_trip_us}, both directions at once. The best of
+// several: where nothing is shaped, a neighbour on one of the cores leaves a twentieth of it.
 async function probe(net, cores) {
   const script = path.join(__dirname, 'probe.js');
   const server = new Worker([process.execPath, script, 'serve', net.address(1)], {core: cores[1], wrap: net.wrap(1)});
   try {
     const {port} = JSON.parse(await server.line(20));
-    const client = new Worker([process.execPath, script, 'probe', net.address(1), String(port)], {core: cores[0], wrap: net.wrap(0)});
-    return JSON.parse(await client.line(60));
+    const seen = [];
+    for (let i = 0; i < PROBES; ++i) {
+      const client = new Worker([process.execPath, script, 'probe', net.address(1), String(port)], {core: cores[0], wrap: net.wrap(0)});
+      seen.push(JSON.parse(await client.line(60)));
+    }
+    return {goodput_mbit: Math.max(...seen.map((one) => one.goodput_mbit)), round_trip_us: Math.min(...seen.map((one) => one.round_trip_us))};
   } finally {
     await server.stop();
   }

@@ -1,11 +1,11 @@
-// What a link carries between two TCP ends: the median round trip of 64 bytes, then a second of bytes in both directions
-// at once.
+// What a link carries between two TCP ends: the median round trip of 64 bytes, then half a second of bytes in both
+// directions at once.
 //   probe.js serve HOST          prints {"port"}
 //   probe.js probe HOST PORT     prints {"goodput_mbit", "round_trip_us"}
 'use strict';
 const net = require('net');
 
-const SECONDS = 1;
+const SECONDS = 0.5;
 const chunk = Buffer.alloc(64 << 10);
 
 // Sends until told to stop; what the socket cannot take waits.
