@@ -21,7 +21,8 @@ Result<KeptChannels> choose_now(const Network& network, const Weights& weights, 
   weigh_by_size(traffic, kBytePower, sensitivities);
   const double least = static_cast<double>(traffic.fixed_bytes) /
                        static_cast<double>(std::max<std::int64_t>(1, traffic.dense_bytes));
-  const Budget budget{std::clamp(communication, std::min(1.0, least + 1e-9), 1.0), 0};
+  const Budget budget{.communication = std::clamp(communication, std::min(1.0, least + 1e-9), 1.0),
+                      .level_exchanges = true};
   DISCO_TRY(Allocation choice, allocate(traffic, score(traffic, sensitivities), budget));
   return std::move(choice.kept);
 }
