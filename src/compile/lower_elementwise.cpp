@@ -82,7 +82,7 @@ bool Lowering::lower_unary(const Node& node) {
     // One pass an operation: oneDNN drops what should follow another in one primitive where its kernel is
     // `ref`.
     BufferId from = src.buffer;
-    const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
+    const std::string name = name_of(graph_, node);
     for (std::size_t k = 0; k < descs.size(); ++k) {
       const bool banded =
           lies_by_rows(src.desc) && add_in_bands(node.outputs[0], name, node.op, 0, [&](RowRange rows) {
@@ -224,7 +224,7 @@ bool Lowering::lower_binary(const Node& node) {
         } else {
           placed_z = place(z, desc_x);
         }
-        const std::string name = node.name.empty() ? value(z).name : node.name;
+        const std::string name = name_of(graph_, node);
         const bool by_rows = shape_y == out && lies_by_rows(desc_x);
         const bool banded =
             by_rows && add_in_bands(z, name, node.op, 0, [&](RowRange rows) {

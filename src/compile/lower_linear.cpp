@@ -165,7 +165,7 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
     arguments.push_back({DNNL_ARG_DST, pd.dst_desc(), placed.buffer});
     const std::int64_t macs = transposed ? element_count(in) * (weight->elements() / w[0])
                                          : element_count(out) * (weight->elements() / w[0]);
-    const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
+    const std::string name = name_of(graph_, node);
     const bool by_rows = !transposed && lies_by_rows(pd.src_desc()) && lies_by_rows(pd.dst_desc());
     const bool banded =
         by_rows && add_in_bands(result, name, node.op + names, macs, [&](RowRange rows) {
@@ -326,7 +326,7 @@ bool Lowering::lower_constant_product(const Node& node, const std::vector<const 
       }
     }
     arguments.push_back({DNNL_ARG_DST, dst_desc, placed.buffer});
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op + names,
+    add_primitive(name_of(graph_, node), node.op + names,
                   {dnnl::matmul(pd), implementation, pd.scratchpad_desc(), std::move(arguments)}, m * n * k);
     return true;
   } catch (const dnnl::error&) {
@@ -353,7 +353,7 @@ bool Lowering::lower_product(const Node& node) {
     const Placed src = plain(node.inputs[0]);
     const Placed weights = plain(node.inputs[1]);
     const Placed dst = place_plain(node.outputs[0]);
-    add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+    add_primitive(name_of(graph_, node), node.op,
                   {dnnl::matmul(pd),
                    implementation,
                    pd.scratchpad_desc(),

@@ -18,10 +18,6 @@ namespace {
 constexpr auto kF32 = dnnl::memory::data_type::f32;
 constexpr std::size_t kMostDims = 6;  // what oneDNN's jit reorder takes comfortably
 
-std::string name_of(const Graph& graph, const Node& node) {
-  return node.name.empty() ? graph.value(node.outputs[0]).name : node.name;
-}
-
 bool is_view(const Node& node) {
   return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze") ||
          node.is("Identity") || node.is("Dropout");

@@ -52,7 +52,7 @@ bool Lowering::lower_norm(const Node& node) {
       if (is_reference(pd.impl_info_str())) return false;
       const Placed src = plain(node.inputs[0]);
       const Placed dst = place_plain(node.outputs[0]);
-      add_primitive(node.name.empty() ? value(node.outputs[0]).name : node.name, node.op,
+      add_primitive(name_of(graph_, node), node.op,
                     {dnnl::softmax_forward(pd),
                      pd.impl_info_str(),
                      pd.scratchpad_desc(),

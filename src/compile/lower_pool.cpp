@@ -57,7 +57,7 @@ bool Lowering::lower_pool(const Node& node) {
     }
     const Placed src = in_layout(node.inputs[0], pd.src_desc());
     const Placed dst = place(node.outputs[0], pd.dst_desc());
-    const std::string name = node.name.empty() ? value(node.outputs[0]).name : node.name;
+    const std::string name = name_of(graph_, node);
     const bool by_rows = lies_by_rows(pd.src_desc()) && lies_by_rows(pd.dst_desc());
     const bool banded =
         by_rows && add_in_bands(node.outputs[0], name, node.op, 0, [&](RowRange rows) {

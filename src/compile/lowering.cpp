@@ -51,11 +51,6 @@ class PrimitiveKernel : public Kernel {
   int slot_;
 };
 
-std::string label(const Graph& graph, const Node& node) {
-  if (!node.name.empty() || node.outputs.empty() || node.outputs[0] == kNoValue) return node.name;
-  return graph.value(node.outputs[0]).name;
-}
-
 }  // namespace
 
 bool is_reference(const std::string& implementation) {
@@ -280,7 +275,7 @@ void Lowering::add_function(const Node& node, std::string implementation,
 void Lowering::add_function(const Node& node, std::string implementation, StepOrder order,
                             FunctionKernel::Function function) {
   Step step;
-  step.name = label(graph_, node);
+  step.name = name_of(graph_, node);
   step.op = node.op;
   step.kernel = std::make_unique<FunctionKernel>(std::move(function), std::move(implementation));
   add_step(std::move(step), std::move(order));

@@ -125,7 +125,7 @@ class Splitter {
       return false;
 
     const ValueId out = node.outputs[0];
-    const std::string name = node.name.empty() ? graph_.value(out).name : node.name;
+    const std::string name = name_of(graph_, node);
     const std::string weight_name = graph_.value(node.inputs[1]).name;
     Tensor own_weight = take(*weight, axes.weight, own_channels);
     Tensor received_weight = take(*weight, axes.weight, received_channels);

@@ -127,12 +127,14 @@ std::vector<std::vector<std::int32_t>> Graph::consumers() const {
   return result;
 }
 
+std::string name_of(const Graph& graph, const Node& node) {
+  if (!node.name.empty() || node.outputs.empty() || node.outputs[0] == kNoValue) return node.name;
+  return graph.value(node.outputs[0]).name;
+}
+
 std::string describe(const Graph& graph, const Node& node) {
-  std::string label = node.name;
-  if (label.empty() && !node.outputs.empty() && node.outputs[0] != kNoValue) {
-    label = graph.value(node.outputs[0]).name;
-  }
-  return fmt::format("node '{}' ({}{}{})", label, node.domain, node.domain.empty() ? "" : ".", node.op);
+  return fmt::format("node '{}' ({}{}{})", name_of(graph, node), node.domain, node.domain.empty() ? "" : ".",
+                     node.op);
 }
 
 std::vector<std::int64_t> to_int64s(const Tensor& tensor) {

@@ -119,6 +119,8 @@ struct Graph {
   std::map<std::string, ValueId, std::less<>> names_;  // an index of `values`, caught up lazily by add_value
 };
 
+/// A node's name, or its first output's where it has none.
+[[nodiscard]] std::string name_of(const Graph& graph, const Node& node);
 /// "node 'Conv_17' (Conv)": how messages name a node.
 [[nodiscard]] std::string describe(const Graph& graph, const Node& node);
 

@@ -130,10 +130,7 @@ std::map<std::string, WorkClass> work_classes(const Graph& graph) {
     } else if (node.is("Gemm") || node.is("MatMul")) {
       work = WorkClass::MatMul;
     }
-    std::string name = node.name;
-    if (name.empty() && !node.outputs.empty() && node.outputs[0] != kNoValue)
-      name = graph.value(node.outputs[0]).name;
-    classes.emplace(std::move(name), work);
+    classes.emplace(name_of(graph, node), work);
   }
   return classes;
 }

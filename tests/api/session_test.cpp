@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "../relative_error.h"
 #include "api/executable.h"
 #include "graph/onnx.h"
 #include "reference/evaluate.h"
@@ -86,24 +87,6 @@ NamedTensors some_inputs(std::int64_t batch = 2) {
   return inputs;
 }
 
-double relative_error(const NamedTensors& got, const NamedTensors& want) {
-  if (got.size() != want.size()) return INFINITY;
-  double worst = 0;
-  for (const auto& [name, tensor] : want) {
-    const auto found = got.find(name);
-    if (found == got.end() || found->second.shape() != tensor.shape()) return INFINITY;
-    double difference = 0;
-    double scale = 0;
-    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-      difference =
-          std::max<double>(difference, std::abs(tensor.data<float>()[i] - found->second.data<float>()[i]));
-      scale = std::max<double>(scale, std::abs(tensor.data<float>()[i]));
-    }
-    worst = std::max(worst, difference / scale);
-  }
-  return worst;
-}
-
 TEST(ApiModel, SaysWhatItTakesAndGives) {
   const Model model = model_of(two_headed());
   ASSERT_EQ(model.inputs().size(), 2U);
@@ -170,7 +153,7 @@ TEST_P(ApiSession, AnswersAsTheUnsplitModel) {
     const bool trace = run == 1;
     const auto got = session.run(inputs, {.trace = trace});
     ASSERT_TRUE(got.ok()) << got.error().message;
-    EXPECT_LE(relative_error(got->outputs, *want), 1e-5);
+    EXPECT_LE(testing::relative_error(*want, got->outputs), 1e-5);
     EXPECT_GT(got->total_ms, 0);
     ASSERT_EQ(got->statistics.size(), nodes);
     EXPECT_EQ(got->traces.size(), trace ? nodes : 0);
@@ -199,7 +182,7 @@ TEST_P(ApiSession, AnswersAsTheUnsplitModel) {
     ASSERT_TRUE(completed.ok()) << completed.error().message;
     ASSERT_TRUE(completed->result.ok()) << completed->result.error().message;
     EXPECT_EQ(asked.erase(completed->request), 1U) << completed->request;
-    EXPECT_LE(relative_error(completed->result->outputs, *want), 1e-5);
+    EXPECT_LE(testing::relative_error(completed->result->outputs, *want), 1e-5);
   }
   EXPECT_TRUE(asked.empty());
   EXPECT_FALSE(session.next().ok());
@@ -242,7 +225,7 @@ TEST(ApiSplit, WritesArtifactAndShards) {
   const NamedTensors inputs = some_inputs(5);
   const auto got = session->run(inputs);
   ASSERT_TRUE(got.ok()) << got.error().message;
-  EXPECT_LE(relative_error(got->outputs, *reference::run(graph, inputs)), 1e-5);
+  EXPECT_LE(testing::relative_error(got->outputs, *reference::run(graph, inputs)), 1e-5);
   EXPECT_EQ(Split::make(*artifact, {.nodes = 2, .shapes = kShapes, .batch = 2})->nodes(), 2);
 }
 

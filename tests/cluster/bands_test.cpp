@@ -10,12 +10,12 @@
 #include <random>
 #include <set>
 
+#include "../relative_error.h"
 #include "cluster/cluster.h"
 #include "compile/program.h"
 #include "partition/plan.h"
 #include "reference/evaluate.h"
 #include "reference/specialise.h"
-#include "relative_error.h"
 #include "zoo/zoo.h"
 
 namespace disco {

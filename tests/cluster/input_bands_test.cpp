@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "../relative_error.h"
 #include "cluster/cluster.h"
 #include "cluster/input_mail.h"
 #include "cluster/node_server.h"
@@ -14,7 +15,6 @@
 #include "fabric/inproc.h"
 #include "partition/plan.h"
 #include "reference/specialise.h"
-#include "relative_error.h"
 #include "zoo/zoo.h"
 
 namespace disco {

@@ -9,13 +9,13 @@
 #include <filesystem>
 #include <random>
 
+#include "../relative_error.h"
 #include "cluster/cluster.h"
 #include "graph/onnx.h"
 #include "partition/cost.h"
 #include "partition/plan.h"
 #include "reference/evaluate.h"
 #include "reference/specialise.h"
-#include "relative_error.h"
 #include "zoo/zoo.h"
 
 namespace disco::testing {

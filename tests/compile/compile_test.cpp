@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <random>
 
+#include "../relative_error.h"
 #include "compile/program.h"
 #include "graph/onnx.h"
 #include "reference/evaluate.h"
@@ -24,22 +25,6 @@ Tensor random_tensor(const Shape& shape, unsigned seed) {
   Tensor tensor(DataType::Float32, shape);
   for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
   return tensor;
-}
-
-double relative_error(const Tensor& want, const Tensor& got) {
-  if (want.shape() != got.shape() || want.type() != got.type()) return INFINITY;
-  if (want.type() != DataType::Float32)
-    return std::memcmp(want.raw(), got.raw(), want.bytes()) == 0 ? 0.0 : 1.0;
-  double difference = 0.0;
-  double scale = 1e-30;
-  for (std::int64_t i = 0; i < want.elements(); ++i) {
-    const double a = want.data<float>()[i];
-    const double b = got.data<float>()[i];
-    if (std::isnan(a) != std::isnan(b)) return INFINITY;
-    if (!std::isnan(a)) difference = std::max(difference, std::abs(a - b));
-    if (!std::isnan(a)) scale = std::max(scale, std::abs(a));
-  }
-  return difference / scale;
 }
 
 Result<NamedTensors> run_compiled(const Graph& graph, const NamedTensors& inputs, bool optimise) {
@@ -88,7 +73,7 @@ TEST(Compiled, EqualsEvaluatorOnPretrainedModels) {
       auto got = run_compiled(*graph, inputs, optimise);
       ASSERT_TRUE(got) << name << ": " << got.error().message;
       for (const auto& [output, tensor] : *want) {
-        EXPECT_LE(relative_error(tensor, got->at(output)), 2e-5)
+        EXPECT_LE(testing::relative_error(tensor, got->at(output)), 2e-5)
             << name << " output " << output << " optimise=" << optimise;
       }
     }

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <numeric>
 
+#include "../relative_error.h"
 #include "blocks_attention.h"
 #include "blocks_convolution.h"
 #include "blocks_detection.h"
@@ -25,32 +26,6 @@ std::vector<double> shares_of(const Setting& setting) {
   std::vector<double> shares(static_cast<std::size_t>(setting.nodes), 1.0);
   if (setting.uneven) shares[0] = 3.0;
   return shares;
-}
-
-/// max |want - got| / max |want|, over all outputs; integers must be equal.
-double relative_error(const NamedTensors& want, const NamedTensors& got) {
-  double worst = 0.0;
-  for (const auto& [name, tensor] : want) {
-    const auto found = got.find(name);
-    if (found == got.end() || found->second.shape() != tensor.shape() ||
-        found->second.type() != tensor.type())
-      return INFINITY;
-    if (tensor.type() != DataType::Float32) {
-      if (!difference(tensor, found->second, {}).empty()) return INFINITY;
-      continue;
-    }
-    double apart = 0.0;
-    double largest = 1e-30;
-    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-      const double a = tensor.data<float>()[i];
-      const double b = found->second.data<float>()[i];
-      if (!std::isfinite(b)) return INFINITY;
-      apart = std::max(apart, std::abs(a - b));
-      largest = std::max(largest, std::abs(a));
-    }
-    worst = std::max(worst, apart / largest);
-  }
-  return worst;
 }
 
 Tensor random_input(const Value& value, unsigned seed) {

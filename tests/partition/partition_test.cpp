@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <random>
 
+#include "../relative_error.h"
 #include "graph/onnx.h"
 #include "lockstep.h"
 #include "partition/cost.h"
@@ -26,30 +27,6 @@ Tensor random_tensor(const Shape& shape, unsigned seed) {
   Tensor tensor(DataType::Float32, shape);
   for (std::int64_t i = 0; i < tensor.elements(); ++i) tensor.data<float>()[i] = normal(generator);
   return tensor;
-}
-
-/// max |a - b| / max |a|, over all outputs.
-double relative_error(const NamedTensors& want, const NamedTensors& got) {
-  double worst = 0.0;
-  for (const auto& [name, tensor] : want) {
-    const auto found = got.find(name);
-    if (found == got.end() || found->second.shape() != tensor.shape()) return INFINITY;
-    if (tensor.type() != DataType::Float32) {
-      worst =
-          std::max(worst, std::memcmp(tensor.raw(), found->second.raw(), tensor.bytes()) == 0 ? 0.0 : 1.0);
-      continue;
-    }
-    double difference = 0.0;
-    double scale = 1e-30;
-    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-      const double a = tensor.data<float>()[i];
-      const double b = found->second.data<float>()[i];
-      difference = std::max(difference, std::isnan(b) ? INFINITY : std::abs(a - b));
-      scale = std::max(scale, std::abs(a));
-    }
-    worst = std::max(worst, difference / scale);
-  }
-  return worst;
 }
 
 fs::path shared_folder() {
@@ -344,7 +321,7 @@ void expect_equal(const std::string& name, const Graph& graph, const Setting& se
   ASSERT_TRUE(want) << where << ": " << want.error().message;
   auto got = testing::run_lockstep(*shards, inputs);
   ASSERT_TRUE(got) << where << ": " << got.error().message;
-  EXPECT_LE(relative_error(*want, got->outputs), tolerance) << where;
+  EXPECT_LE(testing::relative_error(*want, got->outputs), tolerance) << where;
 
   // The table's bytes are those that travelled.
   auto plan = plan_split(graph, *partition);
@@ -364,7 +341,7 @@ void expect_equal(const std::string& name, const Graph& graph, const Setting& se
   ASSERT_TRUE(again) << where << ": " << again.error().message;
   auto same = testing::run_lockstep(*again, inputs);
   ASSERT_TRUE(same) << where << ": " << same.error().message;
-  EXPECT_EQ(relative_error(got->outputs, same->outputs), 0.0) << where;
+  EXPECT_EQ(testing::relative_error(got->outputs, same->outputs), 0.0) << where;
 }
 
 TEST(Sharded, EqualsUnsplitRuleByRule) {
@@ -464,11 +441,11 @@ TEST(LocalNorm, SplitsAsItIsWrittenWithoutStatistics) {
       EXPECT_NE(local->find_value(normalised), kNoValue) << where;
       const Graph graph = specialise(*local, {}).value();
       const NamedTensors want = reference::run(graph, inputs).value();
-      EXPECT_GT(relative_error(exact, want), 1e-3) << where << ": it is the same function";
+      EXPECT_GT(testing::relative_error(exact, want), 1e-3) << where << ": it is the same function";
       const std::vector<Graph> shards = make_shards(graph, partition).value();
       const auto got = testing::run_lockstep(shards, inputs);
       ASSERT_TRUE(got) << where << ": " << got.error().message;
-      EXPECT_LE(relative_error(want, got->outputs), 1e-5) << where;
+      EXPECT_LE(testing::relative_error(want, got->outputs), 1e-5) << where;
       for (const Graph& shard : shards) {
         for (const Node& node : shard.nodes) {
           EXPECT_EQ(node.string_or("value", "").find("/statistics"), std::string::npos) << where;
@@ -532,7 +509,7 @@ TEST(Partition, KeepSetsOfJoinedValuesEqualPrunedWeights) {
   const auto want = reference::run(pruned, inputs);
   const auto got = testing::run_lockstep(make_shards(pruned, *partition).value(), inputs);
   ASSERT_TRUE(want && got);
-  EXPECT_LE(relative_error(*want, got->outputs), 1e-5);
+  EXPECT_LE(testing::relative_error(*want, got->outputs), 1e-5);
   EXPECT_LT(got->bytes_sent[0], 2 * (6 + 3 + 3) * 30 * 4);
 }
 
@@ -565,7 +542,7 @@ TEST(Partition, SparseKeepSetsEqualPrunedWeights) {
   ASSERT_TRUE(want && shards);
   auto got = testing::run_lockstep(*shards, inputs);
   ASSERT_TRUE(got) << got.error().message;
-  EXPECT_LE(relative_error(*want, got->outputs), 1e-5);
+  EXPECT_LE(testing::relative_error(*want, got->outputs), 1e-5);
   EXPECT_EQ(got->bytes_sent[0], 2 * 1 * 30 * 4);                   // one channel of two images
   EXPECT_EQ(got->bytes_sent[1], 2 * 1 * 30 * 4 + 2 * 5 * 30 * 4);  // and the output's five to rank 0
 }
