@@ -188,6 +188,9 @@ Result<InputRoute> get_route(const Message& message) {
     DISCO_TRY(const json* value, field(message, key));
     DISCO_TRY(*ranks,
               guarded(key, [&]() -> Result<std::vector<int>> { return value->get<std::vector<int>>(); }));
+    if (std::any_of(ranks->begin(), ranks->end(), [](int rank) { return rank < 0; })) {
+      return malformed(fmt::format("'{}' holds a negative rank", key));
+    }
   }
   return route;
 }

@@ -76,6 +76,9 @@ class Fabric {
   /// Makes current and later waits return PeerLost with this reason; callable from any thread.
   virtual void cancel(const std::string& reason) = 0;
 
+  /// PeerLost with cancel()'s reason once that was called, for who waits for something else than a peer.
+  [[nodiscard]] virtual Status check_cancelled() const { return {}; }
+
   /// When the last message of `peer` came; the clock's beginning where none did.
   [[nodiscard]] virtual Clock::time_point heard(int peer) const = 0;
 

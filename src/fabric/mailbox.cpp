@@ -41,11 +41,14 @@ void Mailbox::wake() {
   notify([] {});
 }
 
-Result<Mailbox::Taken> Mailbox::take(int peer, const MessageId& id) {
+Status Mailbox::check_cancelled() const {
   const std::lock_guard lock(mutex_);
-  if (cancelled_) {
-    return error(ErrorCode::PeerLost, "{}", *cancelled_);
-  }
+  return cancelled_ ? Status(error(ErrorCode::PeerLost, "{}", *cancelled_)) : Status();
+}
+
+Result<Mailbox::Taken> Mailbox::take(int peer, const MessageId& id) {
+  DISCO_CHECK(check_cancelled());
+  const std::lock_guard lock(mutex_);
   Taken taken{.payload = inbox_.take(peer, id)};
   taken.gone = !taken.payload && gone_[index(peer)];
   return taken;

@@ -24,6 +24,7 @@ class Mailbox {
   /// That end was destroyed: nothing more comes of it.
   void leave(int peer);
   void cancel(const std::string& reason);
+  [[nodiscard]] Status check_cancelled() const;
   void wake();
 
   struct Taken {
@@ -70,6 +71,7 @@ class MailboxFabric : public Fabric {
   }
   Clock::time_point heard(int peer) const final { return mailbox_->heard(peer); }
   void cancel(const std::string& reason) final { mailbox_->cancel(reason); }
+  Status check_cancelled() const final { return mailbox_->check_cancelled(); }
   LinkCounters counters(int peer) const final;
 
  protected:

@@ -178,6 +178,12 @@ void TcpFabric::cancel(const std::string& reason) {
   wake_.set();
 }
 
+Status TcpFabric::check_cancelled() const {
+  const std::lock_guard lock(mutex_);
+  const auto reason = cancelled();
+  return reason ? Status(*reason) : Status();
+}
+
 std::optional<Error> TcpFabric::cancelled() const {
   if (cancel_reason_) return Error{ErrorCode::PeerLost, *cancel_reason_};
   return std::nullopt;

@@ -187,6 +187,11 @@ void ZmqFabric::cancel(const std::string& reason) {
   wake_.set();
 }
 
+Status ZmqFabric::check_cancelled() const {
+  const auto reason = cancelled();
+  return reason ? Status(*reason) : Status();
+}
+
 std::optional<Error> ZmqFabric::cancelled() const {
   const std::lock_guard lock(cancel_mutex_);
   if (cancel_reason_) {

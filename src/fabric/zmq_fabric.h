@@ -69,6 +69,7 @@ class ZmqFabric final : public ListeningFabric {
   void forget_before(std::uint32_t epoch, std::uint64_t request) override;
   Clock::time_point heard(int peer) const override;
   void cancel(const std::string& reason) override;
+  Status check_cancelled() const override;
   std::string describe(int peer) const override;
   LinkCounters counters(int peer) const override;
 

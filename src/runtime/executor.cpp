@@ -258,7 +258,7 @@ Result<Executor::Outcome> Executor::step(Flight& flight, Fabric* fabric) {
     }
     flight.recorder.add(step, TracePhase::Compute);
   } else if (step.kind == StepKind::Receive && step.peer == kCaller) {
-    DISCO_TRY(const Outcome outcome, take_band(flight, step));
+    DISCO_TRY(const Outcome outcome, take_band(flight, step, fabric));
     if (outcome == Outcome::Waits) {
       return outcome;
     }
@@ -331,12 +331,15 @@ Result<Executor::Outcome> Executor::receive(Flight& flight, const Step& step, Fa
   return Outcome::Ran;
 }
 
-Result<Executor::Outcome> Executor::take_band(Flight& flight, const Step& step) {
+Result<Executor::Outcome> Executor::take_band(Flight& flight, const Step& step, const Fabric* fabric) {
   auto band = flight.request.bands->take(step.name, band_of_tag(step.tag));
   if (!band) {
     return in_step(step, band.error());
   }
   if (!*band) {
+    if (fabric != nullptr) {
+      DISCO_CHECK(fabric->check_cancelled());
+    }
     if (flight.waits && Clock::now() >= flight.request.deadline) {
       return error(ErrorCode::Timeout, "the rest of the input '{}' did not come in time", step.name);
     }

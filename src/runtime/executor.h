@@ -104,7 +104,7 @@ class Executor {
   Result<Outcome> step(Flight& flight, Fabric* fabric);
   Status send(Flight& flight, const Step& step, Fabric& fabric);
   Result<Outcome> receive(Flight& flight, const Step& step, Fabric& fabric);
-  Result<Outcome> take_band(Flight& flight, const Step& step);
+  Result<Outcome> take_band(Flight& flight, const Step& step, const Fabric* fabric);
   Status unpack(Flight& flight, const Step& step, std::span<const std::byte> message);
   void give_back(Flight& flight);
   Finished finish(std::size_t index, Status status);

@@ -144,6 +144,7 @@ TEST(Control, WhatCannotBeIsOneLine) {
       R"({"disco":4,"id":1,"input_bands":{}})",
       R"({"disco":4,"id":1,"input_bands":{},"tell":7,"await":[]})",
       R"({"disco":4,"id":1,"input_bands":{},"tell":[],"await":["a"]})",
+      R"({"disco":4,"id":1,"input_bands":{},"tell":[],"await":[-1]})",
       R"({"disco":4,"id":1,"inputs":[7]})",
       R"({"disco":4,"id":1,"inputs":[{}]})",
       R"({"disco":4,"id":1,"shard":{"bytes":1e300,"chunks":1}})",

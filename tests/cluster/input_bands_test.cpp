@@ -230,16 +230,23 @@ TEST(InputBands, WhatDoesNotComeIsOneLine) {
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code, ErrorCode::Timeout);
   EXPECT_EQ(late.error().message, "the rest of the input '" + input + "' did not come in time");
+  mesh[0]->cancel("the coordinator went away");
+  const auto cancelled = executor.run(
+      {}, {.request = 2, .deadline = Clock::now() + 20s, .bands = std::make_shared<Source>(std::nullopt)},
+      mesh[0].get());
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().code, ErrorCode::PeerLost);
+  EXPECT_EQ(cancelled.error().message, "the coordinator went away");
   const auto small = executor.run(
-      {}, {.request = 2, .bands = std::make_shared<Source>(Tensor::zeros(DataType::Float32, {1, 3, 39, 64}))},
+      {}, {.request = 3, .bands = std::make_shared<Source>(Tensor::zeros(DataType::Float32, {1, 3, 39, 64}))},
       mesh[0].get());
   ASSERT_FALSE(small);
   EXPECT_EQ(small.error().code, ErrorCode::ProtocolMismatch);
   EXPECT_EQ(small.error().message, "a part of the input '" + input + "' has 29,952 bytes, expected 30,720");
-  const auto missing = executor.run({}, {.request = 3}, mesh[0].get());
+  const auto missing = executor.run({}, {.request = 4}, mesh[0].get());
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ErrorCode::NotFound) << missing.error().message;
-  EXPECT_TRUE(executor.run(inputs_of(graph, true, 1), {.request = 4}, mesh[0].get()));
+  EXPECT_TRUE(executor.run(inputs_of(graph, true, 1), {.request = 5}, mesh[0].get()));
 }
 
 TEST(InputBands, TravelAsImagesOrNumbers) {
