@@ -44,9 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read(control::texts(*message, "addresses"));
   read(control::get_statistics(*message));
   read(control::get_trace(*message));
+  read(control::get_route(*message));
   read(control::Reader(*message).bytes("shard"));
   // Tensors that were accepted travel on unchanged.
-  for (const char* key : {"inputs", "outputs"}) {
+  for (const char* key : {"inputs", "outputs", "bands"}) {
     const auto tensors = control::Reader(*message).tensors(key);
     if (read(tensors) == nullptr) continue;
     control::Message again = control::success(1);

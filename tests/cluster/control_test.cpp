@@ -170,7 +170,7 @@ TEST(Control, WhatCannotBeIsOneLine) {
       R"({"disco":4,"id":1,"statistics":[]})",
       R"({"disco":4,"id":1.5})",
       R"({"disco":4,"id":-1})",
-      R"({"disco":3})",
+      R"({"disco":4})",
       R"({"disco":"1","id":1})",
       R"([1,2])",
       "\xff\xfe",
