@@ -110,8 +110,10 @@ class RemoteCluster final : public Cluster {
       return error(ErrorCode::InvalidArgument, "the cluster was shut down");
     }
     DISCO_CHECK(check(inputs, options));
-    for (const auto& [name, ends] : bands_) {
-      DISCO_CHECK(check_input(name, inputs.at(name), DataType::Float32, shapes_.at(name)));
+    for (const auto& of_rank : in_bands_) {
+      for (const std::string& name : of_rank) {
+        DISCO_CHECK(check_input(name, inputs.at(name), DataType::Float32, shapes_.at(name)));
+      }
     }
     DISCO_CHECK(check_room());
     if (!failed_.empty()) {
@@ -290,8 +292,8 @@ class RemoteCluster final : public Cluster {
       DISCO_TRY(nodes_[rank].weight_bytes, named(rank, control::number(reply, "weight_bytes", kMost)));
       DISCO_TRY(nodes_[rank].arena_bytes, named(rank, control::number(reply, "arena_bytes", kMost)));
       DISCO_TRY(const auto taken, named(rank, control::bands(reply, "input_bands")));
-      for (const auto& [name, bands] : taken) {
-        if (bands_.contains(name)) in_bands_[rank].insert(name);
+      for (const std::string& name : nodes_[rank].inputs) {
+        if (taken.contains(name) && bands_.contains(name)) in_bands_[rank].insert(name);
       }
     }
     return {};
@@ -388,7 +390,7 @@ class RemoteCluster final : public Cluster {
   std::uint64_t request_ = 0;
   bool joined_ = false;
   std::map<std::string, Bands> bands_;                  // of inputs that some node may take in bands
-  std::map<std::string, Shape> shapes_;                 // theirs
+  std::map<std::string, Shape> shapes_;                 // of inputs
   std::vector<std::set<std::string>> in_bands_;         // by rank, those that it takes
   std::vector<Run> runs_;                               // in flight, oldest first
   std::deque<std::pair<std::uint64_t, Error>> failed_;  // requests beside one that failed
