@@ -114,15 +114,9 @@ Status run(const Flags& flags) {
   }
   DISCO_TRY(StepCosts costs, flags.profile.costs(profile));
   DISCO_TRY(const auto alone, best_alone(model.graph, profile, costs, flags.concurrency));
-  const std::vector<InputRoute> routes = routes_of(model.shards, profile);
-  std::vector<SimulatedProgram> programs;
   Progress progress("layers", model.shards.size());
-  for (std::size_t rank = 0; rank < model.shards.size(); ++rank) {
-    DISCO_TRY(SimulatedProgram program,
-              costs.of(std::move(model.shards[rank]), profile.nodes[rank], routes[rank]));
-    programs.push_back(std::move(program));
-    progress.step(rank + 1);
-  }
+  DISCO_TRY(const auto programs, programs_of(std::move(model.shards), profile, costs,
+                                             [&](std::size_t done) { progress.step(done); }));
   DISCO_TRY(const Simulation result, simulate(programs, profile,
                                               {.concurrency = flags.concurrency,
                                                .trace = !flags.trace.empty() || !flags.timeline.empty()}));

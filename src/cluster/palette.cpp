@@ -19,24 +19,34 @@ constexpr std::int64_t kFewestElements = 4096;
 /// value is where it is looked for first and the processor guesses right.
 class Numbers {
  public:
+  explicit Numbers(std::span<const float> /*run*/) { slots_.fill({0, -1}); }
+  bool take(std::span<const float> run, std::byte* to) {
+    for (std::size_t i = 0; i < run.size(); ++i) {
+      const int number = of(std::bit_cast<std::uint32_t>(run[i]));
+      if (number < 0) return false;
+      to[i] = static_cast<std::byte>(number);
+    }
+    return true;
+  }
+  [[nodiscard]] std::span<const std::uint32_t> table() const { return values_; }
+
+ private:
   /// The value's number, or -1 where it is the 257th.
   int of(std::uint32_t bits) {
     std::size_t slot = (bits * 2654435761U) >> (32 - kSlotBits);
     while (slots_[slot].bits != bits || slots_[slot].number < 0) {
       if (slots_[slot].number < 0) {
-        if (values.size() == kTable) return -1;
-        slots_[slot] = {bits, static_cast<std::int32_t>(values.size())};
-        values.push_back(bits);
+        if (values_.size() == kTable) return -1;
+        slots_[slot] = {bits, static_cast<std::int32_t>(values_.size())};
+        values_.push_back(bits);
         break;
       }
       slot = (slot + 1) % slots_.size();
     }
     return slots_[slot].number;
   }
-  Numbers() { slots_.fill({0, -1}); }
-  std::vector<std::uint32_t> values;
 
- private:
+  std::vector<std::uint32_t> values_;
   static constexpr unsigned kSlotBits = 12;
   struct Slot {
     std::uint32_t bits;
@@ -45,35 +55,8 @@ class Numbers {
   std::array<Slot, std::size_t{1} << kSlotBits> slots_;
 };
 
-/// The values of one plane where they lie a step apart, as what presets make of pixels: a value's number then
-/// follows from it alone, and the table tells whether it is that value, bit by bit. Ten times as fast as
-/// looking values up.
-struct Grid {
-  /// Stands for values that have not come; as a value it ends the attempt.
-  static constexpr std::uint32_t kUnknown = 0x7FC0D15C;  // a NaN
-
-  /// From some values here and there.
-  explicit Grid(std::span<const float> run) {
-    constexpr std::size_t kSamples = 256;
-    table.fill(kUnknown);
-    std::vector<float> values;
-    for (std::size_t i = 0; i < run.size(); i += (run.size() + kSamples - 1) / kSamples) {
-      if (std::abs(run[i]) < 1e6F) values.push_back(run[i]);
-    }
-    std::sort(values.begin(), values.end());
-    values.erase(std::unique(values.begin(), values.end()), values.end());
-    if (values.empty()) return;
-    const float span = values.back() - values.front();
-    float step = span;
-    for (std::size_t i = 1; i < values.size(); ++i) step = std::min(step, values[i] - values[i - 1]);
-    base = values.front();
-    per_unit = span > 0 ? std::round(span / step) / span : 0;
-  }
-
-  std::array<std::uint32_t, kTable> table;
-  float base = 0;
-  float per_unit = 0;  ///< steps
-};
+/// Stands in a Grid's table for values that have not come; as a value it ends the attempt.
+constexpr std::uint32_t kUnknown = 0x7FC0D15C;  // a NaN
 
 /// The numbers of `count` values, modulo 256; false where the table holds another value for one.
 DISCO_MULTIVERSION bool number_known(const float* __restrict from, std::size_t count,
@@ -86,72 +69,85 @@ DISCO_MULTIVERSION bool number_known(const float* __restrict from, std::size_t c
     const std::uint32_t number =
         std::bit_cast<std::uint32_t>((from[i] - base) * per_unit + kRounder) & (kTable - 1);
     const auto bits = std::bit_cast<std::uint32_t>(from[i]);
-    wrong |= (table[number] ^ bits) | static_cast<std::uint32_t>(bits == Grid::kUnknown);
+    wrong |= (table[number] ^ bits) | static_cast<std::uint32_t>(bits == kUnknown);
     to[i] = static_cast<std::uint8_t>(number);
   }
   return wrong == 0;
 }
 
-/// The same, with values that come for the first time put into the table.
-bool number_all(std::span<const float> from, Grid& grid, std::byte* out) {
-  constexpr std::size_t kAtOnce = 1024;
-  auto* to = reinterpret_cast<std::uint8_t*>(out);
-  for (std::size_t begin = 0; begin < from.size(); begin += kAtOnce) {
-    const std::size_t end = std::min(from.size(), begin + kAtOnce);
-    if (number_known(&from[begin], end - begin, grid.table.data(), grid.base, grid.per_unit, to + begin))
-      continue;
-    for (std::size_t i = begin; i < end; ++i) {
-      const auto bits = std::bit_cast<std::uint32_t>(from[i]);
-      std::uint32_t& entry = grid.table[to[i]];
-      if (bits == Grid::kUnknown || (entry != Grid::kUnknown && entry != bits)) return false;
-      entry = bits;
+/// The values of one plane where they lie a step apart, as what presets make of pixels: a value's number then
+/// follows from it alone, and the table tells whether it is that value, bit by bit. Ten times as fast as
+/// looking values up.
+class Grid {
+ public:
+  /// From some values here and there.
+  explicit Grid(std::span<const float> run) {
+    constexpr std::size_t kSamples = 256;
+    table_.fill(kUnknown);
+    std::vector<float> values;
+    for (std::size_t i = 0; i < run.size(); i += (run.size() + kSamples - 1) / kSamples) {
+      if (std::abs(run[i]) < 1e6F) values.push_back(run[i]);
     }
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    if (values.empty()) return;
+    const float span = values.back() - values.front();
+    float step = span;
+    for (std::size_t i = 1; i < values.size(); ++i) step = std::min(step, values[i] - values[i - 1]);
+    base_ = values.front();
+    per_unit_ = span > 0 ? std::round(span / step) / span : 0;
   }
-  return true;
-}
 
-std::optional<Packed> pack_grids(const Tensor& tensor, const Layout& layout) {
-  constexpr std::uint64_t kShortestRun = 64;
-  if (layout.run < kShortestRun) return std::nullopt;
-  std::vector<Grid> planes;
+  /// Values that come for the first time are put into the table.
+  bool take(std::span<const float> run, std::byte* out) {
+    constexpr std::size_t kAtOnce = 1024;
+    auto* to = reinterpret_cast<std::uint8_t*>(out);
+    for (std::size_t begin = 0; begin < run.size(); begin += kAtOnce) {
+      const std::size_t end = std::min(run.size(), begin + kAtOnce);
+      if (number_known(&run[begin], end - begin, table_.data(), base_, per_unit_, to + begin)) continue;
+      for (std::size_t i = begin; i < end; ++i) {
+        const auto bits = std::bit_cast<std::uint32_t>(run[i]);
+        std::uint32_t& entry = table_[to[i]];
+        if (bits == kUnknown || (entry != kUnknown && entry != bits)) return false;
+        entry = bits;
+      }
+    }
+    return true;
+  }
+  [[nodiscard]] std::span<const std::uint32_t> table() const { return table_; }
+
+ private:
+  std::array<std::uint32_t, kTable> table_;
+  float base_ = 0;
+  float per_unit_ = 0;  // steps
+};
+
+/// Packs with a Plane for each, which numbers runs of its values; none where one cannot.
+template <typename Plane>
+std::optional<Packed> pack_with(const Tensor& tensor, const Layout& layout) {
+  std::vector<Plane> planes;  // grows as they come: what is no image is soon found out
   const auto elements = static_cast<std::size_t>(tensor.elements());
   Packed packed{layout, std::vector<std::byte>(packed_size(layout, elements))};
   std::byte* to = packed.bytes.data() + layout.planes * kTable * sizeof(float);
   for (std::size_t begin = 0, plane = 0; begin < elements; begin += layout.run) {
     const std::span<const float> run(tensor.data<float>() + begin, layout.run);
     if (plane == planes.size()) planes.emplace_back(run);
-    if (!number_all(run, planes[plane], to + begin)) return std::nullopt;
+    if (!planes[plane].take(run, to + begin)) return std::nullopt;
     plane = plane + 1 == layout.planes ? 0 : plane + 1;
   }
   for (std::size_t plane = 0; plane < planes.size(); ++plane) {
-    std::memcpy(packed.bytes.data() + plane * kTable * sizeof(float), planes[plane].table.data(),
-                kTable * sizeof(float));
+    const std::span<const std::uint32_t> table = planes[plane].table();
+    std::memcpy(packed.bytes.data() + plane * kTable * sizeof(float), table.data(), table.size_bytes());
   }
   return packed;
 }
 
 std::optional<Packed> pack_by(const Tensor& tensor, const Layout& layout) {
-  if (auto packed = pack_grids(tensor, layout)) return packed;
-  std::vector<Numbers> planes;  // grows as they come: what is no image is soon found out
-  const auto elements = static_cast<std::size_t>(tensor.elements());
-  Packed packed{layout, std::vector<std::byte>(packed_size(layout, elements))};
-  const float* from = tensor.data<float>();
-  std::byte* to = packed.bytes.data() + layout.planes * kTable * sizeof(float);
-  for (std::size_t begin = 0, plane = 0; begin < elements; begin += layout.run) {
-    if (plane == planes.size()) planes.emplace_back();
-    Numbers& numbers = planes[plane];
-    for (std::size_t i = begin; i < begin + layout.run; ++i) {
-      const int number = numbers.of(std::bit_cast<std::uint32_t>(from[i]));
-      if (number < 0) return std::nullopt;
-      to[i] = static_cast<std::byte>(number);
-    }
-    plane = plane + 1 == layout.planes ? 0 : plane + 1;
+  constexpr std::uint64_t kShortestRun = 64;
+  if (layout.run >= kShortestRun) {
+    if (auto packed = pack_with<Grid>(tensor, layout)) return packed;
   }
-  for (std::size_t plane = 0; plane < planes.size(); ++plane) {
-    std::memcpy(packed.bytes.data() + plane * kTable * sizeof(float), planes[plane].values.data(),
-                planes[plane].values.size() * sizeof(float));
-  }
-  return packed;
+  return pack_with<Numbers>(tensor, layout);
 }
 
 }  // namespace

@@ -13,9 +13,10 @@ namespace {
 /// comes.
 void drop_idle(const Graph& graph, const std::map<ValueId, Bands>& of_inputs, std::vector<Bands>& bands) {
   std::vector<bool> wanted(graph.values.size(), false), received(graph.values.size(), false),
-      early(graph.values.size(), false), sent(graph.values.size(), false);
+      given(graph.values.size(), false), early(graph.values.size(), false), sent(graph.values.size(), false);
   for (const auto& [id, unused] : of_inputs) {
-    wanted[static_cast<std::size_t>(id)] = received[static_cast<std::size_t>(id)] = true;
+    const auto v = static_cast<std::size_t>(id);
+    wanted[v] = received[v] = given[v] = true;
   }
   for (const Node& node : graph.nodes) {
     if (node.is_disco("Send")) sent[static_cast<std::size_t>(node.inputs[0])] = true;
@@ -28,9 +29,7 @@ void drop_idle(const Graph& graph, const std::map<ValueId, Bands>& of_inputs, st
     const bool receives = node.is_disco("Recv") && !named_bands(node).empty();
     const bool follows = any(early, node.inputs) && !node.is("Conv");
     const bool reads = follows || any(received, node.inputs);
-    const bool is_first = std::any_of(of_inputs.begin(), of_inputs.end(), [&](const auto& input) {
-      return std::find(node.inputs.begin(), node.inputs.end(), input.first) != node.inputs.end();
-    });
+    const bool is_first = any(given, node.inputs);
     for (const ValueId id : node.outputs) {
       if (id == kNoValue) continue;
       early[static_cast<std::size_t>(id)] = (follows || is_first) && !sent[static_cast<std::size_t>(id)];

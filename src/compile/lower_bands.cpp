@@ -140,17 +140,17 @@ bool Lowering::lower_banded_send(const Node& node, const Step& whole, const Wire
 }
 
 /// The same for what comes: each band is unpacked to where it belongs in a value, or in a concatenation.
-void Lowering::add_banded_receives(const Node& node, const Step& whole, const WireFormat& format,
+/// `from` tells how the channels of some rows lie in their message.
+void Lowering::add_banded_receives(const Step& whole, const std::vector<RowRange>& bands, std::int64_t width,
+                                   const std::function<ChannelView(RowRange)>& from, const WireFormat& format,
                                    const Placed& into, const ChannelView& view, std::int64_t first_channel) {
-  const Shape shape = value(node.outputs[0]).shape();
-  const std::vector<RowRange> bands = ranges_of(named_bands(node), shape[2]);
-  const ChannelView from = kernels::wire_view(shape, 1);
   for (std::size_t b = 0; b < bands.size(); ++b) {
     Step step = step_of_band(whole, bands, b);
     const BufferId wire = add_buffer(step.wire_bytes, Buffer::Kind::Message);
-    const PartView part = rows_of(view, bands[b], shape[3]);
-    const kernels::ChannelCopy copy(rows_of(from, bands[b], shape[3]).view, run_of(0, shape[1]), part.view,
-                                    run_of(first_channel, shape[1]));
+    const PartView part = rows_of(view, bands[b], width);
+    const ChannelView message = from(bands[b]);
+    const kernels::ChannelCopy copy(message, run_of(0, message.channels), part.view,
+                                    run_of(first_channel, message.channels));
     step.kernel = std::make_unique<FunctionKernel>(
         [=, offset = part.offset, buffer = into.buffer](Workspace::Impl& workspace) -> Status {
           copy.unpack(workspace.at(wire), workspace.as<float>(buffer) + offset, format);
@@ -159,6 +159,15 @@ void Lowering::add_banded_receives(const Node& node, const Step& whole, const Wi
         "unpack");
     add_step(std::move(step), {{access_of_rows(into, bands[b], /*writes=*/true)}, b}, wire);
   }
+}
+
+void Lowering::lower_banded_receive(const Node& node, const Step& whole, const WireFormat& format,
+                                    const Placed& into, const ChannelView& view, std::int64_t first_channel) {
+  const Shape shape = value(node.outputs[0]).shape();
+  const ChannelView all = kernels::wire_view(shape, 1);
+  add_banded_receives(
+      whole, ranges_of(named_bands(node), shape[2]), shape[3],
+      [&](RowRange rows) { return rows_of(all, rows, shape[3]).view; }, format, into, view, first_channel);
 }
 
 /// Inputs that the caller would give in bands, and that can lie by rows as their reader wants them.
@@ -179,30 +188,20 @@ void Lowering::add_banded_input(ValueId id) {
   const Placed into = place(id, *wanted_by_convolution(id));
   ChannelView view;
   [[maybe_unused]] const bool seen = kernels::view_of(into.desc, 1, view);
-  const auto tag = static_cast<std::uint32_t>(program_.banded_inputs.size());
-  const std::vector<RowRange> bands = rows_of_bands(id);
-  program_.banded_inputs.push_back({value(id).name, tag, shape, bands_[static_cast<std::size_t>(id)]});
-  for (std::size_t b = 0; b < bands.size(); ++b) {
-    const Shape of_band{1, shape[1], bands[b].count(), shape[3]};
-    Step step;
-    step.kind = StepKind::Receive;
-    step.name = value(id).name;
-    step.op = "Input";
-    step.peer = kCaller;
-    step.tag = band_tag(tag, b);
-    step.wire_bytes = static_cast<std::size_t>(element_count(of_band)) * sizeof(float);
-    const BufferId message = add_buffer(step.wire_bytes, Buffer::Kind::Message);
-    const PartView part = rows_of(view, bands[b], shape[3]);
-    const kernels::ChannelCopy copy(kernels::plain_view(of_band, 1), run_of(0, shape[1]), part.view,
-                                    run_of(0, shape[1]));
-    step.kernel = std::make_unique<FunctionKernel>(
-        [=, offset = part.offset, buffer = into.buffer](Workspace::Impl& workspace) -> Status {
-          copy.run(workspace.as<float>(message), workspace.as<float>(buffer) + offset);
-          return {};
-        },
-        "channel copy");
-    add_step(std::move(step), {{access_of_rows(into, bands[b], /*writes=*/true)}, b}, message);
-  }
+  Step whole;
+  whole.kind = StepKind::Receive;
+  whole.name = value(id).name;
+  whole.op = "Input";
+  whole.peer = kCaller;
+  whole.tag = static_cast<std::uint32_t>(program_.banded_inputs.size());
+  whole.wire_bytes = static_cast<std::size_t>(element_count(shape)) * sizeof(float);
+  program_.banded_inputs.push_back({whole.name, whole.tag, shape, bands_[static_cast<std::size_t>(id)]});
+  add_banded_receives(
+      whole, rows_of_bands(id), shape[3],
+      [&](RowRange rows) {
+        return kernels::plain_view({1, shape[1], rows.count(), shape[3]}, 1);
+      },
+      {}, into, view, 0);
 }
 
 /// A message without bytes that says whose inputs are here.
@@ -235,15 +234,15 @@ void Lowering::mind_link_of_inputs() {
   const auto takes_input = [](const Step& step) {
     return step.kind == StepKind::Receive && step.peer == kCaller;
   };
-  const auto last = std::find_if(program_.steps.rbegin(), program_.steps.rend(), takes_input);
-  if (last == program_.steps.rend()) tell();
+  auto missing = std::count_if(program_.steps.begin(), program_.steps.end(), takes_input);
+  if (missing == 0) tell();
   std::set<int> awaited(route.await.begin(), route.await.end());
   for (std::size_t s = 0; s < program_.steps.size(); ++s) {
     Step& step = program_.steps[s];
     if (step.kind == StepKind::Send && awaited.erase(step.peer) > 0) {
       add(word_of_inputs(StepKind::Receive, step.peer), add_buffer(0, Buffer::Kind::Message), {});
     }
-    const bool is_last = last != program_.steps.rend() && &step == &*last;
+    const bool is_last = takes_input(step) && --missing == 0;
     add(std::move(step), program_.wire_of_step[s], std::move(orders_[s]));
     if (is_last) tell();
   }

@@ -177,7 +177,7 @@ bool Lowering::lower_receive(const Node& node) {
     inside.shape = shape;
     placed_[static_cast<std::size_t>(id)] = inside;
     if (banded) {  // then both are cut along the channels
-      add_banded_receives(node, step, format, whole, into, offset);
+      lower_banded_receive(node, step, format, whole, into, offset);
       return true;
     }
     const ChannelView from =
@@ -198,7 +198,7 @@ bool Lowering::lower_receive(const Node& node) {
   if (banded) {
     ChannelView into;
     [[maybe_unused]] const bool seen = kernels::view_of(dst.desc, 1, into);
-    add_banded_receives(node, step, format, dst, into, 0);
+    lower_banded_receive(node, step, format, dst, into, 0);
     return true;
   }
   if (is_float(id) && format.type != DataType::Float32) {

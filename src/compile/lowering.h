@@ -142,8 +142,12 @@ class Lowering {
   bool lower_send(const Node& node);                                                // lower_exchange.cpp
   bool lower_receive(const Node& node);
   bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);  // lower_bands.cpp
-  void add_banded_receives(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,
-                           const kernels::ChannelView& view, std::int64_t first_channel);
+  void lower_banded_receive(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,
+                            const kernels::ChannelView& view, std::int64_t first_channel);
+  void add_banded_receives(const Step& whole, const std::vector<RowRange>& bands, std::int64_t width,
+                           const std::function<kernels::ChannelView(RowRange)>& from,
+                           const WireFormat& format, const Placed& into, const kernels::ChannelView& view,
+                           std::int64_t first_channel);
   [[nodiscard]] std::map<ValueId, Bands> banded_inputs();
   void add_banded_input(ValueId id);
   static Step word_of_inputs(StepKind kind, int peer);

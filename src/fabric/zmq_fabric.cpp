@@ -40,7 +40,7 @@ Result<std::unique_ptr<ZmqFabric>> ZmqFabric::listen(const std::string& address,
 ZmqFabric::ZmqFabric(const ZmqOptions& options) : options_(options) {}
 
 ZmqFabric::~ZmqFabric() {
-  const bool abandoned = cancelled().has_value();
+  const bool abandoned = !check_cancelled().ok();
   if (abandoned) {
     listener_.set_linger(std::chrono::milliseconds(0));
   }
@@ -89,9 +89,7 @@ Status ZmqFabric::connect(const Membership& membership, Clock::time_point deadli
 
   const auto is_missing = [&](const Peer& peer) { return !peer.ready && &peer != &at(rank_); };
   while (true) {
-    if (const auto reason = cancelled()) {
-      return *reason;
-    }
+    DISCO_CHECK(check_cancelled());
     for (const Peer& peer : peers_) {
       if (peer.fault) {
         return *peer.fault;
@@ -144,9 +142,7 @@ Status ZmqFabric::send(int peer, const MessageId& id, Payload payload) {
 
 Result<std::optional<Payload>> ZmqFabric::try_receive(int peer, const MessageId& id) {
   DISCO_CHECK(check_peer(peer));
-  if (const auto reason = cancelled()) {
-    return *reason;
-  }
+  DISCO_CHECK(check_cancelled());
   if (auto payload = inbox_.take(peer, id)) {
     return payload;
   }
@@ -188,16 +184,11 @@ void ZmqFabric::cancel(const std::string& reason) {
 }
 
 Status ZmqFabric::check_cancelled() const {
-  const auto reason = cancelled();
-  return reason ? Status(*reason) : Status();
-}
-
-std::optional<Error> ZmqFabric::cancelled() const {
   const std::lock_guard lock(cancel_mutex_);
   if (cancel_reason_) {
     return Error{ErrorCode::PeerLost, *cancel_reason_};
   }
-  return std::nullopt;
+  return {};
 }
 
 std::string ZmqFabric::describe(int peer) const {

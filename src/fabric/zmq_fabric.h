@@ -105,7 +105,6 @@ class ZmqFabric final : public ListeningFabric {
   bool post(int peer, wire::Kind kind, const MessageId& id, ZmqFrame payload);
   Status check_sender(const wire::Hello& hello, const std::string& sender) const;
   void refuse(const std::string& line);
-  std::optional<Error> cancelled() const;
   Peer& at(int peer) { return peers_[static_cast<std::size_t>(peer)]; }
   const Peer& at(int peer) const { return peers_[static_cast<std::size_t>(peer)]; }
 

@@ -82,8 +82,8 @@ Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& 
   std::optional<Alone> best;
   for (std::size_t n = 0; n < profile.nodes.size(); ++n) {
     const Profile one = subset(profile, {n});
-    DISCO_TRY(SimulatedProgram program, costs.of(graph, profile.nodes[n], routes_of({graph}, one)[0]));
-    DISCO_TRY(Simulation simulation, simulate({std::move(program)}, one, {.concurrency = concurrency}));
+    DISCO_TRY(const auto programs, programs_of({graph}, one, costs));
+    DISCO_TRY(Simulation simulation, simulate(programs, one, {.concurrency = concurrency}));
     const std::uint64_t memory = profile.nodes[n].memory_free;
     const bool fits = memory == 0 || simulation.nodes[0].memory_bytes <= memory;
     const bool better = !best || (fits && !best->fits) ||
@@ -93,21 +93,19 @@ Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& 
   return std::move(*best);
 }
 
-std::vector<InputRoute> routes_of(const std::vector<Graph>& shards, const Profile& profile) {
+Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards, const Profile& profile,
+                                                  StepCosts& costs,
+                                                  const std::function<void(std::size_t)>& done) {
   std::vector<bool> near;
   for (std::size_t rank = 0; rank < shards.size(); ++rank)
     near.push_back(profile.nodes[rank].name == profile.coordinator);
-  return input_routes(shards, near);
-}
-
-Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards, const Profile& profile,
-                                                  StepCosts& costs) {
-  const std::vector<InputRoute> routes = routes_of(shards, profile);
+  const std::vector<InputRoute> routes = input_routes(shards, near);
   std::vector<SimulatedProgram> programs;
   for (std::size_t rank = 0; rank < shards.size(); ++rank) {
     DISCO_TRY(SimulatedProgram program,
               costs.of(std::exchange(shards[rank], {}), profile.nodes[rank], routes[rank]));
     programs.push_back(std::move(program));
+    if (done) done(rank + 1);
   }
   return programs;
 }

@@ -2,6 +2,7 @@
 // Partitions as they would be: other keep-sets, wire formats and shares, without samples or training.
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,9 @@ struct Alone {
 [[nodiscard]] Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& costs,
                                        int concurrency);
 
-/// All ranks' programs with their costs.
-/// How inputs come to the ranks of a profile, by rank.
-[[nodiscard]] std::vector<InputRoute> routes_of(const std::vector<Graph>& shards, const Profile& profile);
-
-[[nodiscard]] Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards,
-                                                                const Profile& profile, StepCosts& costs);
+/// All ranks' programs with their costs. `done` is told how many of them are.
+[[nodiscard]] Result<std::vector<SimulatedProgram>> programs_of(
+    std::vector<Graph> shards, const Profile& profile, StepCosts& costs,
+    const std::function<void(std::size_t)>& done = nullptr);
 
 }  // namespace disco

@@ -146,7 +146,7 @@ class Simulator {
           continue;
         }
         taken += bytes * about(n).request_byte_s;
-        post({.time = taken, .kind = Event::Kind::Input, .node = n, .request = request, .piece = input});
+        post({.time = taken, .kind = Event::Kind::Input, .node = n, .piece = input});
       }
     }
   }
@@ -221,7 +221,6 @@ class Simulator {
           post({.time = event.time + bytes * about(event.node).request_byte_s,
                 .kind = Event::Kind::Input,
                 .node = event.node,
-                .request = event.piece.request,
                 .piece = event.piece});
         } else {
           node.delivered.insert({event.piece.request, event.piece.from, *event.piece.tag});
