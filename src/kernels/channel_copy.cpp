@@ -1,11 +1,13 @@
 #include "kernels/channel_copy.h"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/simd.h"
+#include "kernels/wire_codes.h"
 
 namespace disco::kernels {
 
@@ -69,52 +71,46 @@ std::int64_t offset_of(const ChannelView& view, std::int64_t channel) {
 /// Elements between neighbouring channels within a block (or anywhere, unblocked).
 std::int64_t step_of(const ChannelView& view) { return view.block > 1 ? 1 : view.channel_stride; }
 
-constexpr std::int64_t kTile = 16;
+/// What is gathered before it is converted, or converted before it is scattered: well within the first-level
+/// cache.
+constexpr std::int64_t kTileElements = 2048;
 
-/// IEEE half, rounded to nearest even; what is too large becomes infinite.
-std::uint16_t to_half(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t sign = bits >> 16U & 0x8000U;
-  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude >= 0x7F800000U)
-    return static_cast<std::uint16_t>(sign | (magnitude > 0x7F800000U ? 0x7E00U : 0x7C00U));
-  if (magnitude >= 0x477FF000U) return static_cast<std::uint16_t>(sign | 0x7C00U);
-  if (magnitude < 0x38800000U) {
-    // Subnormal: adding 0.5 lines the fraction up with the last bits of the sum, rounded by the addition.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3F000000U));
-  }
-  const std::uint32_t odd = magnitude >> 13U & 1U;
-  return static_cast<std::uint16_t>(sign | (magnitude - 0x38000000U + 0xFFFU + odd) >> 13U);
-}
-
-float from_half(std::uint16_t h) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16U;
-  const std::uint32_t exponent = h >> 10U & 0x1FU;
-  const std::uint32_t fraction = h & 0x3FFU;
-  if (exponent == 0) {
-    const float value = static_cast<float>(fraction) * 0x1.0p-24F;
-    return sign != 0 ? -value : value;
-  }
-  const std::uint32_t wide = exponent == 31 ? 0xFFU : exponent + 112U;
-  return std::bit_cast<float>(sign | wide << 23U | fraction << 13U);
-}
+// What becomes of features on the way, a contiguous run at a time.
 
 struct Same {
-  float operator()(float x) const { return x; }
+  void operator()(const float* from, float* to, std::int64_t count) const {
+    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+  }
+};
+struct ToHalves {
+  void operator()(const float* from, std::uint16_t* to, std::int64_t count) const {
+    to_halves(from, to, count);
+  }
+};
+struct FromHalves {
+  void operator()(const std::uint16_t* from, float* to, std::int64_t count) const {
+    from_halves(from, to, count);
+  }
+};
+struct ToCodes {
+  float inverse, zero;
+  void operator()(const float* from, std::uint8_t* to, std::int64_t count) const {
+    to_codes(from, to, count, inverse, zero);
+  }
+};
+struct FromCodes {
+  float scale;
+  std::int32_t zero;
+  void operator()(const std::uint8_t* from, float* to, std::int64_t count) const {
+    from_codes(from, to, count, scale, zero);
+  }
 };
 
-/// dst[s * ds + c * dc] = convert(src[s * ss + c * sc]), through tiles that fit the first-level cache.
-template <typename From, typename To, typename Convert>
-void copy_plane(const From* src, std::int64_t ss, std::int64_t sc, To* dst, std::int64_t ds, std::int64_t dc,
-                std::int64_t inner, std::int64_t channels, Convert convert) {
-  const auto line = [&](const From* from, To* to, std::int64_t count) {
-    if constexpr (std::is_same_v<Convert, Same>) {
-      std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
-    } else {
-      for (std::int64_t i = 0; i < count; ++i) to[i] = convert(from[i]);
-    }
-  };
+/// dst[s * ds + c * dc] = src[s * ss + c * sc], through tiles that fit the first-level cache.
+void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, std::int64_t ds,
+                std::int64_t dc, std::int64_t inner, std::int64_t channels) {
+  constexpr std::int64_t kTile = 16;
+  constexpr Same line;
   if (ss == 1 && ds == 1) {
     for (std::int64_t c = 0; c < channels; ++c) line(src + c * sc, dst + c * dc, inner);
     return;
@@ -135,47 +131,64 @@ void copy_plane(const From* src, std::int64_t ss, std::int64_t sc, To* dst, std:
       const std::int64_t c1 = std::min(channels, c0 + kTile);
       if (ds == 1) {
         for (std::int64_t c = c0; c < c1; ++c) {
-          for (std::int64_t s = s0; s < s1; ++s) dst[s + c * dc] = convert(src[s * ss + c * sc]);
+          for (std::int64_t s = s0; s < s1; ++s) dst[s + c * dc] = src[s * ss + c * sc];
         }
       } else {
         for (std::int64_t s = s0; s < s1; ++s) {
-          for (std::int64_t c = c0; c < c1; ++c) dst[s * ds + c * dc] = convert(src[s * ss + c * sc]);
+          for (std::int64_t c = c0; c < c1; ++c) dst[s * ds + c * dc] = src[s * ss + c * sc];
         }
       }
     }
   }
 }
 
-/// The code of x: NaN compares false and becomes the lowest.
-inline std::uint8_t to_code(float x, float inverse, float zero) {
-  const float q = x * inverse + zero + 0.5F;
-  const float low = q > 0.0F ? q : 0.0F;
-  return static_cast<std::uint8_t>(static_cast<std::int32_t>(low < 255.0F ? low : 255.0F));
-}
-
-// dst[s][k] = src[s * stride + offsets[k]] for `rows` positions, as fp32 and as codes.
-DISCO_MULTIVERSION void gather_rows(const float* __restrict src, std::int64_t stride,
-                                    const std::int32_t* __restrict offsets, std::int64_t channels,
-                                    float* __restrict dst, std::int64_t rows) {
-  for (std::int64_t s = 0; s < rows; ++s, src += stride, dst += channels) {
-    for (std::int64_t k = 0; k < channels; ++k) dst[k] = src[offsets[k]];
+/// to[i * ts] = convert(from[i * fs]).
+template <typename From, typename To, typename Convert>
+void convert_line(const From* from, std::int64_t fs, To* to, std::int64_t ts, std::int64_t count,
+                  const Convert& convert) {
+  if (fs == 1 && ts == 1) return convert(from, to, count);
+  std::array<From, kTileElements> read;
+  std::array<To, kTileElements> written;
+  for (std::int64_t done = 0; done < count; done += kTileElements) {
+    const std::int64_t part = std::min(kTileElements, count - done);
+    for (std::int64_t i = 0; i < part; ++i) read[static_cast<std::size_t>(i)] = from[(done + i) * fs];
+    convert(read.data(), written.data(), part);
+    for (std::int64_t i = 0; i < part; ++i) to[(done + i) * ts] = written[static_cast<std::size_t>(i)];
   }
 }
 
-DISCO_MULTIVERSION void gather_rows_as_codes(const float* __restrict src, std::int64_t stride,
-                                             const std::int32_t* __restrict offsets, std::int64_t channels,
-                                             std::uint8_t* __restrict dst, std::int64_t rows, float inverse,
-                                             float zero) {
+/// dst[s][k] = src[s * stride + offsets[k]]. One element at a time: the machine's own gathers are slower.
+void gather_rows(const float* __restrict src, std::int64_t stride, const std::vector<std::int32_t>& offsets,
+                 float* __restrict dst, std::int64_t rows) {
+  const std::int32_t* __restrict at = offsets.data();
+  const auto channels = static_cast<std::int64_t>(offsets.size());
   for (std::int64_t s = 0; s < rows; ++s, src += stride, dst += channels) {
-    for (std::int64_t k = 0; k < channels; ++k) dst[k] = to_code(src[offsets[k]], inverse, zero);
+    for (std::int64_t k = 0; k < channels; ++k) dst[k] = src[at[k]];
   }
+}
+
+/// Whether the channels of `list` are all that a position of this view holds, side by side and in order.
+bool is_dense(const ChannelView& view, const std::vector<std::int32_t>& list) {
+  if (view.block != 1 || view.channel_stride != 1 ||
+      (view.inner > 1 && view.inner_stride != static_cast<std::int64_t>(list.size())))
+    return false;
+  for (std::size_t k = 0; k < list.size(); ++k) {
+    if (list[k] != static_cast<std::int32_t>(k)) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from, const ChannelView& dst,
                          std::vector<std::int32_t> to)
-    : src_(src), dst_(dst) {
+    : channels_(static_cast<std::int64_t>(from.size())), src_(src), dst_(dst) {
+  if (src.inner == 1 && dst.inner == 1) {  // channels innermost: what is outside them are the positions
+    for (ChannelView* view : {&src_, &dst_}) {
+      view->inner = std::exchange(view->outer, 1);
+      view->inner_stride = view->outer_stride;
+    }
+  }
   for (std::size_t k = 0; k < from.size(); ++k) {
     const bool continues = k > 0 && from[k] == from[k - 1] + 1 && to[k] == to[k - 1] + 1 &&
                            (src.block == 1 || from[k] % src.block != 0) &&
@@ -186,11 +199,10 @@ ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from,
       stretches_.push_back({offset_of(src, from[k]), offset_of(dst, to[k]), 1});
     }
   }
-  bool dense = dst.block == 1 && dst.channel_stride == 1 && src.channel_stride < (std::int64_t{1} << 31) &&
-               dst.inner_stride == static_cast<std::int64_t>(to.size());
-  for (std::size_t k = 0; dense && k < to.size(); ++k) dense = to[k] == static_cast<std::int32_t>(k);
+  src_is_dense_ = is_dense(src_, from);
+  dst_is_dense_ = is_dense(dst_, to);
   constexpr std::size_t kLongStretch = 8;
-  if (dense && stretches_.size() * kLongStretch > from.size()) {
+  if (dst_is_dense_ && stretches_.size() * kLongStretch > from.size()) {
     for (const std::int32_t channel : from) {
       const std::int64_t offset = offset_of(src, channel);
       if (offset >= (std::int64_t{1} << 31)) {
@@ -202,70 +214,93 @@ ChannelCopy::ChannelCopy(const ChannelView& src, std::vector<std::int32_t> from,
   }
 }
 
-/// Calls rows(first element of the source, first of the destination, number of positions).
-template <typename Rows>
-void ChannelCopy::run_rows(Rows rows) const {
-  const auto channels = static_cast<std::int64_t>(gather_.size());
+void ChannelCopy::copy(const float* src, std::int64_t src_stride, float* dst, std::int64_t dst_stride,
+                       std::int64_t positions) const {
+  if (!gather_.empty()) return gather_rows(src, src_stride, gather_, dst, positions);
+  for (const Stretch& stretch : stretches_) {
+    copy_plane(src + stretch.src, src_stride, step_of(src_), dst + stretch.dst, dst_stride, step_of(dst_),
+               positions, stretch.count);
+  }
+}
+
+void ChannelCopy::run(const float* src, float* dst) const {
   for (std::int64_t n = 0; n < src_.outer; ++n) {
-    parallel_runs(src_.inner, channels, [&](std::int64_t first, std::int64_t last) {
-      rows(n * src_.outer_stride + first * src_.inner_stride,
-           n * dst_.outer_stride + first * dst_.inner_stride, last - first);
+    const float* from = src + n * src_.outer_stride;
+    float* to = dst + n * dst_.outer_stride;
+    if (gather_.empty()) {
+      copy(from, src_.inner_stride, to, dst_.inner_stride, src_.inner);
+      continue;
+    }
+    parallel_runs(src_.inner, channels_, [&](std::int64_t first, std::int64_t last) {
+      copy(from + first * src_.inner_stride, src_.inner_stride, to + first * dst_.inner_stride,
+           dst_.inner_stride, last - first);
     });
   }
 }
 
 template <typename From, typename To, typename Convert>
-void ChannelCopy::run_as(const From* src, To* dst, Convert convert) const {
+void ChannelCopy::run_as(const From* src, To* dst, const Convert& convert) const {
+  constexpr bool packs = std::is_same_v<From, float>;
+  const bool wire_is_dense = packs ? dst_is_dense_ : src_is_dense_;
+  const std::int64_t rows_of_tile =
+      std::max<std::int64_t>(1, kTileElements / std::max<std::int64_t>(1, channels_));
   for (std::int64_t n = 0; n < src_.outer; ++n) {
-    const From* src_n = src + n * src_.outer_stride;
-    To* dst_n = dst + n * dst_.outer_stride;
-    for (const Stretch& stretch : stretches_) {
-      copy_plane(src_n + stretch.src, src_.inner_stride, step_of(src_), dst_n + stretch.dst,
-                 dst_.inner_stride, step_of(dst_), src_.inner, stretch.count, convert);
+    const From* from = src + n * src_.outer_stride;
+    To* to = dst + n * dst_.outer_stride;
+    if (src_is_dense_ && dst_is_dense_) {
+      parallel_runs(src_.inner * channels_, 1, [&](std::int64_t first, std::int64_t last) {
+        convert(from + first, to + first, last - first);
+      });
+      continue;
     }
+    if (!wire_is_dense) {
+      for (const Stretch& stretch : stretches_) {
+        for (std::int64_t c = 0; c < stretch.count; ++c) {
+          convert_line(from + stretch.src + c * step_of(src_), src_.inner_stride,
+                       to + stretch.dst + c * step_of(dst_), dst_.inner_stride, src_.inner, convert);
+        }
+      }
+      continue;
+    }
+    parallel_runs(src_.inner, channels_, [&](std::int64_t first, std::int64_t last) {
+      std::array<float, kTileElements> near;
+      std::vector<float> large(channels_ > kTileElements ? static_cast<std::size_t>(channels_) : 0);
+      float* tile = large.empty() ? near.data() : large.data();
+      const From* in = from + first * src_.inner_stride;
+      To* out = to + first * dst_.inner_stride;
+      for (std::int64_t rows = 0; first < last; first += rows) {
+        rows = std::min(rows_of_tile, last - first);
+        if constexpr (packs) {
+          copy(in, src_.inner_stride, tile, channels_, rows);
+          convert(tile, out, rows * channels_);
+        } else {
+          convert(in, tile, rows * channels_);
+          copy(tile, channels_, out, dst_.inner_stride, rows);
+        }
+        in += rows * src_.inner_stride;
+        out += rows * dst_.inner_stride;
+      }
+    });
   }
-}
-
-void ChannelCopy::run(const float* src, float* dst) const {
-  if (gather_.empty()) return run_as(src, dst, Same{});
-  run_rows([&](std::int64_t from, std::int64_t to, std::int64_t rows) {
-    gather_rows(src + from, src_.inner_stride, gather_.data(), static_cast<std::int64_t>(gather_.size()),
-                dst + to, rows);
-  });
 }
 
 void ChannelCopy::pack(const float* src, std::byte* dst, const WireFormat& format) const {
   switch (format.type) {
-    case DataType::Float16: run_as(src, reinterpret_cast<std::uint16_t*>(dst), to_half); break;
-    case DataType::UInt8: {
-      const float inverse = 1.0F / format.scale;
-      const auto zero = static_cast<float>(format.zero_point);
-      auto* codes = reinterpret_cast<std::uint8_t*>(dst);
-      if (gather_.empty()) {
-        run_as(src, codes, [=](float x) { return to_code(x, inverse, zero); });
-        break;
-      }
-      run_rows([&](std::int64_t from, std::int64_t to, std::int64_t rows) {
-        gather_rows_as_codes(src + from, src_.inner_stride, gather_.data(),
-                             static_cast<std::int64_t>(gather_.size()), codes + to, rows, inverse, zero);
-      });
-      break;
-    }
-    default: run(src, reinterpret_cast<float*>(dst)); break;
+    case DataType::Float16: return run_as(src, reinterpret_cast<std::uint16_t*>(dst), ToHalves{});
+    case DataType::UInt8:
+      return run_as(src, reinterpret_cast<std::uint8_t*>(dst),
+                    ToCodes{1.0F / format.scale, static_cast<float>(format.zero_point)});
+    default: return run(src, reinterpret_cast<float*>(dst));
   }
 }
 
 void ChannelCopy::unpack(const std::byte* src, float* dst, const WireFormat& format) const {
   switch (format.type) {
-    case DataType::Float16: run_as(reinterpret_cast<const std::uint16_t*>(src), dst, from_half); break;
-    case DataType::UInt8: {
-      const float scale = format.scale;
-      const std::int32_t zero = format.zero_point;
-      run_as(reinterpret_cast<const std::uint8_t*>(src), dst,
-             [=](std::uint8_t q) { return static_cast<float>(q - zero) * scale; });
-      break;
-    }
-    default: run(reinterpret_cast<const float*>(src), dst); break;
+    case DataType::Float16: return run_as(reinterpret_cast<const std::uint16_t*>(src), dst, FromHalves{});
+    case DataType::UInt8:
+      return run_as(reinterpret_cast<const std::uint8_t*>(src), dst,
+                    FromCodes{format.scale, format.zero_point});
+    default: return run(reinterpret_cast<const float*>(src), dst);
   }
 }
 

@@ -45,16 +45,20 @@ class ChannelCopy {
   struct Stretch {
     std::int64_t src, dst, count;  // element offsets of the first channel
   };
+  /// fp32 to fp32 for so many positions, each a stride further than the one before.
+  void copy(const float* src, std::int64_t src_stride, float* dst, std::int64_t dst_stride,
+            std::int64_t positions) const;
+  /// With one side in a wire format: a tile of positions is gathered and then converted, or the reverse.
   template <typename From, typename To, typename Convert>
-  void run_as(const From* src, To* dst, Convert convert) const;
-  template <typename Rows>
-  void run_rows(Rows rows) const;
+  void run_as(const From* src, To* dst, const Convert& convert) const;
 
+  std::int64_t channels_ = 0;
   ChannelView src_, dst_;
   std::vector<Stretch> stretches_;
   /// Offsets of the channels, where they are scattered and the other side is dense with channels last: then a
   /// position's channels are gathered at once.
   std::vector<std::int32_t> gather_;
+  bool src_is_dense_ = false, dst_is_dense_ = false;
 };
 
 /// Zeroes the channels that pad the last block: primitives multiply them by zero weights, and zero times NaN

@@ -149,5 +149,82 @@ TEST(WireFormat, ChosenChannelsOfEveryLayoutTravelAlike) {
   }
 }
 
+/// What a wire makes of one feature, by its definition.
+float through_wire(float x, const WireFormat& format) {
+  if (format.type == DataType::Float32) return x;
+  const float code = std::floor(x / format.scale + static_cast<float>(format.zero_point) + 0.5F);
+  return (std::clamp(code, 0.0F, 255.0F) - static_cast<float>(format.zero_point)) * format.scale;
+}
+
+/// Packs `chosen` of `source`, an array of so many elements, and unpacks them to where `into` has them; every
+/// element of the result is what it should be.
+void expect_travels(const ChannelView& source, std::size_t elements, const std::vector<std::int32_t>& chosen,
+                    const ChannelView& wire, const ChannelView& into, std::size_t into_elements,
+                    const std::vector<std::int32_t>& places) {
+  const auto at = [](const ChannelView& view, std::int64_t n, std::int64_t c, std::int64_t s) {
+    return static_cast<std::size_t>(n * view.outer_stride + c / view.block * view.channel_stride +
+                                    c % view.block + s * view.inner_stride);
+  };
+  const auto count = static_cast<std::int64_t>(chosen.size());
+  const auto travelling = static_cast<std::size_t>(source.outer * count * source.inner);
+  std::vector<float> from(elements);
+  for (std::size_t i = 0; i < elements; ++i) from[i] = static_cast<float>(i * 7919 % 4001) / 250.0F;
+  // An exact scale, so that what is nearest is not a matter of the last bit.
+  for (const WireFormat& format : {WireFormat{}, WireFormat{DataType::UInt8, 0.0625F, 3}}) {
+    std::vector<std::byte> message(travelling * size_of(format.type));
+    ChannelCopy(source, chosen, wire, first(count)).pack(from.data(), message.data(), format);
+    std::vector<float> back(into_elements, -1.0F);
+    ChannelCopy(wire, first(count), into, places).unpack(message.data(), back.data(), format);
+    std::vector<float> want(into_elements, -1.0F);
+    for (std::int64_t n = 0; n < source.outer; ++n) {
+      for (std::size_t k = 0; k < chosen.size(); ++k) {
+        for (std::int64_t s = 0; s < source.inner; ++s)
+          want[at(into, n, places[k], s)] = through_wire(from[at(source, n, chosen[k], s)], format);
+      }
+    }
+    ASSERT_EQ(back, want) << to_string(format.type) << " of " << count;
+  }
+}
+
+TEST(ChannelCopy, ScatteredChannelsOfFeatureMapsArriveInsideAWiderMap) {
+  const ChannelView source = wire_view({2, 70, 9, 5}, 1);
+  for (const std::int64_t count : {1, 7, 16, 33}) {
+    std::vector<std::int32_t> chosen;
+    std::vector<std::int32_t> places;
+    for (std::int64_t k = 0; k < count; ++k) {
+      chosen.push_back(static_cast<std::int32_t>(2 * k + k % 3));
+      places.push_back(static_cast<std::int32_t>(20 + k));
+    }
+    expect_travels(source, 2 * 70 * 45, chosen, wire_view({2, count, 9, 5}, 1), wire_view({2, 64, 9, 5}, 1),
+                   2 * 64 * 45, places);
+  }
+}
+
+TEST(ChannelCopy, ScatteredFeaturesOfTokens) {
+  for (const std::int64_t count : {1, 5, 40, 1500, 3000}) {
+    const std::int64_t held = 2 * count + 3;
+    std::vector<std::int32_t> chosen;
+    for (std::int64_t k = 0; k < count; ++k) chosen.push_back(static_cast<std::int32_t>(2 * k + 1 + k % 2));
+    expect_travels(plain_view({3, 11, held}, 2), static_cast<std::size_t>(33 * held), chosen,
+                   plain_view({3, 11, count}, 2), plain_view({3, 11, count + 4}, 2),
+                   static_cast<std::size_t>(33 * (count + 4)), first(count));
+  }
+}
+
+TEST(ChannelCopy, ChannelsLastIntoPlanesAndBlocks) {
+  const std::vector<std::int32_t> chosen = {0, 1, 2, 9, 15, 16, 23};
+  ChannelView blocked = plain_view({2, 24, 5, 3}, 1);
+  blocked.block = 8;
+  blocked.channel_stride = 8 * 15;
+  blocked.inner_stride = 8;
+  for (const ChannelView& into : {plain_view({2, 24, 5, 3}, 1), blocked}) {
+    expect_travels(wire_view({2, 24, 5, 3}, 1), 2 * 24 * 15, chosen, wire_view({2, 7, 5, 3}, 1), into,
+                   2 * 24 * 15, chosen);
+    expect_travels(into, 2 * 24 * 15, chosen, wire_view({2, 7, 5, 3}, 1), wire_view({2, 24, 5, 3}, 1),
+                   2 * 24 * 15, chosen);
+    expect_travels(into, 2 * 24 * 15, chosen, plain_view({2, 7, 5, 3}, 1), into, 2 * 24 * 15, chosen);
+  }
+}
+
 }  // namespace
 }  // namespace disco::kernels
