@@ -30,6 +30,7 @@ void add_bench(CLI::App& app, Action& action);
 void add_profile(CLI::App& app, Action& action);
 void add_simulate(CLI::App& app, Action& action);
 void add_plan(CLI::App& app, Action& action);
+void add_tune(CLI::App& app, Action& action);
 void add_zoo(CLI::App& app, Action& action);
 void add_node(CLI::App& app, Action& action);
 void add_keys(CLI::App& app, Action& action);

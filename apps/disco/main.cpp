@@ -92,6 +92,7 @@ int main(int argc, char** argv) {
   disco::cli::add_profile(app, action);
   disco::cli::add_simulate(app, action);
   disco::cli::add_plan(app, action);
+  disco::cli::add_tune(app, action);
   disco::cli::add_zoo(app, action);
   disco::cli::add_node(app, action);
   disco::cli::add_keys(app, action);

@@ -108,10 +108,6 @@ Status run(const Flags& flags) {
   if (flags.profile.cluster_file.empty() && flags.profile.profile_file.empty()) {
     DISCO_TRY(profile, flags.profile.profile(model.partition.nodes));
   }
-  if (profile.nodes.size() < model.shards.size()) {
-    return error(ErrorCode::InvalidArgument, "the cluster has {} nodes, but the model is split over {}",
-                 profile.nodes.size(), model.shards.size());
-  }
   DISCO_TRY(StepCosts costs, flags.profile.costs(profile));
   DISCO_TRY(const auto alone, best_alone(model.graph, profile, costs, flags.concurrency));
   Progress progress("layers", model.shards.size());

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <set>
+
+#include "plan/tune.h"
 
 namespace disco {
 
@@ -311,66 +312,15 @@ class Planner {
                                 : alone.simulation.latency_ms <= chosen.simulation.latency_ms;
   }
 
-  /// How the same channels may be computed and sent.
-  struct Overlap {
-    std::optional<std::set<std::string>> local_first;  // see Partition, both
-    int bands = 1;
-  };
-
-  Result<Simulation> simulate_with(const PlanCandidate& candidate, const Overlap& overlap, bool trace) {
-    DISCO_TRY(Partition partition,
-              with_exchanges(graph_, candidate.partition, candidate.keep, candidate.wire));
-    partition.local_first = overlap.local_first;
-    partition.bands = overlap.bands;
-    DISCO_TRY(std::vector<Graph> shards, make_shards(graph_, partition));
-    const Profile profile = subset(profile_, candidate.nodes);
-    DISCO_TRY(const auto programs, programs_of(std::move(shards), profile, costs_));
-    return simulate(programs, profile, {.concurrency = options_.concurrency, .trace = trace});
-  }
-
-  /// Which linear maps run in two parts: all, as every candidate was simulated; none; or those whose message
-  /// is waited for where none does. A second product costs time, which only a wait that it hides pays back.
-  /// Then, whether feature maps travel in bands, each of which is a message.
+  /// How the chosen one's channels are best computed and sent.
   Status choose_overlap(PlanCandidate& candidate) {
-    constexpr std::int64_t kWorthWhileNs = 20'000;
-    DISCO_TRY(Simulation none, simulate_with(candidate, {std::set<std::string>()}, true));
-    std::map<std::string, std::int64_t> waits;  // by value, of the node that waits longest
-    for (const NodeTrace& trace : none.traces) {
-      std::map<std::string, std::int64_t> mine;
-      for (const TraceEvent& event : trace.events) {
-        if (event.phase == TracePhase::Wait) mine[event.name] += event.end_ns - event.start_ns;
-      }
-      for (const auto& [name, time] : mine) waits[name] = std::max(waits[name], time);
-    }
-    std::set<std::string> waiting;
-    std::size_t maps = 0;
-    const Layouts layouts = infer_layouts(graph_, candidate.partition.reshape_axes);
-    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-      if (layouts.rules[n].form != Form::Linear) continue;
-      ++maps;
-      const auto found = waits.find(graph_.value(graph_.nodes[n].inputs[0]).name);
-      if (found != waits.end() && found->second >= kWorthWhileNs)
-        waiting.insert(graph_.value(graph_.nodes[n].outputs[0]).name);
-    }
-    const auto take = [&](Simulation& simulation, Overlap overlap) {
-      const bool faster = options_.concurrency > 1 ? simulation.throughput > candidate.simulation.throughput
-                                                   : simulation.latency_ms < candidate.simulation.latency_ms;
-      if (!faster) return;
-      simulation.traces.clear();
-      candidate.simulation = std::move(simulation);
-      candidate.partition.local_first = std::move(overlap.local_first);
-      candidate.partition.bands = overlap.bands;
-    };
-    take(none, {std::set<std::string>()});
-    if (!waiting.empty() && waiting.size() < maps) {
-      DISCO_TRY(Simulation some, simulate_with(candidate, {waiting}, false));
-      take(some, {std::move(waiting)});
-    }
-    for (const int bands : {2, 4}) {
-      const Overlap banded{candidate.partition.local_first, bands};
-      DISCO_TRY(Simulation with_bands, simulate_with(candidate, banded, false));
-      take(with_bands, banded);
-    }
+    DISCO_TRY(const Partition partition,
+              with_exchanges(graph_, candidate.partition, candidate.keep, candidate.wire));
+    DISCO_TRY(Tuned tuned, tune_overlap(graph_, partition, subset(profile_, candidate.nodes), costs_,
+                                        options_.concurrency));
+    candidate.simulation = std::move(tuned.simulation);
+    candidate.partition.local_first = std::move(tuned.partition.local_first);
+    candidate.partition.bands = tuned.partition.bands;
     return {};
   }
 

@@ -96,6 +96,10 @@ Result<Alone> best_alone(const Graph& graph, const Profile& profile, StepCosts& 
 Result<std::vector<SimulatedProgram>> programs_of(std::vector<Graph> shards, const Profile& profile,
                                                   StepCosts& costs,
                                                   const std::function<void(std::size_t)>& done) {
+  if (profile.nodes.size() < shards.size()) {
+    return error(ErrorCode::InvalidArgument, "the cluster has {} nodes, but the model is split over {}",
+                 profile.nodes.size(), shards.size());
+  }
   std::vector<bool> near;
   for (std::size_t rank = 0; rank < shards.size(); ++rank)
     near.push_back(profile.nodes[rank].name == profile.coordinator);

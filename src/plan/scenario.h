@@ -40,6 +40,7 @@ struct Alone {
                                        int concurrency);
 
 /// All ranks' programs with their costs. `done` is told how many of them are.
+/// @return the programs, or InvalidArgument: more shards than nodes; or the error of a step
 [[nodiscard]] Result<std::vector<SimulatedProgram>> programs_of(
     std::vector<Graph> shards, const Profile& profile, StepCosts& costs,
     const std::function<void(std::size_t)>& done = nullptr);

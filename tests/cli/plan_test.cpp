@@ -83,6 +83,25 @@ TEST_F(Planning, RunsWhatWasPlanned) {
   EXPECT_TRUE(plan.contains("one_node_is_better")) << plan;
 }
 
+TEST_F(Planning, ATunedArtifactSendsAndAnswersTheSame) {
+  ASSERT_TRUE(write_npz(folder_ / "x.npz", {{"x", ramp({2, 3, 16, 16})}}).ok());
+  Ended ended = disco({"partition", "m.onnx", "-n", "2", "-o", "a.onnx"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  const json tuned = said({"tune", "a.onnx", "--cluster", "c.toml", "-o", "b.onnx", "--json"});
+  EXPECT_LE(tuned["tuned"]["latency_ms"].get<double>(), tuned["as_it_is"]["latency_ms"].get<double>());
+  EXPECT_GT(tuned["layers"].get<int>(), 0) << tuned;
+  const json before = said({"inspect", "a.onnx", "--json"});
+  const json after = said({"inspect", "b.onnx", "--json"});
+  for (std::size_t n = 0; n < 2; ++n)
+    EXPECT_EQ(before["totals"][n]["bytes_sent"], after["totals"][n]["bytes_sent"]) << n;
+  ended = disco({"run", "b.onnx", "--input", "x.npz", "--verify", "--json"});
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  ended = disco({"tune", "a.onnx", "-t", "1"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_THAT(ended.out, ::testing::AllOf(::testing::HasSubstr("as it is"), ::testing::HasSubstr("two parts"),
+                                          ::testing::Not(::testing::HasSubstr("wrote"))));
+}
+
 TEST_F(Planning, SaysWhatCannotBe) {
   const struct {
     std::vector<std::string> words;
@@ -92,6 +111,8 @@ TEST_F(Planning, SaysWhatCannotBe) {
       {{"simulate", "m.onnx", "-n", "2", "--latency", "5"}, "'5' is no duration"},
       {{"simulate", "m.onnx", "--cluster", "none.toml"}, "none.toml"},
       {{"simulate", "m.onnx", "-n", "4", "--cluster", "c.toml"}, "has 3 nodes"},
+      {{"tune", "m.onnx"}, "is not split"},
+      {{"tune", "m.onnx", "-n", "4", "--cluster", "c.toml"}, "has 3 nodes"},
       {{"plan", "m.onnx", "--max-memory", "lots"}, "'lots' is no number of bytes"},
       {{"profile", "--coordinator", "nobody"}, "no node of this name"},
   };
