@@ -149,7 +149,7 @@ Result<Image> read_image_answer(const Task& task, const NamedTensors& outputs, s
                  to_string(shape), height, width, task.scale, batch, rows, columns);
   }
   if (!reference::is_floating(tensor.type())) {
-    return error(ErrorCode::Unsupported, "output '{}' is {}; images from 0 to 1 are floating", task.output,
+    return error(ErrorCode::Unsupported, "output '{}' is {}; images are floating", task.output,
                  to_string(tensor.type()));
   }
   const std::int64_t plane = rows * columns;
@@ -157,10 +157,11 @@ Result<Image> read_image_answer(const Task& task, const NamedTensors& outputs, s
   image.rgb.resize(static_cast<std::size_t>(plane) * 3);
   reference::Doubles values(static_cast<std::size_t>(plane));
   for (std::int64_t c = 0; c < 3; ++c) {
-    if (c < shape[1]) reference::convert(tensor, (sample * shape[1] + c) * plane, plane, values.data());
+    const std::int64_t from = shape[1] == 1 ? 0 : task.pixels.bgr ? 2 - c : c;
+    if (c < shape[1]) reference::convert(tensor, (sample * shape[1] + from) * plane, plane, values.data());
     for (std::size_t i = 0; i < values.size(); ++i) {
       // Not a number is black.
-      const double level = values[i] > 0 ? std::min(values[i], 1.0) * 255 : 0.0;
+      const double level = values[i] > 0 ? std::min(values[i] / task.pixels.white, 1.0) * 255 : 0.0;
       image.rgb[i * 3 + static_cast<std::size_t>(c)] = static_cast<std::uint8_t>(std::lround(level));
     }
   }

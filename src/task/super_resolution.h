@@ -7,8 +7,8 @@
 
 namespace disco {
 
-/// The image that a model answers with: 0..1 becomes 0..255, cut off and rounded, as it would be looked at.
-/// One channel becomes grey.
+/// The image that a model answers with: 0 to task.pixels.white becomes 0..255, cut off and rounded, as it
+/// would be looked at. One channel becomes grey.
 ///
 /// @param height, width  of the tensor that the model was given; the image is task.scale times larger
 /// @return InvalidModel where the output is not [batch, 1 or 3, H, W] of that size, Unsupported where it is

@@ -64,6 +64,12 @@ struct DetectorHead {
   }
 };
 
+/// How a network writes an image.
+struct PixelCode {
+  double white = 1.0;  ///< black is 0
+  bool bgr = false;    ///< blue first, not red
+};
+
 struct Task {
   TaskKind kind = TaskKind::Classification;
   std::string output;                  ///< scores, logits, or the image; empty: the model's first output
@@ -71,6 +77,7 @@ struct Task {
   std::vector<std::string> classes;    ///< names, without a background; empty: unknown
   std::optional<DetectorHead> head{};  ///< detection
   int scale = 1;                       ///< super-resolution: how many times larger the answer is
+  PixelCode pixels{};                  ///< super-resolution: of the answer
 };
 
 /// {"version": 1, "task": "detection", …}; docs/tasks.md explains the keys.

@@ -160,7 +160,11 @@ std::string to_json(const Task& task) {
   json object = {{"version", 1}, {"task", to_string(task.kind)}};
   if (!task.output.empty()) object[output_key(task.kind)] = task.output;
   if (!task.classes.empty()) object["classes"] = task.classes;
-  if (task.kind == TaskKind::SuperResolution) object["scale"] = task.scale;
+  if (task.kind == TaskKind::SuperResolution) {
+    object["scale"] = task.scale;
+    if (task.pixels.white != 1.0) object["white"] = task.pixels.white;
+    if (task.pixels.bgr) object["channels"] = "bgr";
+  }
   if (!task.head) return object.dump();
   const DetectorHead& head = *task.head;
   object["boxes"] = task.boxes;
@@ -213,6 +217,12 @@ Result<Task> task_from_json(std::string_view text) {
     DISCO_CHECK(reader.integer("scale", 1, 64, scale));
     if (scale == 0) return reader.fault("scale", "is missing: how many times larger the answer is");
     task.scale = static_cast<int>(scale);
+    DISCO_CHECK(reader.number("white", 1e-3, 1e6, task.pixels.white));
+    std::string channels = "rgb";
+    DISCO_CHECK(reader.text("channels", channels));
+    if (channels != "rgb" && channels != "bgr")
+      return reader.fault("channels", fmt::format("is '{}', not rgb or bgr", channels));
+    task.pixels.bgr = channels == "bgr";
   }
   DISCO_CHECK(reader.no_others());
   return task;

@@ -2,14 +2,13 @@
 
 namespace disco::train {
 
-Result<std::unique_ptr<EnlargementLoss>> EnlargementLoss::create(std::unique_ptr<TaskLoss> image,
-                                                                 std::size_t output, const Shape& images,
-                                                                 const EnlargementOptions& options,
-                                                                 const OptimiserOptions& optimiser,
-                                                                 at::Device device) {
+Result<std::unique_ptr<EnlargementLoss>> EnlargementLoss::create(
+    std::unique_ptr<TaskLoss> image, std::size_t output, const PixelCode& pixels, const Shape& images,
+    const EnlargementOptions& options, const OptimiserOptions& optimiser, at::Device device) {
   std::unique_ptr<EnlargementLoss> loss(new EnlargementLoss);
   loss->image_ = std::move(image);
   loss->output_ = output;
+  loss->code_ = pixels;
   loss->pixels_ = options.pixels;
   loss->perceptual_weight_ = options.perceptual;
   loss->adversarial_weight_ = options.adversarial;
@@ -30,8 +29,8 @@ Result<at::Tensor> EnlargementLoss::loss(const std::vector<at::Tensor>& answers,
                                          const std::vector<at::Tensor>& targets) const {
   DISCO_TRY(at::Tensor sum, image_->loss(answers, targets));
   sum = sum * pixels_;
-  const at::Tensor& answer = answers[output_];
-  if (!answer.defined()) return sum;
+  if (!answers[output_].defined() || (!perceptual_ && !adversary_)) return sum;
+  const at::Tensor answer = as_rgb(code_, answers[output_]);
   if (perceptual_) {
     DISCO_TRY(const at::Tensor distance, (*perceptual_)(answer, targets[0]));
     sum = sum + perceptual_weight_ * distance;
@@ -46,7 +45,7 @@ Result<at::Tensor> EnlargementLoss::loss(const std::vector<at::Tensor>& answers,
 Status EnlargementLoss::learn(const std::vector<at::Tensor>& answers, const std::vector<at::Tensor>& targets,
                               double rate, Group* group) {
   if (!adversary_ || !answers[output_].defined()) return {};
-  DISCO_CHECK(adversary_->learn(answers[output_], targets[0], rate, group));
+  DISCO_CHECK(adversary_->learn(as_rgb(code_, answers[output_]), targets[0], rate, group));
   return {};
 }
 

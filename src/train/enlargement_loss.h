@@ -28,10 +28,11 @@ class EnlargementLoss final : public TaskLoss {
  public:
   /// @param image      the loss of pixels, and of a teacher's answers
   /// @param output     where in a model's outputs the image is
+  /// @param pixels     how it is written there
   /// @param images     its shape
   /// @param optimiser  the discriminator's
   [[nodiscard]] static Result<std::unique_ptr<EnlargementLoss>> create(
-      std::unique_ptr<TaskLoss> image, std::size_t output, const Shape& images,
+      std::unique_ptr<TaskLoss> image, std::size_t output, const PixelCode& pixels, const Shape& images,
       const EnlargementOptions& options, const OptimiserOptions& optimiser, at::Device device);
 
   Result<std::vector<at::Tensor>> targets(const Truth& truth) const override {
@@ -55,6 +56,7 @@ class EnlargementLoss final : public TaskLoss {
 
   std::unique_ptr<TaskLoss> image_;
   std::size_t output_ = 0;
+  PixelCode code_;
   double pixels_ = 1.0, perceptual_weight_ = 1.0, adversarial_weight_ = 0.0;
   std::optional<PerceptualDistance> perceptual_;
   std::optional<Adversary> adversary_;

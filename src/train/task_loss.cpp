@@ -20,6 +20,11 @@ at::Tensor relative_squares(const at::Tensor& ours, const at::Tensor& theirs) {
   return (ours - theirs).square().mean() / theirs.square().mean().clamp_min(1e-12);
 }
 
+at::Tensor as_rgb(const PixelCode& code, const at::Tensor& images) {
+  const at::Tensor scaled = code.white == 1.0 ? images : images / code.white;
+  return code.bgr && images.size(1) == 3 ? scaled.flip(1) : scaled;
+}
+
 Result<std::size_t> output_place(const Graph& graph, const std::string& name) {
   for (std::size_t o = 0; o < graph.outputs.size(); ++o) {
     if (name.empty() || graph.value(graph.outputs[o]).name == name) return o;
@@ -133,7 +138,8 @@ class ClassLoss final : public TaskLoss {
 /// Mean absolute difference of images, in 0..1.
 class ImageLoss final : public TaskLoss {
  public:
-  ImageLoss(std::size_t output, std::int64_t channels) : output_(output), channels_(channels) {}
+  ImageLoss(std::size_t output, std::int64_t channels, const PixelCode& pixels)
+      : output_(output), channels_(channels), pixels_(pixels) {}
 
   Result<std::vector<at::Tensor>> targets(const Truth& truth) const override {
     const auto* image = std::get_if<Image>(&truth);
@@ -148,17 +154,20 @@ class ImageLoss final : public TaskLoss {
   }
   Result<at::Tensor> loss(const std::vector<at::Tensor>& answers,
                           const std::vector<at::Tensor>& targets) const override {
-    return answers[output_].defined() ? at::l1_loss(answers[output_], targets[0]) : nothing(answers);
+    return answers[output_].defined() ? at::l1_loss(as_rgb(pixels_, answers[output_]), targets[0])
+                                      : nothing(answers);
   }
   at::Tensor distillation(const std::vector<at::Tensor>& ours, const std::vector<at::Tensor>& theirs,
                           double temperature) const override {
     const at::Tensor others = distances(ours, theirs, temperature, output_);
-    return ours[output_].defined() ? others + at::l1_loss(ours[output_], theirs[output_]) : others;
+    if (!ours[output_].defined()) return others;
+    return others + at::l1_loss(as_rgb(pixels_, ours[output_]), as_rgb(pixels_, theirs[output_]));
   }
 
  private:
   std::size_t output_;
   std::int64_t channels_;
+  PixelCode pixels_;
 };
 
 }  // namespace
@@ -180,7 +189,7 @@ Result<std::unique_ptr<TaskLoss>> make_task_loss(const Task* task, const Graph& 
     case TaskKind::Segmentation:
       loss = std::make_unique<ClassLoss>(output, width, options.label_smoothing, /*pixels=*/true);
       break;
-    case TaskKind::SuperResolution: loss = std::make_unique<ImageLoss>(output, width); break;
+    case TaskKind::SuperResolution: loss = std::make_unique<ImageLoss>(output, width, task->pixels); break;
     case TaskKind::Detection: return make_detection_loss(*task, graph);
   }
   return loss;

@@ -24,6 +24,9 @@ namespace disco::train {
 /// Where an output is in Graph::outputs; the first one where `name` is empty.
 [[nodiscard]] Result<std::size_t> output_place(const Graph& graph, const std::string& name);
 
+/// Images [N, 3 or 1, H, W] as a network writes them, in 0..1 with red first.
+[[nodiscard]] at::Tensor as_rgb(const PixelCode& code, const at::Tensor& images);
+
 /// Answers are a model's outputs in the order of Graph::outputs, float32. An output that no gradient reaches
 /// is undefined and does not count.
 class TaskLoss {

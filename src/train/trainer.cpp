@@ -156,7 +156,7 @@ class Run {
           "large images: they need --labels");
     }
     DISCO_TRY(const std::size_t output, output_place(graph_, task_->output));
-    DISCO_TRY(auto made, EnlargementLoss::create(std::move(task_loss_), output,
+    DISCO_TRY(auto made, EnlargementLoss::create(std::move(task_loss_), output, task_->pixels,
                                                  graph_.value(graph_.outputs[output]).shape(),
                                                  options_.enlargement, optimiser_options(), options_.device));
     enlargement_ = made.get();

@@ -201,6 +201,21 @@ TEST(SuperResolution, ImagesAreCutOffAndRounded) {
   EXPECT_EQ(metric->figures().size(), 1U);
 }
 
+TEST(SuperResolution, ImagesAreReadAsTheNetworkWritesThem) {
+  const auto task = task_from_json(
+      R"({"task": "super-resolution", "output": "y", "scale": 1, "white": 200, "channels": "bgr"})");
+  ASSERT_TRUE(task.ok()) << task.error().message;
+  Tensor answer(DataType::Float32, {1, 3, 1, 2});
+  const float values[] = {0.0F, 200.0F, 100.0F, -3.0F, 300.0F, 40.0F};  // blue, green, red
+  std::copy_n(values, 6, answer.data<float>());
+  const auto image = read_image_answer(*task, {{"y", answer}}, 0, 1, 1, 2);
+  ASSERT_TRUE(image.ok()) << image.error().message;
+  EXPECT_EQ(image->rgb, (std::vector<std::uint8_t>{255, 128, 0, 51, 0, 255}));
+  Tensor grey(DataType::Float32, {1, 1, 1, 1});
+  *grey.data<float>() = 100.0F;
+  EXPECT_EQ(read_image_answer(*task, {{"y", grey}}, 0, 1, 1, 1)->rgb, (std::vector<std::uint8_t>(3, 128)));
+}
+
 TEST(SuperResolution, WhatDoesNotSuitIsAnError) {
   const auto wrong =
       read_image_answer(enlarger(3), {{"y", Tensor(DataType::Float32, {1, 3, 8, 8})}}, 0, 1, 4, 4);

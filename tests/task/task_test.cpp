@@ -33,7 +33,8 @@ TEST(Task, IsTheSameAfterJson) {
   for (const char* text :
        {R"({"task": "classification", "scores": "y", "classes": ["a"]})",
         R"({"task": "detection", "scores": "s", "boxes": "b", "code": "centres", "background": 91})",
-        R"({"task": "segmentation", "logits": "y"})", R"({"task": "super-resolution", "scale": 3})"}) {
+        R"({"task": "segmentation", "logits": "y"})", R"({"task": "super-resolution", "scale": 3})",
+        R"({"task": "super-resolution", "scale": 2, "white": 255, "channels": "bgr"})"}) {
     const auto other = task_from_json(text);
     ASSERT_TRUE(other.ok()) << text << ": " << other.error().message;
     EXPECT_EQ(to_json(*task_from_json(to_json(*other))), to_json(*other)) << text;
@@ -50,6 +51,9 @@ TEST(Task, FaultsNameTheKey) {
       {R"({"version": 2, "task": "segmentation"})", "'version' is 2"},
       {R"({"task": "super-resolution"})", "'scale' is missing"},
       {R"({"task": "super-resolution", "scale": 1.5})", "'scale' is no whole number"},
+      {R"({"task": "super-resolution", "scale": 2, "white": 0})", "'white' is 0"},
+      {R"({"task": "super-resolution", "scale": 2, "channels": "yuv"})",
+       "'channels' is 'yuv', not rgb or bgr"},
       {R"({"task": "classification", "classes": "cat"})", "'classes' is no list"},
       {R"({"task": "detection", "scores": "s"})", "'boxes' is missing"},
       {R"({"task": "detection", "boxes": "b", "priors": []})", "'priors' is no list"},

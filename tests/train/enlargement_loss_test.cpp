@@ -176,6 +176,33 @@ TEST(EnlargementLoss, EveryJudgeCounts) {
   EXPECT_LT(alone.run().value().history.back().loss, loss);
 }
 
+TEST(EnlargementLoss, ImagesAreComparedAsTheyAreShown) {
+  GraphBuilder b("enlarger", 1);
+  const ValueId x = b.input("x", {{4, ""}, {3, ""}, {32, ""}, {32, ""}});
+  const Graph graph =
+      b.finish(b.conv("c", x, 3, 3, {.kernel = 1}), "y", {{4, ""}, {3, ""}, {32, ""}, {32, ""}});
+  Task task{.kind = TaskKind::SuperResolution, .output = "y"};
+  const auto loss_of = [&](const PixelCode& code) {
+    task.pixels = code;
+    EnlargementOptions options;
+    options.classifier = classifier();
+    auto made = EnlargementLoss::create(make_task_loss(&task, graph, {}).value(), 0, code, kImages, options,
+                                        {}, at::kCPU);
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    return std::move(*made);
+  };
+  const auto plain = loss_of({});
+  const auto coded = loss_of({.white = 255.0, .bgr = true});
+  const auto written = [](const at::Tensor& image) { return image.flip(1) * 255.0; };
+  at::manual_seed(3);
+  const at::Tensor answer = at::rand(kImages), other = at::rand(kImages), truth = at::rand(kImages);
+  EXPECT_NEAR(coded->loss({written(answer)}, {truth})->item<double>(),
+              plain->loss({answer}, {truth})->item<double>(), 1e-5);
+  EXPECT_NEAR(coded->distillation({written(answer)}, {written(other)}, 1.0).item<double>(),
+              plain->distillation({answer}, {other}, 1.0).item<double>(), 1e-5);
+  EXPECT_GT(plain->loss({answer.flip(1)}, {truth})->item<double>(), 0.01) << "or nothing was compared";
+}
+
 TEST(EnlargementLoss, IsOfSuperResolutionWithLabels) {
   SecondStage stage;
   stage.options.objective = {.distillation = 1.0, .labels = 0.0};
