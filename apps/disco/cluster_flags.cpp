@@ -30,6 +30,9 @@ void ClusterFlags::add_to(CLI::App& command) {
       .add_option("-t,--threads", threads, "threads a node computes with (default: the cores, shared evenly)")
       ->check(CLI::Range(1, 1024))
       ->type_name("T");
+  command.add_flag("--shared-cores", shared_cores,
+                   "nodes of this machine may run on any core (default: each keeps to its own, where there "
+                   "are enough for all threads)");
   command
       .add_option("--deadline", deadline_s,
                   "seconds that one run may take before it fails and says which node was waited for")
@@ -61,6 +64,7 @@ Status ClusterFlags::check_number(const std::vector<NodeConfig>& remote, std::si
 Result<ClusterOptions> ClusterFlags::options() const {
   ClusterOptions options;
   options.threads = threads;
+  options.own_cores = !shared_cores;
   if (mpi_job() && cluster_file.empty()) {
     if (!key_file.empty()) {
       return error(ErrorCode::InvalidArgument, "--key: the processes of an MPI job make keys of their own");

@@ -15,6 +15,7 @@ struct ClusterFlags {
   std::string transport = "processes";
   std::string key_file;
   int threads = 0;
+  bool shared_cores = false;
   double deadline_s = 30.0;
 
   void add_to(CLI::App& command);

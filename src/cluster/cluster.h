@@ -28,6 +28,8 @@ struct ClusterOptions {
   /// OpenMP threads a node. 0: the machine's cores shared evenly where all nodes are on this machine, else
   /// the node's own choice.
   int threads = 0;
+  /// Local nodes keep to cores of their own where there are enough, see cores_of_nodes().
+  bool own_cores = true;
   bool optimise = true;  ///< see CompileOptions
   /// For tests: all ranks but the first get their inputs as if they were on other machines.
   bool pretend_far = false;

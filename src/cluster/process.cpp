@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -61,6 +62,27 @@ void close_fd(int& fd) {
   }
 }
 
+/// The calling thread keeps to some CPUs while it lives; to those that it had where they are none.
+class CpuScope {
+ public:
+  explicit CpuScope(const std::vector<int>& cpus) {
+    if (cpus.empty() || sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int cpu : cpus) CPU_SET(cpu, &set);
+    changed_ = sched_setaffinity(0, sizeof set, &set) == 0;
+  }
+  ~CpuScope() {
+    if (changed_) sched_setaffinity(0, sizeof before_, &before_);
+  }
+  CpuScope(const CpuScope&) = delete;
+  CpuScope& operator=(const CpuScope&) = delete;
+
+ private:
+  cpu_set_t before_{};
+  bool changed_ = false;
+};
+
 }  // namespace
 
 void restart_with_short_waits(char** arguments) {
@@ -76,7 +98,7 @@ void restart_with_short_waits(char** arguments) {
 
 Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
                                        const std::vector<std::string>& arguments,
-                                       const NodeIdentity& identity) {
+                                       const NodeIdentity& identity, const std::vector<int>& cpus) {
   constexpr int kChildFd = 3;
   NodeProcess process;
   int ends[2] = {-1, -1};
@@ -102,6 +124,7 @@ Result<NodeProcess> NodeProcess::start(const std::filesystem::path& executable,
   if (process.standard_error_ >= 0) {
     posix_spawn_file_actions_adddup2(&actions, process.standard_error_, STDERR_FILENO);
   }
+  const CpuScope only(cpus);  // what this thread may run on is inherited
   const int failure = posix_spawn(&process.pid_, executable.c_str(), &actions, nullptr,
                                   pointers(words).data(), pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);

@@ -36,10 +36,11 @@ class NodeProcess {
   /// Starts `executable arguments… --listen 127.0.0.1:0 --parent-fd N`, and with keys `--parent-keys 1`: see
   /// identity_from_parent. OpenMP's waits are made short by its
   /// environment where the user did not set them. Its standard error goes to memory, for
-  /// messages.
+  /// messages. It keeps to `cpus`, if any.
   [[nodiscard]] static Result<NodeProcess> start(const std::filesystem::path& executable,
                                                  const std::vector<std::string>& arguments,
-                                                 const NodeIdentity& identity = {});
+                                                 const NodeIdentity& identity = {},
+                                                 const std::vector<int>& cpus = {});
   NodeProcess() = default;
   NodeProcess(NodeProcess&& other) noexcept { *this = std::move(other); }
   NodeProcess& operator=(NodeProcess&& other) noexcept;

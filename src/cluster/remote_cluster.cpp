@@ -11,6 +11,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/control.h"
+#include "cluster/cores.h"
 #include "cluster/node_links.h"
 #include "cluster/process.h"
 #include "cluster/shard_message.h"
@@ -22,6 +23,12 @@ namespace {
 
 using control::Message;
 using std::chrono::milliseconds;
+
+/// This machine's cores, shared evenly.
+int local_share(std::size_t nodes) {
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return std::max(1, cores / static_cast<int>(nodes));
+}
 
 class RemoteCluster final : public Cluster {
  public:
@@ -36,6 +43,9 @@ class RemoteCluster final : public Cluster {
     const Clock::time_point deadline = Clock::now() + options.start_timeout;
     std::vector<NodeConfig> configs;
     std::vector<std::string> public_keys;
+    const int threads = options.threads > 0 ? options.threads : local_share(nodes);
+    const auto cores = options.own_cores && nodes > 1 ? cores_of_nodes(static_cast<int>(nodes), threads)
+                                                      : std::vector<std::vector<int>>();
     for (std::size_t rank = 0; rank < nodes; ++rank) {
       NodeIdentity identity;
       if (options.keys) {
@@ -43,7 +53,8 @@ class RemoteCluster final : public Cluster {
         identity.coordinator = options.keys->public_key();
       }
       public_keys.push_back(options.keys ? identity.keys->public_key().text() : "");
-      DISCO_TRY(NodeProcess process, NodeProcess::start(executable, options.arguments, identity));
+      DISCO_TRY(NodeProcess process, NodeProcess::start(executable, options.arguments, identity,
+                                                        cores.empty() ? std::vector<int>() : cores[rank]));
       processes_.push_back(std::move(process));
     }
     for (NodeProcess& process : processes_) {
@@ -260,8 +271,6 @@ class RemoteCluster final : public Cluster {
   }
 
   Status load(const std::vector<NodeConfig>& configs, std::vector<Graph>& shards) {
-    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    const int local_share = std::max(1, cores / static_cast<int>(shards.size()));
     in_bands_.resize(nodes_.size());
     const std::vector<InputRoute> routes = input_routes(shards, near());
     for (std::size_t rank = 0; rank < shards.size(); ++rank) {
@@ -278,7 +287,7 @@ class RemoteCluster final : public Cluster {
       }
       message.head["threads"] = options_.threads > 0        ? options_.threads
                                 : configs[rank].threads > 0 ? configs[rank].threads
-                                : !processes_.empty()       ? local_share
+                                : !processes_.empty()       ? local_share(nodes_.size())
                                                             : 0;
       message.head["optimise"] = options_.optimise ? 1 : 0;
       return {};

@@ -4,6 +4,7 @@
 #include "cluster/cluster.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 
 #include "../runtime/shards.h"
 #include "base/file.h"
+#include "cluster/cores.h"
 #include "cluster/node_server.h"
 #include "cluster/process.h"
 #include "fabric/zmq_socket.h"
@@ -228,6 +230,34 @@ TEST(LocalCluster, NoProcessOutlivesIt) {
   for (const pid_t pid : pids) {
     EXPECT_FALSE(is_alive(pid)) << pid;
   }
+}
+
+TEST(LocalCluster, NodesKeepToCoresOfTheirOwn) {
+  const auto wanted = cores_of_nodes(2, 1);
+  if (wanted.empty()) GTEST_SKIP() << "too few cores, or the environment arranges them";
+  const auto cpus_of = [](pid_t process) {
+    cpu_set_t set;
+    std::vector<int> cpus;
+    if (sched_getaffinity(process, sizeof set, &set) != 0) return cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+    return cpus;
+  };
+  const std::vector<int> mine = cpus_of(0);
+  for (const bool own : {true, false}) {
+    ClusterOptions options;
+    options.threads = 1;
+    options.own_cores = own;
+    const Started started = start("local", all_reduce_shards(2, 1, 10), options);
+    ASSERT_TRUE(started.cluster.ok()) << started.cluster.error().message;
+    for (std::size_t rank = 0; rank < 2; ++rank) {
+      auto part = wanted[rank];
+      std::ranges::sort(part);
+      EXPECT_EQ(cpus_of((*started.cluster)->nodes()[rank].process), own ? part : mine) << rank;
+    }
+  }
+  EXPECT_EQ(cpus_of(0), mine) << "who starts them is not confined";
 }
 
 TEST(LocalCluster, KilledNodeIsNamedAndNobodyHangs) {
