@@ -43,6 +43,23 @@ EpochReport report_from(const nlohmann::json& json) {
   return report;
 }
 
+/// FNV-1a, of weights.
+struct Fingerprint {
+  std::uint64_t value = 1469598103934665603ULL;
+
+  void add(const void* data, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i)
+      value = (value ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
+  }
+  void add_constants(const Graph& graph) {
+    for (const Value& one : graph.values) {
+      if (!one.constant) continue;
+      add(one.name.data(), one.name.size());
+      add(one.constant->raw(), one.constant->bytes());
+    }
+  }
+};
+
 class Run {
  public:
   Run(const Graph& model, const Graph* teacher, const TrainData& data, const TrainOptions& options,
@@ -285,28 +302,30 @@ class Run {
 
   /// What must be the same for a checkpoint to be of this run.
   [[nodiscard]] std::string identity() const {
-    std::uint64_t hash = 1469598103934665603ULL;
-    const auto add = [&hash](const void* data, std::size_t size) {
-      for (std::size_t i = 0; i < size; ++i)
-        hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ULL;
-    };
+    Fingerprint model, judges;
     for (const auto& [name, tensor] : weights_->parameters) {
-      add(name.data(), name.size());
+      model.add(name.data(), name.size());
       const at::Tensor values = tensor.detach().to(at::kCPU).contiguous();
-      add(values.data_ptr(), values.nbytes());
+      model.add(values.data_ptr(), values.nbytes());
+    }
+    for (const std::optional<Graph>* judge :
+         {&teacher_model_, &options_.enlargement.classifier, &options_.enlargement.discriminator}) {
+      if (*judge) judges.add_constants(**judge);
+      judges.add("|", 1);
     }
     const auto& objective = options_.objective;
     return fmt::format(
-        "model {:016x}, {} ({} samples), {} epochs of {} x {}, {} {} warmup {} momentum {} decay {} average "
+        "model {:016x}, taught by {:016x}, {} ({} samples), {} epochs of {} x {}, {} {} warmup {} momentum "
+        "{} decay {} average "
         "{}, "
         "distillation {} labels {} hints {} temperature {} smoothing {}, augmentation {}, wire {}, "
         "tightening {} {} {} "
         "{}, bfloat16 {}, statistics held {}, pixels {} perceptual {} '{}' adversarial {}, seed {}, {} "
         "processes",
-        hash, data_.training.about(), data_.training.size(), options_.epochs, steps_, batch_,
-        options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate, options_.warmup,
-        options_.momentum, options_.weight_decay, options_.average, objective.distillation, objective.labels,
-        objective.hints, objective.temperature, objective.label_smoothing,
+        model.value, judges.value, data_.training.about(), data_.training.size(), options_.epochs, steps_,
+        batch_, options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate,
+        options_.warmup, options_.momentum, options_.weight_decay, options_.average, objective.distillation,
+        objective.labels, objective.hints, objective.temperature, objective.label_smoothing,
         static_cast<int>(options_.augmentation), to_string(options_.wire),
         static_cast<int>(options_.tightening), options_.tighten_epochs, budget_, options_.lasso,
         options_.bfloat16, options_.hold_statistics, options_.enlargement.pixels,

@@ -292,6 +292,8 @@ TEST(Training, AForeignCheckpointIsRefused) {
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.error().code, ErrorCode::InvalidArgument);
   EXPECT_THAT(other.error().message, HasSubstr("checkpoint is of another run"));
+  const Graph teacher = classifier();
+  ASSERT_FALSE(train(classifier(), &teacher, {*set, nullptr}, options, nullptr, {}).ok()) << "a teacher came";
   ASSERT_TRUE(write_file(options.checkpoint, std::as_bytes(std::span("no archive", 10))).ok());
   const auto damaged = train(classifier(), nullptr, {*set, nullptr}, options, nullptr, {});
   ASSERT_FALSE(damaged.ok());
