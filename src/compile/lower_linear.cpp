@@ -90,6 +90,8 @@ bool Lowering::lower_linear(const Node& node, const std::vector<const Node*>& ch
 
 bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*>& chain) {
   const bool transposed = node.is("ConvTranspose");
+  // oneDNN computes post-operations of transposed convolutions an element at a time, a hundred times slower.
+  if (transposed && !chain.empty()) return false;
   const Tensor* weight = graph_.constant(node.inputs[1]);
   const ValueId bias_id = node.input(2);
   if (weight == nullptr || !all_float(node) || (bias_id != kNoValue && graph_.constant(bias_id) == nullptr))

@@ -80,5 +80,41 @@ TEST(Compiled, EqualsEvaluatorOnPretrainedModels) {
   }
 }
 
+/// oneDNN computes what follows a transposed convolution an element at a time where it is told to.
+TEST(Compiled, WhatFollowsATransposedConvolutionIsAStepOfItsOwn) {
+  Graph graph;
+  const auto map = [&](const std::string& name, const Shape& shape) {
+    const ValueId id = graph.add_value(name, DataType::Float32);
+    graph.value(id).set_shape(shape);
+    return id;
+  };
+  const ValueId x = map("x", {1, 4, 6, 6});
+  const ValueId other = map("other", {1, 3, 12, 12});
+  const ValueId w = graph.add_constant("w", random_tensor({4, 3, 2, 2}, 1));
+  const ValueId enlarged = map("enlarged", {1, 3, 12, 12});
+  const ValueId sum = map("sum", {1, 3, 12, 12});
+  const ValueId y = map("y", {1, 3, 12, 12});
+  graph.inputs = {x, other};
+  graph.nodes.push_back({.name = "up",
+                         .op = "ConvTranspose",
+                         .inputs = {x, w},
+                         .outputs = {enlarged},
+                         .attributes = {{"strides", std::vector<std::int64_t>{2, 2}}}});
+  graph.nodes.push_back({.name = "add", .op = "Add", .inputs = {enlarged, other}, .outputs = {sum}});
+  graph.nodes.push_back({.name = "relu", .op = "Relu", .inputs = {sum}, .outputs = {y}});
+  graph.outputs = {y};
+  const auto program = compile(graph, {});
+  ASSERT_TRUE(program) << program.error().message;
+  bool found = false;
+  for (const Step& step : program->steps()) found = found || step.op == "ConvTranspose";
+  EXPECT_TRUE(found);
+  const NamedTensors inputs = {{"x", random_tensor({1, 4, 6, 6}, 2)},
+                               {"other", random_tensor({1, 3, 12, 12}, 3)}};
+  const auto got = run_compiled(graph, inputs, true);
+  const auto want = reference::run(graph, inputs);
+  ASSERT_TRUE(got && want);
+  EXPECT_LT(testing::relative_error(*want, *got), 1e-5);
+}
+
 }  // namespace
 }  // namespace disco
