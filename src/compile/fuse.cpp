@@ -4,90 +4,17 @@
 #include <cmath>
 #include <optional>
 
+#include "compile/fold.h"
 #include "compile/lowering.h"
 #include "compile/overlap.h"
+#include "compile/rewriter.h"
 
 namespace disco {
 
 namespace {
 
-/// A graph whose nodes are being replaced: producers and readers stay current.
-class Rewriter {
- public:
-  explicit Rewriter(Graph& graph)
-      : graph_(graph), producer_(graph.producers()), readers_(graph.values.size(), 0) {
-    for (const Node& node : graph.nodes) {
-      for (const ValueId id : node.inputs) count(id, 1);
-      for (const ValueId id : captured_values(graph, node)) count(id, 1);
-    }
-    for (const ValueId id : graph.outputs) count(id, 1);
-  }
-  Graph& graph() { return graph_; }
-  Node* producer(ValueId id) {
-    if (id == kNoValue || producer_[static_cast<std::size_t>(id)] < 0) return nullptr;
-    return &graph_.nodes[static_cast<std::size_t>(producer_[static_cast<std::size_t>(id)])];
-  }
-  /// The producer where it is of this operator and `readers` reads are all that its result has.
-  Node* producer(ValueId id, std::string_view op, int readers = 1) {
-    Node* node = producer(id);
-    return node != nullptr && node->is(op) && readers_[static_cast<std::size_t>(id)] == readers ? node
-                                                                                                : nullptr;
-  }
-  [[nodiscard]] int readers(ValueId id) const { return readers_[static_cast<std::size_t>(id)]; }
-  /// The only element of a constant.
-  std::optional<float> scalar(ValueId id) {
-    const Tensor* tensor = id == kNoValue ? nullptr : graph_.constant(id);
-    if (tensor == nullptr || tensor->elements() != 1 || tensor->type() != DataType::Float32)
-      return std::nullopt;
-    return tensor->data<float>()[0];
-  }
-  /// Gives `node` other inputs; what is read no more dies with remove_dead, constants at once: a model's
-  /// worth of folded weights is not held twice.
-  void replace(Node& node, std::string op, std::string_view domain, std::vector<ValueId> inputs) {
-    for (const ValueId id : inputs) count(id, 1);
-    for (const ValueId id : node.inputs) {
-      count(id, -1);
-      if (id != kNoValue && readers(id) == 0) graph_.value(id).constant.reset();
-    }
-    node.op = std::move(op);
-    node.domain = domain;
-    node.inputs = std::move(inputs);
-  }
-  ValueId add_constant(const std::string& name, Tensor tensor) {
-    const ValueId id = graph_.add_constant(name, std::move(tensor));
-    readers_.push_back(0);
-    producer_.push_back(-1);
-    return id;
-  }
-  /// `node` computes `id` from now on, instead of whoever did.
-  void take_output(std::size_t node, ValueId id) {
-    graph_.nodes[node].outputs = {id};
-    producer_[static_cast<std::size_t>(id)] = static_cast<std::int32_t>(node);
-  }
-  std::size_t index_of(const Node* node) { return static_cast<std::size_t>(node - graph_.nodes.data()); }
-  /// Makes a node that nothing needs: its inputs lose a reader.
-  void drop(Node& node) {
-    replace(node, "Identity", "", {});
-    node.outputs.assign(1, kNoValue);
-    node.attributes.clear();
-  }
-
- private:
-  void count(ValueId id, int by) {
-    if (id != kNoValue) readers_[static_cast<std::size_t>(id)] += by;
-  }
-  Graph& graph_;
-  std::vector<std::int32_t> producer_;
-  std::vector<int> readers_;
-};
-
 bool close(std::optional<float> value, double want) {
   return value && std::abs(*value - want) <= 1e-4 * std::abs(want) + 1e-7;
-}
-
-/// The other input of a two-input node.
-ValueId other(const Node& node, ValueId one) {
-  return node.inputs[0] == one ? node.inputs[1] : node.inputs[0];
 }
 
 /// The constant scalar of a commutative node, and its other input.
@@ -242,81 +169,6 @@ void fuse_layer_norm(Rewriter& rewriter, Node& div) {
   result.attributes["epsilon"] = epsilon->second;
 }
 
-/// Weights and bias of a convolution, with the batch norm after it folded in.
-void fold_batch_norm(Rewriter& rewriter, Node& norm) {
-  Graph& graph = rewriter.graph();
-  if (!norm.is("BatchNormalization")) return;
-  Node* conv = rewriter.producer(norm.inputs[0], "Conv");
-  if (conv == nullptr) conv = rewriter.producer(norm.inputs[0], "ConvTranspose");
-  if (conv == nullptr) return;
-  const Tensor* weight = graph.constant(conv->inputs[1]);
-  const ValueId bias_id = conv->input(2);
-  const Tensor* bias = bias_id == kNoValue ? nullptr : graph.constant(bias_id);
-  const Tensor* parameters[4];
-  for (std::size_t k = 0; k < 4; ++k) parameters[k] = graph.constant(norm.inputs[k + 1]);
-  if (weight == nullptr || weight->type() != DataType::Float32 || (bias_id != kNoValue && bias == nullptr))
-    return;
-  for (const Tensor* parameter : parameters) {
-    if (parameter == nullptr || parameter->type() != DataType::Float32) return;
-  }
-  const bool transposed = conv->is("ConvTranspose");
-  const std::int64_t channels = parameters[0]->elements();
-  const float epsilon = norm.float_or("epsilon", 1e-5F);
-  Tensor folded = weight->clone();
-  Tensor shift(DataType::Float32, {channels});
-  std::vector<double> scale(static_cast<std::size_t>(channels));
-  for (std::int64_t c = 0; c < channels; ++c) {
-    scale[static_cast<std::size_t>(c)] =
-        parameters[0]->data<float>()[c] /
-        std::sqrt(static_cast<double>(parameters[3]->data<float>()[c]) + epsilon);
-    const double before = (bias != nullptr ? bias->data<float>()[c] : 0.0) - parameters[2]->data<float>()[c];
-    shift.data<float>()[c] =
-        static_cast<float>(before * scale[static_cast<std::size_t>(c)] + parameters[1]->data<float>()[c]);
-  }
-  const Shape& shape = folded.shape();
-  const std::int64_t row = folded.elements() / (shape[0] * shape[1]);  // taps
-  const std::int64_t groups = conv->int_or("group", 1);
-  for (std::int64_t a = 0; a < shape[0]; ++a) {
-    for (std::int64_t b = 0; b < shape[1]; ++b) {
-      const std::int64_t out = transposed ? a / (shape[0] / groups) * shape[1] + b : a;
-      float* taps = folded.data<float>() + (a * shape[1] + b) * row;
-      for (std::int64_t t = 0; t < row; ++t)
-        taps[t] = static_cast<float>(taps[t] * scale[static_cast<std::size_t>(out)]);
-    }
-  }
-  const std::string name = graph.value(conv->inputs[1]).name;
-  const ValueId folded_id = rewriter.add_constant(name + ".folded", std::move(folded));
-  const ValueId shift_id = rewriter.add_constant(name + ".shift", std::move(shift));
-  const ValueId out = norm.outputs[0];
-  const std::size_t conv_index = rewriter.index_of(conv);
-  rewriter.replace(*conv, conv->op, conv->domain, {conv->inputs[0], folded_id, shift_id});
-  rewriter.drop(norm);
-  rewriter.take_output(conv_index, out);
-}
-
-/// MatMul of constant weights, then Add of a constant vector: the vector becomes a third input.
-void fold_bias(Rewriter& rewriter, Node& add) {
-  Graph& graph = rewriter.graph();
-  if (!add.is("Add") || add.inputs.size() != 2) return;
-  for (const ValueId id : add.inputs) {
-    Node* product = rewriter.producer(id, "MatMul");
-    const Tensor* bias = graph.constant(other(add, id));
-    if (product == nullptr || bias == nullptr || bias->type() != DataType::Float32) continue;
-    const Tensor* weight = graph.constant(product->inputs[1]);
-    if (weight == nullptr || weight->rank() != 2 || bias->elements() != weight->shape()[1] ||
-        bias->shape().back() != weight->shape()[1])
-      continue;
-    if (bias->rank() > static_cast<std::int64_t>(graph.value(add.outputs[0]).dims->size())) continue;
-    const ValueId flat =
-        rewriter.add_constant(graph.value(other(add, id)).name + ".flat", bias->reshaped({bias->elements()}));
-    const ValueId out = add.outputs[0];
-    const std::size_t index = rewriter.index_of(product);
-    rewriter.replace(*product, "MatMul", kFusedDomain, {product->inputs[0], product->inputs[1], flat});
-    rewriter.drop(add);
-    return rewriter.take_output(index, out);
-  }
-}
-
 bool is_linear(const Graph& graph, const Node& node) {
   if (node.domain == kFusedDomain && node.op == "MatMul") return true;
   if (node.is("Conv") || node.is("ConvTranspose") || node.is("Gemm") || node.is("MatMul"))
@@ -342,8 +194,9 @@ void fuse_patterns(Graph& graph) {
   each(fuse_swish);
   each(fuse_hard_swish);
   each(fuse_gelu);
-  each(fold_batch_norm);
+  each(fold_into_convolution);
   each(fold_bias);
+  each(fuse_affine);
   // Dropped nodes compute nothing; they must go even though they have no output.
   std::erase_if(graph.nodes, [](const Node& node) { return node.is("Identity") && node.inputs.empty(); });
   graph.remove_dead();

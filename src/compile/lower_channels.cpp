@@ -82,4 +82,17 @@ bool Lowering::lower_per_channel(const Node& node, const std::vector<const Node*
   return true;
 }
 
+void Lowering::add_channel_shift(const Node& node, BufferId buffer, const kernels::ChannelView& view,
+                                 const Tensor& shift) {
+  const float* numbers = shift.data<float>();
+  const kernels::ChannelAffine affine(view, {}, std::vector<float>(numbers, numbers + shift.elements()), {});
+  program_.weight_bytes += affine.bytes();
+  add_function(node, "per channel", {buffer, buffer}, [=](Workspace::Impl& workspace) -> Status {
+    float* at = workspace.as<float>(buffer);
+    affine.run(at, at);
+    return {};
+  });
+  program_.steps.back().op = "Bias";
+}
+
 }  // namespace disco

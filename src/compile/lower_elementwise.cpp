@@ -64,7 +64,10 @@ bool Lowering::lower_unary(const Node& node) {
   const auto ops = eltwise_ops(graph_, node);
   if (!ops || !is_float(node.inputs[0]) || !is_float(node.outputs[0])) return false;
   try {
-    const Placed src = at(node.inputs[0]);
+    Placed src = at(node.inputs[0]);
+    // One channel in a block of sixteen: the padding costs more than a pass that leaves it behind.
+    const auto bytes = static_cast<std::size_t>(element_count(src.shape)) * sizeof(float);
+    if (src.desc.get_size() >= 2 * bytes) src = plain(node.inputs[0]);
     std::vector<dnnl::eltwise_forward::primitive_desc> descs;
     for (const EltwiseOp& op : *ops) {
       descs.push_back(kernels::eltwise(op.algorithm, src.desc, op.alpha, op.beta, kernels::PostOps().attr()));

@@ -90,7 +90,8 @@ bool Lowering::lower_linear(const Node& node, const std::vector<const Node*>& ch
 
 bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*>& chain) {
   const bool transposed = node.is("ConvTranspose");
-  // oneDNN computes post-operations of transposed convolutions an element at a time, a hundred times slower.
+  // oneDNN computes what follows a transposed convolution, post-operations and the bias, an element at a time,
+  // up to a hundred times slower than the convolution itself.
   if (transposed && !chain.empty()) return false;
   const Tensor* weight = graph_.constant(node.inputs[1]);
   const ValueId bias_id = node.input(2);
@@ -122,7 +123,7 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
   const Desc user_weights(dims, kF32, strides);
   const Desc any_weights(dims, kF32, dnnl::memory::format_tag::any);
   const Desc bias_desc({out[1]}, kF32, dnnl::memory::format_tag::x);
-  const Desc* bias = bias_id != kNoValue ? &bias_desc : nullptr;
+  const Desc* bias = bias_id != kNoValue && !transposed ? &bias_desc : nullptr;
   const ValueId result = chain.empty() ? node.outputs[0] : chain.back()->outputs[0];
 
   kernels::PostOps ops;
@@ -149,6 +150,9 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
       spdlog::warn("{}: oneDNN has only '{}' for this convolution; it will be slow", describe(graph_, node),
                    implementation);
     }
+    kernels::ChannelView view;
+    const bool shifted = transposed && bias_id != kNoValue;
+    if (shifted && !kernels::view_of(pd.dst_desc(), 1, view)) return false;
     const Placed src = in_layout(node.inputs[0], pd.src_desc());
     const BufferId packed = add_constant(pd.weights_desc().get_size());
     reorder_now(user_weights, weight->raw(), pd.weights_desc(), program_.buffers.back().constant.get());
@@ -177,6 +181,7 @@ bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*
       add_primitive(name, node.op + names,
                     {primitive, implementation, pd.scratchpad_desc(), std::move(arguments)}, macs);
     }
+    if (shifted) add_channel_shift(node, placed.buffer, view, *graph_.constant(bias_id));
     return true;
   };
   const Desc src_any = kernels::any_desc(in);

@@ -136,10 +136,13 @@ class Lowering {
   bool lower_unary(const Node& node);   // lower_elementwise.cpp
   bool lower_binary(const Node& node);
   bool lower_per_channel(const Node& node, const std::vector<const Node*>& chain);  // lower_channels.cpp
-  bool lower_norm(const Node& node);                                                // lower_norm.cpp
-  bool lower_movement(const Node& node);                                            // lower_movement.cpp
-  bool lower_resize(const Node& node);                                              // lower_resize.cpp
-  bool lower_send(const Node& node);                                                // lower_exchange.cpp
+  /// Adds a number a channel to what lies in `buffer`.
+  void add_channel_shift(const Node& node, BufferId buffer, const kernels::ChannelView& view,
+                         const Tensor& shift);
+  bool lower_norm(const Node& node);      // lower_norm.cpp
+  bool lower_movement(const Node& node);  // lower_movement.cpp
+  bool lower_resize(const Node& node);    // lower_resize.cpp
+  bool lower_send(const Node& node);      // lower_exchange.cpp
   bool lower_receive(const Node& node);
   bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);  // lower_bands.cpp
   void lower_banded_receive(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,

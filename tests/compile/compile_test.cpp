@@ -80,40 +80,107 @@ TEST(Compiled, EqualsEvaluatorOnPretrainedModels) {
   }
 }
 
-/// oneDNN computes what follows a transposed convolution an element at a time where it is told to.
-TEST(Compiled, WhatFollowsATransposedConvolutionIsAStepOfItsOwn) {
+/// A graph written down node by node, every value of a given shape.
+struct Written {
   Graph graph;
-  const auto map = [&](const std::string& name, const Shape& shape) {
+
+  ValueId value(const std::string& name, const Shape& shape) {
     const ValueId id = graph.add_value(name, DataType::Float32);
     graph.value(id).set_shape(shape);
     return id;
-  };
-  const ValueId x = map("x", {1, 4, 6, 6});
-  const ValueId other = map("other", {1, 3, 12, 12});
-  const ValueId w = graph.add_constant("w", random_tensor({4, 3, 2, 2}, 1));
-  const ValueId enlarged = map("enlarged", {1, 3, 12, 12});
-  const ValueId sum = map("sum", {1, 3, 12, 12});
-  const ValueId y = map("y", {1, 3, 12, 12});
-  graph.inputs = {x, other};
-  graph.nodes.push_back({.name = "up",
-                         .op = "ConvTranspose",
-                         .inputs = {x, w},
-                         .outputs = {enlarged},
-                         .attributes = {{"strides", std::vector<std::int64_t>{2, 2}}}});
-  graph.nodes.push_back({.name = "add", .op = "Add", .inputs = {enlarged, other}, .outputs = {sum}});
-  graph.nodes.push_back({.name = "relu", .op = "Relu", .inputs = {sum}, .outputs = {y}});
-  graph.outputs = {y};
-  const auto program = compile(graph, {});
-  ASSERT_TRUE(program) << program.error().message;
-  bool found = false;
-  for (const Step& step : program->steps()) found = found || step.op == "ConvTranspose";
-  EXPECT_TRUE(found);
-  const NamedTensors inputs = {{"x", random_tensor({1, 4, 6, 6}, 2)},
-                               {"other", random_tensor({1, 3, 12, 12}, 3)}};
-  const auto got = run_compiled(graph, inputs, true);
-  const auto want = reference::run(graph, inputs);
-  ASSERT_TRUE(got && want);
-  EXPECT_LT(testing::relative_error(*want, *got), 1e-5);
+  }
+  ValueId input(const std::string& name, const Shape& shape) {
+    graph.inputs.push_back(value(name, shape));
+    return graph.inputs.back();
+  }
+  ValueId constant(const Shape& shape, unsigned seed) {
+    return graph.add_constant("c" + std::to_string(seed), random_tensor(shape, seed));
+  }
+  ValueId add(const std::string& op, std::vector<ValueId> inputs, const Shape& shape,
+              std::map<std::string, Attribute, std::less<>> attributes = {}) {
+    const std::string name = op + std::to_string(graph.nodes.size());
+    const ValueId out = value(name, shape);
+    graph.nodes.push_back({.name = name,
+                           .op = op,
+                           .inputs = std::move(inputs),
+                           .outputs = {out},
+                           .attributes = std::move(attributes)});
+    return out;
+  }
+  /// Compiles with `last` as output, checks it against the evaluator, and returns the steps' operators.
+  std::vector<std::string> steps_of(ValueId last) {
+    graph.outputs = {last};
+    NamedTensors inputs;
+    for (const ValueId id : graph.inputs)
+      inputs[graph.value(id).name] = random_tensor(graph.value(id).shape(), 7 + static_cast<unsigned>(id));
+    const auto program = compile(graph, {});
+    EXPECT_TRUE(program) << program.error().message;
+    std::vector<std::string> ops;
+    for (const Step& step : program->steps()) {
+      if (step.op != "Reorder") ops.push_back(step.op);
+    }
+    const auto got = run_compiled(graph, inputs, true);
+    const auto want = reference::run(graph, inputs);
+    EXPECT_TRUE(got && want);
+    EXPECT_LT(testing::relative_error(*want, *got), 1e-5);
+    return ops;
+  }
+};
+
+using Strings = std::vector<std::string>;
+
+/// oneDNN computes what follows a transposed convolution an element at a time where it is told to.
+TEST(Compiled, WhatFollowsATransposedConvolutionIsAStepOfItsOwn) {
+  Written w;
+  const ValueId x = w.input("x", {1, 4, 6, 6});
+  const ValueId other = w.input("other", {1, 3, 12, 12});
+  const ValueId up = w.add("ConvTranspose", {x, w.constant({4, 3, 2, 2}, 1), w.constant({3}, 2)},
+                           {1, 3, 12, 12}, {{"strides", std::vector<std::int64_t>{2, 2}}});
+  const ValueId sum = w.add("Add", {up, other}, {1, 3, 12, 12});
+  EXPECT_EQ(w.steps_of(w.add("Relu", {sum}, {1, 3, 12, 12})),
+            (Strings{"ConvTranspose", "Bias", "Add", "Relu"}));
+}
+
+TEST(Compiled, ConstantsAfterAConvolutionGoIntoItsWeights) {
+  for (const Shape& per_channel : {Shape{1, 6, 1, 1}, Shape{6, 1, 1}, Shape{}, Shape{1}}) {
+    for (const std::string op : {"Conv", "ConvTranspose"}) {
+      for (const std::int64_t groups : {1, 2}) {
+        Written w;
+        const Shape weight = op == "Conv" ? Shape{6, 4 / groups, 1, 1} : Shape{4, 6 / groups, 1, 1};
+        const Shape out = {2, 6, 5, 5};
+        ValueId y = w.add(op, {w.input("x", {2, 4, 5, 5}), w.constant(weight, 1)}, out, {{"group", groups}});
+        y = w.add("Add", {w.constant(per_channel, 2), y}, out);
+        y = w.add("Mul", {y, w.constant(per_channel, 3)}, out);
+        y = w.add("Sub", {y, w.constant(per_channel, 4)}, out);
+        y = w.add("Div", {y, w.constant(per_channel, 5)}, out);
+        EXPECT_EQ(w.steps_of(y), op == "Conv" ? Strings{"Conv"} : (Strings{"ConvTranspose", "Bias"}))
+            << op << " in " << groups << " groups, constants of " << to_string(per_channel);
+      }
+    }
+  }
+}
+
+TEST(Compiled, WhatIsNotTheSameForAChannelStaysAStep) {
+  const Shape out = {1, 6, 5, 5};
+  for (const Shape& constant : {Shape{5}, Shape{1, 1, 5, 5}, Shape{6, 5, 1}}) {
+    Written w;
+    const ValueId y = w.add("Conv", {w.input("x", {1, 4, 5, 5}), w.constant({6, 4, 1, 1}, 1)}, out);
+    EXPECT_EQ(w.steps_of(w.add("Add", {y, w.constant(constant, 2)}, out)), (Strings{"Conv", "Add"}))
+        << to_string(constant);
+  }
+  Written w;  // a constant less what was computed, and a result that another node reads
+  const ValueId y = w.add("Conv", {w.input("x", {1, 4, 5, 5}), w.constant({6, 4, 1, 1}, 1)}, out);
+  const ValueId less = w.add("Sub", {w.constant({1}, 2), y}, out);
+  EXPECT_EQ(w.steps_of(w.add("Mul", {less, y}, out)).size(), 3U);
+}
+
+TEST(Compiled, AProductAndASumWithConstantsAreOnePass) {
+  const Shape out = {1, 6, 5, 5};
+  Written w;
+  ValueId y = w.add("Tanh", {w.input("x", out)}, out);
+  y = w.add("Mul", {y, w.constant({1}, 2)}, out);
+  EXPECT_EQ(w.steps_of(w.add("Add", {y, w.constant({6, 1, 1}, 3)}, out)),
+            (Strings{"Tanh", "BatchNormalization"}));
 }
 
 }  // namespace
