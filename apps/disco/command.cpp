@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -87,6 +88,27 @@ void resize_inputs(Graph& model, const std::map<std::string, Shape>& shapes) {
   }
 }
 
+namespace {
+
+/// "x:1,3,224,224": what --shape may say of the first input with an open extent behind the batch.
+std::string example_shape(const Graph& model) {
+  for (const ValueId id : model.inputs) {
+    const Value& input = model.value(id);
+    if (input.has_shape() || !input.dims || input.dims->empty()) continue;
+    Shape shape;
+    bool open = false;
+    for (std::size_t i = 0; i < input.dims->size(); ++i) {
+      const Dimension& dim = (*input.dims)[i];
+      open = open || (i > 0 && !dim.known());
+      shape.push_back(dim.known() ? dim.extent : i == 0 ? 1 : input.dims->size() == 4 ? 224 : 128);
+    }
+    if (open) return fmt::format("{}:{}", input.name, fmt::join(shape, ","));
+  }
+  return "NAME:1,3,224,224";
+}
+
+}  // namespace
+
 Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
                          const std::map<std::string, Shape>& given) {
   DISCO_TRY(const InputShapes shapes, flags.parsed_shapes());
@@ -101,7 +123,7 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
   Error problem = in_context(flags.model, result.error());
   // The library does not know how a shape is given here.
   if (problem.code == ErrorCode::ShapeMismatch && problem.message.ends_with("give its shape"))
-    problem.message += ", such as --shape NAME:1,3,224,224";
+    problem.message += ", such as --shape " + example_shape(resized);
   return problem;
 }
 

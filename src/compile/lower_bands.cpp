@@ -195,7 +195,7 @@ void Lowering::add_banded_input(ValueId id) {
   whole.peer = kCaller;
   whole.tag = static_cast<std::uint32_t>(program_.banded_inputs.size());
   whole.wire_bytes = static_cast<std::size_t>(element_count(shape)) * sizeof(float);
-  program_.banded_inputs.push_back({whole.name, whole.tag, shape, bands_[static_cast<std::size_t>(id)]});
+  program_.banded_inputs.push_back({whole.name, shape, bands_[static_cast<std::size_t>(id)]});
   add_banded_receives(
       whole, rows_of_bands(id), shape[3],
       [&](RowRange rows) {

@@ -1,5 +1,6 @@
 #include "compile/program.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,6 +13,10 @@ const std::vector<Step>& Program::steps() const { return impl_->steps; }
 const std::vector<std::string>& Program::input_names() const { return impl_->input_names; }
 const std::vector<std::string>& Program::output_names() const { return impl_->output_names; }
 const std::vector<BandedInput>& Program::banded_inputs() const { return impl_->banded_inputs; }
+const BandedInput* Program::banded_input(std::string_view name) const {
+  const auto found = std::ranges::find(impl_->banded_inputs, name, &BandedInput::name);
+  return found == impl_->banded_inputs.end() ? nullptr : &*found;
+}
 std::size_t Program::weight_bytes() const { return impl_->weight_bytes; }
 std::size_t Program::arena_bytes() const { return impl_->arena_bytes; }
 

@@ -62,8 +62,7 @@ struct CompileOptions {
 /// An input that is taken in bands: by Receive steps of kCaller, a tag each (see band_tag()).
 struct BandedInput {
   std::string name;
-  std::uint32_t tag = 0;  ///< of its first band
-  Shape shape;            ///< of the whole
+  Shape shape;  ///< of the whole
   Bands bands;
 };
 
@@ -77,6 +76,8 @@ class Program {
   [[nodiscard]] const std::vector<std::string>& input_names() const;
   [[nodiscard]] const std::vector<std::string>& output_names() const;
   [[nodiscard]] const std::vector<BandedInput>& banded_inputs() const;
+  /// The one of this name; nullptr where it is taken whole, or there is none.
+  [[nodiscard]] const BandedInput* banded_input(std::string_view name) const;
   [[nodiscard]] std::size_t weight_bytes() const;  ///< as held in memory after packing
   [[nodiscard]] std::size_t arena_bytes()
       const;  ///< peak activations of one request, by liveness, with scratchpad

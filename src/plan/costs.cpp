@@ -103,11 +103,9 @@ std::uint64_t bytes_on_wire(const Tensor& tensor) {
 
 /// What the coordinator sends for a request, by message.
 void add_input_bytes(const Program& program, const NamedTensors& inputs, SimulatedProgram& result) {
-  const auto& banded = program.banded_inputs();
   for (const auto& [name, tensor] : inputs) {
-    const auto in_bands = std::find_if(banded.begin(), banded.end(),
-                                       [&](const BandedInput& input) { return input.name == name; });
-    if (in_bands == banded.end()) {
+    const BandedInput* in_bands = program.banded_input(name);
+    if (in_bands == nullptr) {
       result.input_bytes += bytes_on_wire(tensor);
       continue;
     }

@@ -129,17 +129,15 @@ Status Executor::begin(const NamedTensors& inputs, const RunRequest& request) {
   take_workspace(*flight);
   std::shared_ptr<WholeInputs> whole;
   const auto set_input = [&](const std::string& name) -> Status {
-    const auto& banded = program_->banded_inputs();
-    const auto in_bands = std::find_if(banded.begin(), banded.end(),
-                                       [&](const BandedInput& input) { return input.name == name; });
-    if (in_bands != banded.end() && request.bands != nullptr) {
+    const BandedInput* in_bands = program_->banded_input(name);
+    if (in_bands != nullptr && request.bands != nullptr) {
       return {};
     }
     const auto found = inputs.find(name);
     if (found == inputs.end()) {
       return error(ErrorCode::NotFound, "the input '{}' is missing", name);
     }
-    if (in_bands == banded.end()) {
+    if (in_bands == nullptr) {
       return flight->workspace->set_input(name, found->second);
     }
     DISCO_CHECK(check_input(name, found->second, DataType::Float32, in_bands->shape));
