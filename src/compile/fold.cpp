@@ -91,6 +91,10 @@ void fold_into_convolution(Rewriter& rewriter, Node& node) {
     return;
   const bool transposed = conv->is("ConvTranspose");
   const std::size_t channels = affine->scale.size();
+  const std::int64_t groups = conv->int_or("group", 1);
+  const std::int64_t outputs = transposed ? weight->shape()[1] * groups : weight->shape()[0];
+  const auto fits = [&](std::int64_t count) { return count == static_cast<std::int64_t>(channels); };
+  if (!fits(outputs) || (bias != nullptr && !fits(bias->elements()))) return;
   Tensor shift(DataType::Float32, {static_cast<std::int64_t>(channels)});
   for (std::size_t c = 0; c < channels; ++c) {
     const double before = bias != nullptr ? bias->data<float>()[c] : 0.0;
@@ -99,7 +103,6 @@ void fold_into_convolution(Rewriter& rewriter, Node& node) {
   Tensor folded = weight->clone();
   const Shape& shape = folded.shape();
   const std::int64_t row = folded.elements() / (shape[0] * shape[1]);  // taps
-  const std::int64_t groups = conv->int_or("group", 1);
   for (std::int64_t a = 0; a < shape[0]; ++a) {
     for (std::int64_t b = 0; b < shape[1]; ++b) {
       const std::int64_t out = transposed ? a / (shape[0] / groups) * shape[1] + b : a;
