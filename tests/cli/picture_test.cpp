@@ -1,5 +1,7 @@
 // disco run on images of every task: answers as JSON and as pictures.
 
+#include <gmock/gmock.h>
+
 #include <nlohmann/json.hpp>
 
 #include "child.h"
@@ -83,7 +85,7 @@ TEST_F(Picture, IsEnlargedWholeOrInTiles) {
   zoo({"esrgan-small", "--blocks", "1", "--width", "0.25"}, "sr.onnx");
   const Ended open = disco({"inspect", "sr.onnx"});
   EXPECT_EQ(open.status, 1);
-  EXPECT_THAT(open.err, HasSubstr("such as --shape input:1,3,224,224"));
+  EXPECT_THAT(open.err, ::testing::HasSubstr("such as --shape input:1,3,224,224"));
   EXPECT_EQ(disco({"inspect", "sr.onnx", "--shape", "input:1,3,24,24"}).status, 0);
   const json whole = run({"sr.onnx", "--input", "photo.png", "--picture", "large.png", "--verify"});
   EXPECT_EQ(whole["results"][0]["answer"], json({{"width", 320}, {"height", 240}, {"tiles", 1}}));
