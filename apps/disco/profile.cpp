@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "base/file.h"
+#include "cluster/cores.h"
 #include "cluster_flags.h"
 #include "command.h"
 #include "plan/measure.h"
@@ -70,13 +70,12 @@ Status run(const Flags& flags) {
   DISCO_TRY(const std::vector<NodeConfig> remote, flags.cluster.remote_nodes());
   const std::size_t count =
       remote.empty() ? static_cast<std::size_t>(std::max(1, flags.nodes)) : remote.size();
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   std::vector<NodeProfile> nodes(count);
   for (std::size_t n = 0; n < count; ++n) {
     const int asked = flags.cluster.threads > 0 ? flags.cluster.threads
                       : remote.empty()          ? 0
                                                 : remote[n].threads;
-    nodes[n].threads = asked > 0 ? asked : std::max(1, cores / static_cast<int>(count));
+    nodes[n].threads = asked > 0 ? asked : even_share_of_cores(count);
     nodes[n].name = remote.empty()           ? fmt::format("node{}", n)
                     : remote[n].name.empty() ? remote[n].address
                                              : remote[n].name;

@@ -39,7 +39,7 @@ json to_json(const Simulation& simulation) {
   return {{"latency_ms", simulation.latency_ms}, {"throughput", simulation.throughput}};
 }
 
-void print(const Tuned& tuned, const Simulation& alone, int concurrency) {
+void print(const Tuned& tuned, const Simulation& alone) {
   Table table({"predicted", "latency", "a second"});
   const auto add = [&](const std::string& name, const Simulation& simulation) {
     table.add({name, fmt::format("{:.2f} ms", simulation.latency_ms),
@@ -52,9 +52,7 @@ void print(const Tuned& tuned, const Simulation& alone, int concurrency) {
   fmt::print("\n{} of {} layers that wait for features run in two parts; feature maps travel {}\n",
              tuned.two_parts, tuned.maps,
              tuned.partition.bands > 1 ? fmt::format("in {} bands", tuned.partition.bands) : "whole");
-  const bool alone_is_better = concurrency > 1 ? alone.throughput >= tuned.simulation.throughput
-                                               : alone.latency_ms <= tuned.simulation.latency_ms;
-  if (alone_is_better) fmt::print("on this network one node alone is faster\n");
+  if (!is_faster(tuned.simulation, alone)) fmt::print("on this network one node alone is faster\n");
 }
 
 Status run(const Flags& flags) {
@@ -87,7 +85,7 @@ Status run(const Flags& flags) {
     fmt::print("{}\n", document.dump(2, ' ', false, json::error_handler_t::replace));
     return {};
   }
-  print(*tuned, alone.simulation, flags.concurrency);
+  print(*tuned, alone.simulation);
   if (!flags.output.empty()) fmt::print("wrote {}\n", flags.output);
   return {};
 }

@@ -2,10 +2,12 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace disco {
@@ -22,6 +24,11 @@ std::pair<int, int> core_of(int cpu) {
 }
 
 }  // namespace
+
+int even_share_of_cores(std::size_t nodes) {
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return std::max(1, cores / static_cast<int>(nodes));
+}
 
 std::vector<std::vector<int>> cores_of_nodes(int nodes, int threads) {
   if (std::getenv("OMP_PROC_BIND") != nullptr || std::getenv("OMP_PLACES") != nullptr) return {};

@@ -1,9 +1,13 @@
 #pragma once
 // A part of this machine's cores for each local node.
 
+#include <cstddef>
 #include <vector>
 
 namespace disco {
+
+/// Of the cores that this process may use, one node's part where they are shared evenly; at least 1.
+[[nodiscard]] int even_share_of_cores(std::size_t nodes);
 
 /// Deals the cores that this thread may run on to `nodes`, whole cores with all their hardware threads, in
 /// turns, so that fast and slow cores of one machine are shared evenly.

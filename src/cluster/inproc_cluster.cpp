@@ -4,10 +4,10 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "cluster/cluster.h"
+#include "cluster/cores.h"
 #include "cluster/worker.h"
 #include "compile/program.h"
 #include "fabric/inproc.h"
@@ -21,9 +21,7 @@ class InprocCluster final : public Cluster {
 
   Status load(std::vector<Graph> shards, const ClusterOptions& options) {
     memory_.assign(shards.size(), machine_memory());
-    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    const int threads =
-        options.threads > 0 ? options.threads : std::max(1, cores / static_cast<int>(shards.size()));
+    const int threads = options.threads > 0 ? options.threads : even_share_of_cores(shards.size());
     for (std::size_t rank = 0; rank < shards.size(); ++rank) {
       auto program =
           compile(std::exchange(shards[rank], {}), {.optimise = options.optimise, .threads = threads});

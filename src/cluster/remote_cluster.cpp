@@ -24,12 +24,6 @@ namespace {
 using control::Message;
 using std::chrono::milliseconds;
 
-/// This machine's cores, shared evenly.
-int local_share(std::size_t nodes) {
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  return std::max(1, cores / static_cast<int>(nodes));
-}
-
 class RemoteCluster final : public Cluster {
  public:
   ~RemoteCluster() override { shutdown(); }
@@ -43,7 +37,7 @@ class RemoteCluster final : public Cluster {
     const Clock::time_point deadline = Clock::now() + options.start_timeout;
     std::vector<NodeConfig> configs;
     std::vector<std::string> public_keys;
-    const int threads = options.threads > 0 ? options.threads : local_share(nodes);
+    const int threads = options.threads > 0 ? options.threads : even_share_of_cores(nodes);
     const auto cores = options.own_cores && nodes > 1 ? cores_of_nodes(static_cast<int>(nodes), threads)
                                                       : std::vector<std::vector<int>>();
     for (std::size_t rank = 0; rank < nodes; ++rank) {
@@ -287,7 +281,7 @@ class RemoteCluster final : public Cluster {
       }
       message.head["threads"] = options_.threads > 0        ? options_.threads
                                 : configs[rank].threads > 0 ? configs[rank].threads
-                                : !processes_.empty()       ? local_share(nodes_.size())
+                                : !processes_.empty()       ? even_share_of_cores(nodes_.size())
                                                             : 0;
       message.head["optimise"] = options_.optimise ? 1 : 0;
       return {};

@@ -6,27 +6,17 @@
 
 namespace disco {
 
-namespace {
-
-/// What a node makes of a channel: x * scale + shift.
-struct Affine {
-  ValueId input = kNoValue;
-  std::vector<double> scale, shift;  // by channel
-};
-
-/// A constant as one number for each of `channels`: a scalar, or [C, 1, 1] beside maps [N, C, H, W] and the
-/// like.
-std::optional<std::vector<double>> by_channel(const Tensor* constant, std::int64_t channels,
-                                              std::int64_t rank) {
+std::optional<std::vector<float>> by_channel(const Tensor* constant, std::int64_t channels,
+                                             std::int64_t rank) {
   if (constant == nullptr || constant->type() != DataType::Float32 || constant->rank() > rank)
     return std::nullopt;
   const float* data = constant->data<float>();
-  if (constant->elements() == 1) return std::vector<double>(static_cast<std::size_t>(channels), data[0]);
+  if (constant->elements() == 1) return std::vector<float>(static_cast<std::size_t>(channels), data[0]);
   const std::int64_t axis = 1 - (rank - constant->rank());
   if (axis < 0 || constant->elements() != channels ||
       constant->shape()[static_cast<std::size_t>(axis)] != channels)
     return std::nullopt;
-  return std::vector<double>(data, data + channels);
+  return std::vector<float>(data, data + channels);
 }
 
 std::optional<Affine> of_batch_norm(const Graph& graph, const Node& norm, std::int64_t channels) {
@@ -46,6 +36,8 @@ std::optional<Affine> of_batch_norm(const Graph& graph, const Node& norm, std::i
   return affine;
 }
 
+namespace {
+
 /// Of a node that computes an affine map of every channel of its only input that is no constant.
 std::optional<Affine> affine_of(const Graph& graph, const Node& node) {
   const bool sum = node.is("Add"), product = node.is("Mul");
@@ -62,7 +54,7 @@ std::optional<Affine> affine_of(const Graph& graph, const Node& node) {
     return std::nullopt;  // a constant less what was computed, or divided by it
   const ValueId input = node.inputs[1 - at];
   if (!graph.value(input).has_shape() || graph.value(input).shape() != out.shape()) return std::nullopt;
-  auto constant = by_channel(graph.constant(node.inputs[at]), channels, rank);
+  const auto constant = by_channel(graph.constant(node.inputs[at]), channels, rank);
   if (!constant) return std::nullopt;
   Affine affine{input, std::vector<double>(constant->size(), 1.0),
                 std::vector<double>(constant->size(), 0.0)};

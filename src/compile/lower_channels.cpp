@@ -1,7 +1,6 @@
 // What scales and bends each channel by numbers of its own, in one pass.
 
-#include <cmath>
-
+#include "compile/fold.h"
 #include "compile/lowering.h"
 #include "kernels/channel_affine.h"
 
@@ -16,15 +15,8 @@ std::optional<std::vector<float>> slopes_of(const Graph& graph, const Node& node
   const auto channels = static_cast<std::size_t>(in[1]);
   if (node.is("Relu")) return std::vector<float>(channels, 0.0F);
   if (node.is("LeakyRelu")) return std::vector<float>(channels, node.float_or("alpha", 0.01F));
-  const Tensor* slope = node.is("PRelu") ? graph.constant(node.inputs[1]) : nullptr;
-  if (slope == nullptr || slope->type() != DataType::Float32) return std::nullopt;
-  const float* numbers = slope->data<float>();
-  if (slope->elements() == 1) return std::vector<float>(channels, numbers[0]);
-  const Shape& shape = slope->shape();
-  const bool leads = shape.size() + 1 == in.size() && shape[0] == in[1];
-  const bool second = shape.size() == in.size() && shape[1] == in[1];
-  if (slope->elements() != in[1] || !(leads || second)) return std::nullopt;
-  return std::vector<float>(numbers, numbers + channels);
+  if (!node.is("PRelu")) return std::nullopt;
+  return by_channel(graph.constant(node.inputs[1]), in[1], static_cast<std::int64_t>(in.size()));
 }
 
 }  // namespace
@@ -40,18 +32,10 @@ bool Lowering::lower_per_channel(const Node& node, const std::vector<const Node*
   std::vector<float> shifts;
   std::vector<float> slopes;
   if (norm) {
-    const float* parameters[4];
-    for (std::size_t k = 0; k < 4; ++k) {
-      const Tensor* tensor = graph_.constant(node.inputs[k + 1]);
-      if (tensor == nullptr) return false;
-      parameters[k] = tensor->data<float>();
-    }
-    const double epsilon = node.float_or("epsilon", 1e-5F);
-    for (std::int64_t c = 0; c < shape[1]; ++c) {
-      const double scale = parameters[0][c] / std::sqrt(parameters[3][c] + epsilon);
-      scales.push_back(static_cast<float>(scale));
-      shifts.push_back(static_cast<float>(parameters[1][c] - parameters[2][c] * scale));
-    }
+    const auto affine = of_batch_norm(graph_, node, shape[1]);
+    if (!affine) return false;
+    scales.assign(affine->scale.begin(), affine->scale.end());
+    shifts.assign(affine->shift.begin(), affine->shift.end());
   }
   const Node& last = chain.empty() ? node : *chain[0];
   if (&last != &node || !norm) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -75,42 +76,13 @@ std::int64_t step_of(const ChannelView& view) { return view.block > 1 ? 1 : view
 /// cache.
 constexpr std::int64_t kTileElements = 2048;
 
-// What becomes of features on the way, a contiguous run at a time.
-
-struct Same {
-  void operator()(const float* from, float* to, std::int64_t count) const {
-    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
-  }
-};
-struct ToHalves {
-  void operator()(const float* from, std::uint16_t* to, std::int64_t count) const {
-    to_halves(from, to, count);
-  }
-};
-struct FromHalves {
-  void operator()(const std::uint16_t* from, float* to, std::int64_t count) const {
-    from_halves(from, to, count);
-  }
-};
-struct ToCodes {
-  float inverse, zero;
-  void operator()(const float* from, std::uint8_t* to, std::int64_t count) const {
-    to_codes(from, to, count, inverse, zero);
-  }
-};
-struct FromCodes {
-  float scale;
-  std::int32_t zero;
-  void operator()(const std::uint8_t* from, float* to, std::int64_t count) const {
-    from_codes(from, to, count, scale, zero);
-  }
-};
-
 /// dst[s * ds + c * dc] = src[s * ss + c * sc], through tiles that fit the first-level cache.
 void copy_plane(const float* src, std::int64_t ss, std::int64_t sc, float* dst, std::int64_t ds,
                 std::int64_t dc, std::int64_t inner, std::int64_t channels) {
   constexpr std::int64_t kTile = 16;
-  constexpr Same line;
+  const auto line = [](const float* from, float* to, std::int64_t count) {
+    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+  };
   if (ss == 1 && ds == 1) {
     for (std::int64_t c = 0; c < channels; ++c) line(src + c * sc, dst + c * dc, inner);
     return;
@@ -263,9 +235,9 @@ void ChannelCopy::run_as(const From* src, To* dst, const Convert& convert) const
       continue;
     }
     parallel_runs(src_.inner, channels_, [&](std::int64_t first, std::int64_t last) {
-      std::array<float, kTileElements> near;
-      std::vector<float> large(channels_ > kTileElements ? static_cast<std::size_t>(channels_) : 0);
-      float* tile = large.empty() ? near.data() : large.data();
+      const auto memory =
+          std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(rows_of_tile * channels_));
+      float* tile = memory.get();
       const From* in = from + first * src_.inner_stride;
       To* out = to + first * dst_.inner_stride;
       for (std::int64_t rows = 0; first < last; first += rows) {
@@ -286,20 +258,26 @@ void ChannelCopy::run_as(const From* src, To* dst, const Convert& convert) const
 
 void ChannelCopy::pack(const float* src, std::byte* dst, const WireFormat& format) const {
   switch (format.type) {
-    case DataType::Float16: return run_as(src, reinterpret_cast<std::uint16_t*>(dst), ToHalves{});
+    case DataType::Float16: return run_as(src, reinterpret_cast<std::uint16_t*>(dst), to_halves);
     case DataType::UInt8:
       return run_as(src, reinterpret_cast<std::uint8_t*>(dst),
-                    ToCodes{1.0F / format.scale, static_cast<float>(format.zero_point)});
+                    [inverse = 1.0F / format.scale, zero = static_cast<float>(format.zero_point)](
+                        const float* from, std::uint8_t* to, std::int64_t count) {
+                      to_codes(from, to, count, inverse, zero);
+                    });
     default: return run(src, reinterpret_cast<float*>(dst));
   }
 }
 
 void ChannelCopy::unpack(const std::byte* src, float* dst, const WireFormat& format) const {
   switch (format.type) {
-    case DataType::Float16: return run_as(reinterpret_cast<const std::uint16_t*>(src), dst, FromHalves{});
+    case DataType::Float16: return run_as(reinterpret_cast<const std::uint16_t*>(src), dst, from_halves);
     case DataType::UInt8:
       return run_as(reinterpret_cast<const std::uint8_t*>(src), dst,
-                    FromCodes{format.scale, format.zero_point});
+                    [scale = format.scale, zero = format.zero_point](const std::uint8_t* from, float* to,
+                                                                     std::int64_t count) {
+                      from_codes(from, to, count, scale, zero);
+                    });
     default: return run(reinterpret_cast<const float*>(src), dst);
   }
 }

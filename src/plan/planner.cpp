@@ -242,8 +242,7 @@ class Planner {
 
   [[nodiscard]] bool better(const PlanCandidate& a, const PlanCandidate& b) const {
     if (a.fits != b.fits) return a.fits;
-    return options_.concurrency > 1 ? a.simulation.throughput > b.simulation.throughput
-                                    : a.simulation.latency_ms < b.simulation.latency_ms;
+    return is_faster(a.simulation, b.simulation);
   }
 
   /// How much may travel, between the share that reaches the targets and the next that does not.
@@ -306,10 +305,7 @@ class Planner {
       plan_.alone_is_better = true;
       return;
     }
-    const PlanCandidate& chosen = plan_.candidates[*plan_.chosen];
-    plan_.alone_is_better = options_.concurrency > 1
-                                ? alone.simulation.throughput >= chosen.simulation.throughput
-                                : alone.simulation.latency_ms <= chosen.simulation.latency_ms;
+    plan_.alone_is_better = !is_faster(plan_.candidates[*plan_.chosen].simulation, alone.simulation);
   }
 
   /// How the chosen one's channels are best computed and sent.

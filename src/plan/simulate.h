@@ -69,6 +69,12 @@ struct Simulation {
   std::vector<WireSpan> wire;
 };
 
+/// Whether `a` serves better than `b`, of as many requests in flight: by answers a second where there are
+/// several, else by latency.
+[[nodiscard]] inline bool is_faster(const Simulation& a, const Simulation& b) {
+  return a.concurrency > 1 ? a.throughput > b.throughput : a.latency_ms < b.latency_ms;
+}
+
 /// Runs programs on the nodes of a profile.
 ///
 /// A node computes one step at a time, of the oldest request that can go on; a thread beside it moves bytes,

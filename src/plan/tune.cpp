@@ -65,10 +65,8 @@ class Tuner {
     return simulation;
   }
 
-  void keep_if_faster(const Partition& partition, Simulation simulation, Tuned& best) const {
-    const bool faster = concurrency_ > 1 ? simulation.throughput > best.simulation.throughput
-                                         : simulation.latency_ms < best.simulation.latency_ms;
-    if (!faster) return;
+  static void keep_if_faster(const Partition& partition, Simulation simulation, Tuned& best) {
+    if (!is_faster(simulation, best.simulation)) return;
     best.partition = partition;
     best.simulation = std::move(simulation);
   }

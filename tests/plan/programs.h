@@ -8,6 +8,13 @@
 
 namespace disco::testing {
 
+/// The same speeds whatever the work is.
+inline Speeds alike(const std::vector<SpeedSample>& samples) {
+  Speeds speeds;
+  speeds.fill(samples);
+  return speeds;
+}
+
 inline SimulatedStep compute(double seconds) {
   return {.kind = StepKind::Compute, .name = "layer", .op = "Conv", .seconds = seconds};
 }

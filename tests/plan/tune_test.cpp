@@ -4,6 +4,7 @@
 
 #include "partition/plan.h"
 #include "plan/scenario.h"
+#include "programs.h"
 #include "reference/specialise.h"
 #include "zoo/zoo.h"
 
@@ -11,11 +12,7 @@ namespace disco {
 namespace {
 
 /// Speeds by which two products of half the work cost a quarter more than one.
-Speeds plain_speeds() {
-  Speeds speeds;
-  for (std::size_t c = 0; c < kWorkClasses; ++c) speeds[c] = {{1e3, 1e-5}, {1e9, 0.1}};
-  return speeds;
-}
+Speeds plain_speeds() { return testing::alike({{1e3, 1e-5}, {1e9, 0.1}}); }
 
 class TuneTest : public ::testing::Test {
  protected:
