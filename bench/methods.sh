@@ -2,8 +2,9 @@
 # Methods at equal bytes: sparsifies one classifier by every method, evaluates each over its nodes on a whole test set, and writes
 # a table and a page. Slow: a few minutes for each.
 #   bench/methods.sh MODEL.onnx DATA [NODES] [SHARES, such as "0.5 0.2 0.1"] [EPOCHS of training]
+# DISTIL=0 leaves out the distillation on samples, DISTIL=N asks for N epochs of it.
 set -eu
-[ $# -ge 2 ] || { sed -n '2,4s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,5s/^# *//p' "$0" >&2; exit 2; }
 model=$1
 data=$2
 nodes=${3:-2}
@@ -18,7 +19,7 @@ for share in $shares; do
     # Nothing kept is the same at every budget.
     [ "$method" = independent ] && [ "$share" != "${shares%% *}" ] && continue
     file=$out/$method-$share.onnx
-    [ -f "$file" ] || "$disco" sparsify "$model" --nodes "$nodes" --communication "$share" --calibrate "$data" --method "$method" -o "$file"
+    [ -f "$file" ] || "$disco" sparsify "$model" --nodes "$nodes" --communication "$share" --calibrate "$data" --method "$method" ${DISTIL:+--distil "$DISTIL"} -o "$file"
     if [ "$epochs" -gt 0 ]; then
       tuned=$out/$method-$share-tuned.onnx
       [ -f "$tuned" ] || "$disco" train "$file" --teacher "$model" --data "$data" --epochs "$epochs" --validate-part none -o "$tuned"

@@ -27,7 +27,8 @@ struct Flags {
   double communication = 0.2;
   std::optional<double> byte_power;
   int bands = 0;
-  std::int64_t message_bytes = 0, layer = -1, distil = 0, batch = 16;
+  std::int64_t message_bytes = 0, layer = -1, batch = 16;
+  std::optional<std::int64_t> distil;
   std::uint64_t seed = 1;
   bool no_refit = false, wire_only = false, local_norms = false;
   bool progress = false;
@@ -64,6 +65,14 @@ Status report(const Flags& flags, const train::Sparsified& made, const NamedTens
                     cost.bytes_sent, cost.messages_sent);
   }
   const double communication = share(made.bytes, made.dense_bytes);
+  const train::Distilled& distilled = made.distilled;
+  if (distilled.held_out > 0) {
+    lines += fmt::format(
+        "distilled in {} epochs: {} held-out samples are answered {:.4g} from the dense model, {:.4g} "
+        "before{}\n",
+        distilled.epochs, distilled.held_out, distilled.after, distilled.before,
+        distilled.kept ? "" : ", so the weights stay as the refit left them");
+  }
   if (flags.as_json) {
     const nlohmann::json document = {{"output", flags.output},
                                      {"method", flags.method},
@@ -72,7 +81,13 @@ Status report(const Flags& flags, const train::Sparsified& made, const NamedTens
                                      {"communication", communication},
                                      {"macs", whole.macs},
                                      {"weight_bytes", whole.weight_bytes},
-                                     {"nodes", nodes}};
+                                     {"nodes", nodes},
+                                     {"distillation",
+                                      {{"epochs", distilled.epochs},
+                                       {"kept", distilled.epochs > 0 && distilled.kept},
+                                       {"held_out", distilled.held_out},
+                                       {"distance_before", distilled.before},
+                                       {"distance_after", distilled.after}}}};
     fmt::print("{}\n", document.dump(2));
   } else {
     fmt::print("{} of {} bytes travel for one inference: {:.4f}\n{}wrote {}\n", made.bytes, made.dense_bytes,

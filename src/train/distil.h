@@ -20,17 +20,29 @@ struct DistilOptions {
   bool augment = true;   ///< image inputs: mirrored and shifted by up to an eighth; the dense model answers
                          ///< for what is shown
   double blended = 1.0;  ///< with `augment`, the share of images that others are mixed into
+  /// So many of the last samples are not learnt from, but judge: where the answers to them have come no
+  /// closer to the dense model's, the weights are what they were. In whole batches; 0: nothing judges.
+  std::int64_t held_out = 0;
   std::uint64_t seed = 1;
   std::function<void(std::int64_t epoch, double loss)> on_epoch{};
 };
 
-/// Trains `weights` (those of `sparse`) with the masks held. Batch norms keep their statistics.
+/// What came of it.
+struct Distilled {
+  std::int64_t epochs = 0;
+  std::int64_t held_out = 0;         ///< samples that judged
+  double before = 0.0, after = 0.0;  ///< distance of the answers to them from the dense model's
+  bool kept = true;                  ///< false: the weights are what they were
+};
+
+/// Trains `weights` (those of `sparse`) with the masks held. Batch norms keep their statistics. Steps after
+/// which the loss has grown by much were too long: they are taken back, and further ones are half as long.
 ///
 /// @param dense, sparse  the same graph at the batch size `options.batch`
 /// @param task           how answers are compared
 /// @param samples        one tensor a graph input, first axis = samples; incomplete batches are left out
-[[nodiscard]] Status distil(const Network& dense, const Network& sparse, const TaskLoss& task,
-                            Weights& weights, const Traffic& traffic, const Masks& masks,
-                            const std::vector<at::Tensor>& samples, const DistilOptions& options);
+[[nodiscard]] Result<Distilled> distil(const Network& dense, const Network& sparse, const TaskLoss& task,
+                                       Weights& weights, const Traffic& traffic, const Masks& masks,
+                                       const std::vector<at::Tensor>& samples, const DistilOptions& options);
 
 }  // namespace disco::train

@@ -22,6 +22,17 @@ constexpr std::int64_t kMostSensitivityBytes = std::int64_t{2} << 30;
 constexpr std::int64_t kSmallSample = std::int64_t{3} * 64 * 64;
 constexpr std::int64_t kDistilBatch = 32;
 
+// Distillation of its own accord: so many samples are shown, in at most so many epochs, but not more than are
+// worth some minutes of two cores; fewer epochs than the least are not worth it, nor are fewer samples.
+constexpr std::int64_t kShown = 20480;
+constexpr std::int64_t kMostEpochs = 40;
+constexpr std::int64_t kFewestEpochs = 4;
+constexpr std::int64_t kFewestDistilled = 128;
+constexpr double kMostDistilMacs = 1e12;
+
+/// Of the activations of all samples that the refit holds at a time; further samples do not take part.
+constexpr std::int64_t kMostRefitBytes = std::int64_t{4} << 30;
+
 std::shared_ptr<Weights> clone(const Weights& weights) {
   auto copy = std::make_shared<Weights>(weights);
   for (auto* group : {&copy->parameters, &copy->buffers}) {
@@ -245,40 +256,65 @@ class Pipeline {
   }
 
   Status recover(const Graph& batched, std::int64_t batch) {
+    const DistilOptions plan = distillation(batch);
+    DISCO_CHECK(refit_on(count_ - plan.held_out, batched, batch));
+    if (plan.epochs == 0) return {};
+    DISCO_TRY(const Graph wider, at_batch(plan.batch));
+    DISCO_TRY(const Network teacher, teacher_of(wider));
+    DISCO_TRY(const Network student, Network::create(wider, sparse_));
+    const Masks masks(graph_, traffic_, choice_.kept, *sparse_);
+    DISCO_TRY(const std::optional<Task> task, task_of(graph_));
+    DISCO_TRY(const auto task_loss, make_task_loss(task ? &*task : nullptr, student.graph(), {}));
+    DISCO_TRY(distilled_, distil(teacher, student, *task_loss, *sparse_, traffic_, masks, samples_, plan));
+    if (distilled_.kept) return {};
+    // What was held out need not be then.
+    sparse_ = clone(*dense_);
+    masks.apply(*sparse_);
+    return refit_on(count_, batched, batch);
+  }
+
+  /// The least squares over the first `count` samples, or without them the statistics of batch norms.
+  Status refit_on(std::int64_t count, const Graph& batched, std::int64_t batch) {
     DISCO_TRY(const Network theirs, teacher_of(batched));
     DISCO_TRY(const Network ours, Network::create(batched, sparse_));
-    if (options_.refit) {
-      RefitOptions refit_options;
-      refit_options.seed = options_.seed;
-      refit_options.on_layer = [&](std::size_t layer, std::size_t layers) {
-        report("refit", layer + 1, layers);
-      };
-      DISCO_CHECK(refit(theirs, ours, *sparse_, traffic_, choice_.kept, batches(batch), refit_options));
-    } else {
-      DISCO_CHECK(recalibrate_batch_norm(ours, batches(batch)));
+    Batches all = batches(batch);
+    if (!options_.refit) return recalibrate_batch_norm(ours, all);
+    const std::int64_t held = 2 * total_cost(batched).peak_activation_bytes;  // the dense model's too
+    const std::int64_t most = std::max<std::int64_t>(1, kMostRefitBytes / std::max<std::int64_t>(1, held));
+    all.resize(std::min(all.size(), static_cast<std::size_t>(std::min(most, count / batch))));
+    RefitOptions options;
+    options.seed = options_.seed;
+    options.on_layer = [&](std::size_t layer, std::size_t layers) { report("refit", layer + 1, layers); };
+    return refit(theirs, ours, *sparse_, traffic_, choice_.kept, all, options);
+  }
+
+  [[nodiscard]] DistilOptions distillation(std::int64_t batch) const {
+    // Small samples are learnt from more at a time: gradients of few are noise.
+    const auto small = [](const at::Tensor& all) { return all[0].numel() <= kSmallSample; };
+    const bool more = fixed_batch_ == 0 && std::all_of(samples_.begin(), samples_.end(), small);
+    DistilOptions plan;
+    plan.batch = more ? std::min(std::max(batch, kDistilBatch), count_) : batch;
+    plan.epochs = options_.distil_epochs.value_or(epochs_worth());
+    if (!options_.distil_epochs && plan.epochs > 0) {
+      plan.held_out = std::max<std::int64_t>(1, count_ / 8 / plan.batch) * plan.batch;
+      if (count_ < 2 * plan.held_out) return {.epochs = 0};
     }
-    if (options_.distil_epochs > 0) {
-      // Small samples are learnt from more at a time: gradients of few are noise.
-      const auto small = [](const at::Tensor& all) { return all[0].numel() <= kSmallSample; };
-      const bool more = fixed_batch_ == 0 && std::all_of(samples_.begin(), samples_.end(), small);
-      const std::int64_t many = more ? std::min(std::max(batch, kDistilBatch), count_) : batch;
-      DISCO_TRY(const Graph wider, at_batch(many));
-      DISCO_TRY(const Network teacher, teacher_of(wider));
-      DISCO_TRY(const Network student, Network::create(wider, sparse_));
-      DistilOptions distil_options;
-      distil_options.epochs = options_.distil_epochs;
-      distil_options.batch = many;
-      distil_options.seed = options_.seed;
-      distil_options.on_epoch = [&](std::int64_t epoch, double) {
-        report("distil", static_cast<std::size_t>(epoch) + 1,
-               static_cast<std::size_t>(options_.distil_epochs));
-      };
-      const Masks masks(graph_, traffic_, choice_.kept, *sparse_);
-      DISCO_TRY(const std::optional<Task> task, task_of(graph_));
-      DISCO_TRY(const auto task_loss, make_task_loss(task ? &*task : nullptr, student.graph(), {}));
-      DISCO_CHECK(distil(teacher, student, *task_loss, *sparse_, traffic_, masks, samples_, distil_options));
-    }
-    return {};
+    plan.seed = options_.seed;
+    plan.on_epoch = [this, epochs = plan.epochs](std::int64_t epoch, double) {
+      report("distil", static_cast<std::size_t>(epoch) + 1, static_cast<std::size_t>(epochs));
+    };
+    return plan;
+  }
+
+  /// Epochs of distillation, where nobody says how many.
+  [[nodiscard]] std::int64_t epochs_worth() const {
+    if (!options_.refit || count_ < kFewestDistilled || choice_.bytes >= traffic_.dense_bytes) return 0;
+    const std::int64_t batch = std::max<std::int64_t>(1, fixed_batch_);
+    const double macs = static_cast<double>(total_cost(graph_).macs) / static_cast<double>(batch) *
+                        static_cast<double>(count_);
+    const std::int64_t epochs = std::clamp<std::int64_t>(kShown / count_, kFewestEpochs, kMostEpochs);
+    const auto most = static_cast<std::int64_t>(kMostDistilMacs / std::max(1.0, macs));
+    return most < kFewestEpochs ? 0 : std::min(epochs, most);
   }
 
   Result<Sparsified> result() {
@@ -294,6 +330,7 @@ class Pipeline {
       made.dense_bytes /= fixed_batch_;
     }
     made.partition = std::move(partition_);
+    made.distilled = distilled_;
     return made;
   }
 
@@ -310,6 +347,7 @@ class Pipeline {
   Traffic traffic_;
   Budget budget_;
   Allocation choice_;
+  Distilled distilled_;
   std::shared_ptr<Weights> dense_, sparse_;
 };
 

@@ -31,7 +31,9 @@ struct SparsifyOptions {
   bool local_norms = false;
   /// The model is an artifact: its weights and keep-sets stay as they are, only `wire` is calibrated anew.
   bool wire_only = false;
-  std::int64_t distil_epochs = 0;     ///< over the samples, after the refit
+  /// Over the samples, after the refit. Absent: as many as help with some hundred samples, up to forty, but
+  /// fewer or none where they would take long; an eighth of the samples then judges whether it helped.
+  std::optional<std::int64_t> distil_epochs{};
   DataType wire = DataType::Float32;  ///< or Float16, UInt8 with scales from the samples' ranges
   std::int64_t batch = 16;            ///< samples at a time, where the model leaves it open
   std::uint64_t seed = 1;
@@ -45,6 +47,7 @@ struct Sparsified {
   Partition partition;
   std::int64_t bytes = 0;        ///< per inference of one sample, all nodes, on the wire
   std::int64_t dense_bytes = 0;  ///< of the dense exchange in fp32
+  Distilled distilled{};         ///< of no epochs where it was left out
 };
 
 /// Scores, searches owners, spends the budget, refits and distils; no labels.

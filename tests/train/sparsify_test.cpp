@@ -118,15 +118,34 @@ TEST(Refit, MakesUpForMostOfWhatTheMaskCosts) {
   options.refit = false;
   const auto masked = sparsify(dense, {{"x", samples(256, 1)}}, options);
   options.refit = true;
+  options.distil_epochs = 0;
   const auto refitted = sparsify(dense, {{"x", samples(256, 1)}}, options);
   options.distil_epochs = 20;
   const auto distilled = sparsify(dense, {{"x", samples(256, 1)}}, options);
-  ASSERT_TRUE(masked.ok() && refitted.ok() && distilled.ok());
+  options.distil_epochs.reset();
+  const auto by_default = sparsify(dense, {{"x", samples(256, 1)}}, options);
+  ASSERT_TRUE(masked.ok() && refitted.ok() && distilled.ok() && by_default.ok());
   const double before = error_of(masked->model, dense);
   const double after = error_of(refitted->model, dense);
   EXPECT_GT(before, 0.0);
   EXPECT_LT(after, 0.5 * before);
   EXPECT_LT(error_of(distilled->model, dense), after);
+  EXPECT_LT(error_of(by_default->model, dense), after);
+  EXPECT_EQ(distilled->distilled.held_out, 0);
+  EXPECT_EQ(by_default->distilled.epochs, 40);
+  EXPECT_EQ(by_default->distilled.held_out, 32);
+  EXPECT_TRUE(by_default->distilled.kept);
+  EXPECT_LT(by_default->distilled.after, by_default->distilled.before);
+}
+
+TEST(Refit, IsAllThatFewSamplesGetUnlessMoreIsAsked) {
+  SparsifyOptions options;
+  const auto by_default = sparsify(model(), {{"x", samples(64, 1)}}, options);
+  options.distil_epochs = 0;
+  const auto refitted = sparsify(model(), {{"x", samples(64, 1)}}, options);
+  ASSERT_TRUE(by_default.ok() && refitted.ok());
+  EXPECT_EQ(by_default->distilled.epochs, 0);
+  EXPECT_EQ(error_of(by_default->model, refitted->model), 0.0);
 }
 
 /// A sum of a rectified trunk, whose error no fit of its own can centre, and a branch.
