@@ -83,7 +83,7 @@ std::vector<std::size_t> take_turns(const std::vector<Step>& steps, const std::v
   std::vector<std::vector<std::size_t>> followers(count);
   std::vector<std::size_t> open(count, 0);  // what must run before, and has not
   std::vector<std::vector<std::size_t>> of_buffer;
-  std::vector<std::size_t> sends;
+  std::vector<std::size_t> sends, inputs;
   const auto overlap = [](const Access& a, const Access& b) {
     return a.buffer == b.buffer && (a.writes || b.writes) && a.begin < b.end && b.begin < a.end;
   };
@@ -98,7 +98,10 @@ std::vector<std::size_t> take_turns(const std::vector<Step>& steps, const std::v
           earlier.push_back(other);
       }
     }
+    const bool is_input = steps[s].kind == StepKind::Receive && steps[s].peer == kCaller;
     if (steps[s].kind == StepKind::Receive) earlier.insert(earlier.end(), sends.begin(), sends.end());
+    if (steps[s].kind == StepKind::Receive && !is_input)
+      earlier.insert(earlier.end(), inputs.begin(), inputs.end());
     std::sort(earlier.begin(), earlier.end());
     earlier.erase(std::unique(earlier.begin(), earlier.end()), earlier.end());
     for (const std::size_t other : earlier) followers[other].push_back(s);
@@ -108,6 +111,7 @@ std::vector<std::size_t> take_turns(const std::vector<Step>& steps, const std::v
       if (users.empty() || users.back() != s) users.push_back(s);
     }
     if (steps[s].kind == StepKind::Send) sends.push_back(s);
+    if (is_input) inputs.push_back(s);
   }
   // Stretches between exchanges, then bands, then the order as it was.
   using Turn = std::tuple<std::size_t, std::size_t, std::size_t>;

@@ -34,7 +34,8 @@ struct StepOrder {
 /// to the next, then the second. Steps keep their order where one writes what another reads or writes. A
 /// Receive still follows every Send that it followed, hence ranks cannot wait for each other: of all that
 /// wait, take the one whose value and band come first; its peer waits for a later one, and sent all that
-/// precedes that.
+/// precedes that. What comes from the caller precedes what comes from other ranks, as it did, since these may
+/// wait for it to be here (InputRoute::await).
 ///
 /// @param steps  of the program, in an order that is correct
 /// @return the old indices in their new order

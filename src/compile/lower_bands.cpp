@@ -217,7 +217,7 @@ Step Lowering::word_of_inputs(StepKind kind, int peer) {
 }
 
 /// Tells the ranks that wait for it when the last band was taken, and waits for theirs before the first Send.
-/// Nobody waits for ever: what is told follows from the caller's messages alone.
+/// Nobody waits for ever: what is told follows from the caller's messages alone, which precede all others.
 void Lowering::mind_link_of_inputs() {
   const InputRoute& route = options_.inputs;
   std::vector<Step> steps;

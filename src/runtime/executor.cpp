@@ -82,11 +82,17 @@ struct Executor::Flight {
   Clock::time_point start = Clock::now();
   std::shared_ptr<Workspace> workspace;
   std::shared_ptr<std::atomic<bool>> released;
-  std::shared_ptr<Lease> lease;  // its own hold; messages on their way keep theirs
-  std::size_t next = 0;          // step
-  bool waits = false;            // for the message of that step
+  std::shared_ptr<Lease> lease;     // its own hold; messages on their way keep theirs
+  std::size_t next = 0;             // step
+  bool waits = false;               // for the message of that step …
+  Clock::time_point waits_since{};  // … from then on
   ExecutorResult result;
   Recorder recorder;
+
+  void begin_to_wait() {
+    if (!waits) waits_since = Clock::now();
+    waits = true;
+  }
 };
 
 Executor::Executor(std::shared_ptr<const Program> program, const ExecutorOptions& options)
@@ -303,8 +309,9 @@ Result<Executor::Outcome> Executor::receive(Flight& flight, const Step& step, Fa
   const bool late = flight.waits && Clock::now() >= flight.request.deadline;
   auto message = fabric.try_receive(step.peer, id);
   if (message && !*message && late) {
-    auto none = fabric.receive(step.peer, id, flight.request.deadline);  // says how long it was silent
-    message = none ? Result<std::optional<Payload>>(std::move(*none)) : none.error();
+    const std::chrono::duration<double> silent = Clock::now() - flight.waits_since;
+    message =
+        error(ErrorCode::Timeout, "{} sent nothing for {:.1f} s", fabric.describe(step.peer), silent.count());
   }
   if (!message) {
     return error(message.error().code, "{} while waiting for '{}' ({} bytes){}", message.error().message,
@@ -312,7 +319,7 @@ Result<Executor::Outcome> Executor::receive(Flight& flight, const Step& step, Fa
                  message.error().code == ErrorCode::Timeout ? "; is it running?" : "");
   }
   if (!*message) {
-    flight.waits = true;
+    flight.begin_to_wait();
     return Outcome::Waits;
   }
   flight.waits = false;
@@ -341,7 +348,7 @@ Result<Executor::Outcome> Executor::take_band(Flight& flight, const Step& step, 
     if (flight.waits && Clock::now() >= flight.request.deadline) {
       return error(ErrorCode::Timeout, "the rest of the input '{}' did not come in time", step.name);
     }
-    flight.waits = true;
+    flight.begin_to_wait();
     return Outcome::Waits;
   }
   flight.waits = false;

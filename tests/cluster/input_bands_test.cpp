@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <future>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -133,6 +134,41 @@ TEST(InputBands, AnswerAsWholeInputsDo) {
       EXPECT_EQ(refused.error().code, ErrorCode::ShapeMismatch) << refused.error().message;
       EXPECT_TRUE((*banded)->run(inputs_of(graph, true, 5))) << name << ": after an input that was refused";
     }
+  }
+}
+
+/// Exchanges of one direction only: who sends nothing at first must take its inputs before it waits for
+/// others, which wait for its word that they are there.
+TEST(InputBands, ComeBeforeWhatOthersSend) {
+  const Graph graph = model("resnet18", {.seed = 3, .size = ImageSize{192, 181}, .width = 0.25});
+  const NamedTensors inputs = inputs_of(graph, true, 5);
+  for (unsigned seed = 0; seed < 8; ++seed) {
+    auto partition = partition_channels(graph, {2, {}});
+    ASSERT_TRUE(partition) << partition.error().message;
+    std::mt19937 generator(seed);
+    for (const Node& node : graph.nodes) {
+      if (!node.is("Conv")) continue;
+      const Value& value = graph.value(node.inputs[0]);
+      auto [sets, is_new] = partition->keep.try_emplace(value.name);
+      if (!is_new) continue;
+      ChannelSet all(static_cast<std::size_t>(value.shape()[1]));
+      std::iota(all.begin(), all.end(), 0);
+      // The first two: one way only. The others: any way, or none.
+      const unsigned ways = seed < 2 ? seed + 1 : generator() % 4;
+      if ((ways & 1U) != 0) sets->second[{0, 1}] = all;
+      if ((ways & 2U) != 0) sets->second[{1, 0}] = all;
+    }
+    const auto shards = make_shards(graph, *partition);
+    ASSERT_TRUE(shards) << shards.error().message;
+    const Servers whole_servers(2), banded_servers(2);
+    auto whole = Cluster::connect(whole_servers.nodes, *shards, {.threads = 1});
+    auto banded = Cluster::connect(banded_servers.nodes, *shards, {.threads = 1, .pretend_far = true});
+    ASSERT_TRUE(whole && banded);
+    const auto want = (*whole)->run(inputs, {.deadline = 20s});
+    const auto got = (*banded)->run(inputs, {.deadline = 20s});
+    ASSERT_TRUE(want) << want.error().message;
+    ASSERT_TRUE(got) << "seed " << seed << ": " << got.error().message;
+    EXPECT_LE(testing::relative_error(want->outputs, got->outputs), 1e-5) << "seed " << seed;
   }
 }
 
