@@ -14,7 +14,8 @@ void SplitFlags::add_to(CLI::App& command) {
   command.add_option("model", model, "an ONNX file, or an artifact of `disco partition`")->required();
   command
       .add_option("-n,--nodes", nodes,
-                  "over how many nodes, 1 to 64 (default: what the artifact says, else 1)")
+                  "over how many nodes, 1 to 64; an artifact over another number than it was made for sends "
+                  "everything (default: what the artifact says, else 1)")
       ->check(CLI::Range(1, kMostNodes))
       ->type_name("N");
   command
@@ -107,6 +108,16 @@ std::string example_shape(const Graph& model) {
   return "NAME:1,3,224,224";
 }
 
+/// An artifact that sends little sends everything over other nodes than it was made for.
+void note_other_split(const Graph& model, const Partition& used, const std::string& file) {
+  const auto stored = model.metadata.find(std::string(kPartitionKey));
+  if (stored == model.metadata.end() || used.nodes == 1) return;
+  const auto made_for = partition_from_json(stored->second);
+  if (!made_for || made_for->keep.empty() || made_for->keep == used.keep) return;
+  fmt::print(stderr, "note: {} was made for {} nodes; split otherwise, as here, everything is exchanged\n",
+             file, made_for->nodes);
+}
+
 }  // namespace
 
 Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
@@ -119,7 +130,10 @@ Result<SplitModel> split(const Graph& model, const SplitFlags& flags,
   Graph resized = model;
   resize_inputs(resized, shapes.shapes);
   auto result = split_model(resized, options);
-  if (result) return result;
+  if (result) {
+    note_other_split(model, result->partition, flags.model);
+    return result;
+  }
   Error problem = in_context(flags.model, result.error());
   // The library does not know how a shape is given here.
   if (problem.code == ErrorCode::ShapeMismatch && problem.message.ends_with("give its shape"))

@@ -17,7 +17,8 @@
 namespace disco {
 
 struct SplitOptions {
-  /// 1 to 64. 0: as many as there are shares, else what the artifact says, else 1.
+  /// 1 to 64. 0: as many as there are shares, else what the artifact says, else 1. Over as many nodes as an
+  /// artifact was made for, and without shares, its own split is used; any other one exchanges everything.
   int nodes = 0;
   /// How much of the channels each node takes, on any scale, such as {3, 1}. Empty: equal.
   std::vector<double> shares{};

@@ -17,8 +17,14 @@ Result<SplitModel> split_model(const Graph& model, const SplitOptions& options) 
   DISCO_TRY(result.graph, specialise(model, {options.shapes, options.batch}));
 
   const auto stored = model.metadata.find(std::string(kPartitionKey));
-  if (options.nodes == 0 && options.shares.empty() && stored != model.metadata.end()) {
-    DISCO_TRY(result.partition, partition_from_json(stored->second));
+  std::optional<Partition> made_for;
+  if (stored != model.metadata.end() && options.shares.empty()) {
+    auto read = partition_from_json(stored->second);
+    if (read && (options.nodes == 0 || options.nodes == read->nodes)) made_for = std::move(*read);
+    if (!read && options.nodes == 0) return read.error();  // a split of one's own is the way out
+  }
+  if (made_for) {
+    result.partition = std::move(*made_for);
   } else {
     const int nodes = options.nodes != 0       ? options.nodes
                       : options.shares.empty() ? 1

@@ -34,11 +34,31 @@ TEST_F(Artifact, SaysHowItIsSplit) {
   EXPECT_EQ(table["nodes"], 3);
   EXPECT_EQ(table["shares"], json({3.0, 1.0, 2.0}));
   EXPECT_EQ(table["totals"], inspected({"m.onnx", "--shares", "3,1,2"})["totals"]);
-  // Flags win over it.
+  // Flags win over it, where they say anything else.
   EXPECT_EQ(inspected({"a.onnx", "-n", "2"})["nodes"], 2);
+  EXPECT_EQ(inspected({"a.onnx", "-n", "3"}), table);
+  EXPECT_NE(inspected({"a.onnx", "--shares", "1,1,1"})["totals"], table["totals"]);
   const Ended bench = disco({"bench", "a.onnx", "--runs", "1", "--json"});
   ASSERT_EQ(bench.status, 0) << bench.err;
   EXPECT_EQ(json::parse(bench.out)["nodes"].size(), 3U);
+}
+
+TEST_F(Artifact, SaysWhenASplitThatSendsLittleIsNotUsed) {
+  const std::string sparse = std::string(DISCO_SOURCE_DIR) + "/examples/cifar10/sparse.onnx";
+  const Ended own = disco({"inspect", sparse});
+  const Ended same = disco({"inspect", sparse, "-n", "2"});
+  EXPECT_EQ(same.out, own.out);
+  EXPECT_EQ(same.err, "");
+  for (const std::vector<std::string>& other : {std::vector<std::string>{"-n", "3"}, {"--shares", "1,1"}}) {
+    std::vector<std::string> words = {"inspect", sparse};
+    words.insert(words.end(), other.begin(), other.end());
+    const Ended ended = disco(words);
+    EXPECT_EQ(ended.status, 0);
+    EXPECT_NE(ended.err.find("made for 2 nodes; split otherwise, as here, everything is exchanged"),
+              std::string::npos)
+        << ended.err;
+  }
+  EXPECT_EQ(disco({"inspect", sparse, "-n", "1"}).err, "");
 }
 
 TEST_F(Artifact, IsTheModelButForItsMetadata) {
@@ -150,7 +170,7 @@ TEST_F(Artifact, DamagedMetadataIsOneLine) {
                      what + ", run");
     EXPECT_FALSE(files().contains("y.npz")) << what;
     // What is not asked for does no harm.
-    EXPECT_EQ(disco({"inspect", "bad.onnx", "-n", "2", "--totals"}).status, 0) << what;
+    EXPECT_EQ(disco({"inspect", "bad.onnx", "--shares", "1,1", "--totals"}).status, 0) << what;
   };
   for (const auto& [what, damage] : cases) {
     json damaged = sound;
