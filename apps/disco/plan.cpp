@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -51,6 +52,13 @@ std::string shares_text(const PlanCandidate& candidate) {
   return fmt::format("{}", fmt::join(candidate.shares, ","));
 }
 
+/// As people write an estimate.
+std::int64_t two_digits(std::int64_t value) {
+  std::int64_t unit = 1;
+  while (value / unit >= 100) unit *= 10;
+  return (value + unit / 2) / unit * unit;
+}
+
 /// What to type to get there.
 std::vector<std::string> commands(const PlanCandidate& candidate, const Flags& flags) {
   const int cut = candidate.partition.bands;
@@ -58,9 +66,20 @@ std::vector<std::string> commands(const PlanCandidate& candidate, const Flags& f
   if (candidate.exact()) {
     return {fmt::format("disco run {} --shares {}{} …", flags.model, shares_text(candidate), bands)};
   }
-  return {
-      fmt::format("disco sparsify {} --shares {}{} --communication {} --wire {} --calibrate … -o sparse.onnx",
-                  flags.model, shares_text(candidate), bands, candidate.keep, candidate.wire)};
+  if (candidate.keep >= 1.0) {
+    return {fmt::format(
+        "disco sparsify {} --shares {}{} --communication 1 --wire {} --calibrate … -o sparse.onnx",
+        flags.model, shares_text(candidate), bands, candidate.wire)};
+  }
+  // The prediction supposes that every layer keeps the same share, and so what a node holds and computes.
+  std::vector<std::string> weights;
+  for (const double share : candidate.weights)
+    weights.push_back(fmt::format("{}", std::ceil(share * 1000 - 1e-6) / 1000));
+  return {fmt::format(
+      "disco sparsify {} --shares {}{} --communication {} --wire {} --weights {} --message-bytes {} "
+      "--calibrate … -o sparse.onnx",
+      flags.model, shares_text(candidate), bands, candidate.keep, candidate.wire, fmt::join(weights, ","),
+      two_digits(candidate.message_bytes))};
 }
 
 json candidate_json(const PlanCandidate& candidate, const Profile& profile) {

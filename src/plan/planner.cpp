@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 
+#include "partition/cost.h"
 #include "plan/tune.h"
 
 namespace disco {
@@ -45,7 +47,11 @@ double own_seconds(const SimulatedProgram& program, const NodeProfile& node) {
 class Planner {
  public:
   Planner(const Graph& graph, const Profile& profile, StepCosts& costs, const PlanOptions& options)
-      : graph_(graph), profile_(profile), costs_(costs), options_(options) {}
+      : graph_(graph),
+        profile_(profile),
+        costs_(costs),
+        options_(options),
+        weight_bytes_(std::max(1.0, static_cast<double>(total_cost(graph).weight_bytes))) {}
 
   Result<Plan> run() {
     DISCO_TRY(plan_.alone, best_alone(graph_, profile_, costs_, options_.concurrency));
@@ -200,6 +206,9 @@ class Planner {
       return {};
     }
     DISCO_TRY(std::vector<Graph> shards, make_shards(graph_, *partition));
+    std::vector<double> weights;
+    for (const Graph& shard : shards)
+      weights.push_back(static_cast<double>(total_cost(shard).weight_bytes) / weight_bytes_);
     DISCO_TRY(const auto programs, programs_of(std::move(shards), base.profile, costs_));
     PlanCandidate candidate{.nodes = base.nodes, .shares = base.shares, .keep = keep, .wire = wire};
     candidate.partition = base.partition;
@@ -210,9 +219,36 @@ class Planner {
       candidate.memory = std::max(candidate.memory, node.memory_bytes);
       if (memory_of(programs[r]) > limit_of(base.profile.nodes[r])) candidate.fits = false;
     }
+    candidate.weights = std::move(weights);
+    candidate.message_bytes = message_bytes(base.profile, candidate);
     candidate.reaches = reaches(candidate.simulation, static_cast<double>(candidate.bytes));
     plan_.candidates.push_back(std::move(candidate));
     return {};
+  }
+
+  /// What a message takes on the slowest link, as bytes of features: those that the link carries in that
+  /// time, or where features cost more to compute with than to send, those that a node computes with.
+  [[nodiscard]] static std::int64_t message_bytes(const Profile& profile, const PlanCandidate& candidate) {
+    const std::size_t count = profile.nodes.size();
+    double rate = std::numeric_limits<double>::infinity();
+    double seconds = 0;
+    for (std::size_t from = 0; from < count; ++from) {
+      for (std::size_t to = 0; to < count; ++to) {
+        if (from == to) continue;
+        const LinkProfile& link = profile.between(from, to);
+        rate = std::min(rate, link.bytes_per_s);
+        seconds = std::max(seconds, link.latency_s + profile.nodes[from].messages.send_s +
+                                        profile.nodes[to].messages.receive_s);
+      }
+    }
+    double compute = 0;
+    for (const SimulatedNode& node : candidate.simulation.nodes)
+      compute = std::max(compute, node.compute_ms / 1e3);
+    const double others = candidate.keep * static_cast<double>(count - 1);  // beside a node's own features
+    compute *= others / (1.0 + others);
+    if (compute > 0)
+      rate = std::min(rate, static_cast<double>(candidate.bytes) / static_cast<double>(count) / compute);
+    return std::isfinite(rate) ? std::llround(rate * seconds) : 0;
   }
 
   [[nodiscard]] bool reaches(const Simulation& simulation, double bytes) const {
@@ -324,6 +360,7 @@ class Planner {
   const Profile& profile_;
   StepCosts& costs_;
   const PlanOptions& options_;
+  double weight_bytes_;  // of the unsplit model
   Plan plan_;
   std::size_t done_ = 0;
   std::size_t total_ = 0;

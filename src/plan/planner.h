@@ -38,10 +38,12 @@ struct PlanCandidate {
   /// bands feature maps travel (Partition::local_first, bands).
   Partition partition;
   Simulation simulation;
-  std::uint64_t bytes = 0;   ///< that all nodes send for one request
-  std::uint64_t memory = 0;  ///< of the node that holds most
-  bool fits = true;          ///< in the memory of each node
-  bool reaches = true;       ///< the targets
+  std::vector<double> weights;     ///< by rank: share of the model's weights that it then holds
+  std::int64_t message_bytes = 0;  ///< what a message costs beside its bytes, as bytes that travel meanwhile
+  std::uint64_t bytes = 0;         ///< that all nodes send for one request
+  std::uint64_t memory = 0;        ///< of the node that holds most
+  bool fits = true;                ///< in the memory of each node
+  bool reaches = true;             ///< the targets
   /// Whether the answer is the unsplit model's: everything travels as it is.
   [[nodiscard]] bool exact() const { return keep >= 1.0 && wire == "fp32"; }
 };
