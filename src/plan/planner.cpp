@@ -227,28 +227,30 @@ class Planner {
   }
 
   /// What a message takes on the slowest link, as bytes of features: those that the link carries in that
-  /// time, or where features cost more to compute with than to send, those that a node computes with.
+  /// time, or where these are waited for less than they are computed with, those that a node computes with
+  /// while it sends and receives one; then nobody waits for the link.
   [[nodiscard]] static std::int64_t message_bytes(const Profile& profile, const PlanCandidate& candidate) {
     const std::size_t count = profile.nodes.size();
-    double rate = std::numeric_limits<double>::infinity();
-    double seconds = 0;
+    double on_link = std::numeric_limits<double>::infinity();
+    double handling_s = 0;
     for (std::size_t from = 0; from < count; ++from) {
       for (std::size_t to = 0; to < count; ++to) {
         if (from == to) continue;
         const LinkProfile& link = profile.between(from, to);
-        rate = std::min(rate, link.bytes_per_s);
-        seconds = std::max(seconds, link.latency_s + profile.nodes[from].messages.send_s +
-                                        profile.nodes[to].messages.receive_s);
+        const double both_s = profile.nodes[from].messages.send_s + profile.nodes[to].messages.receive_s;
+        on_link = std::min(on_link, link.bytes_per_s * (link.latency_s + both_s));
+        handling_s = std::max(handling_s, both_s);
       }
     }
-    double compute = 0;
+    double compute_s = 0;
     for (const SimulatedNode& node : candidate.simulation.nodes)
-      compute = std::max(compute, node.compute_ms / 1e3);
+      compute_s = std::max(compute_s, node.compute_ms / 1e3);
     const double others = candidate.keep * static_cast<double>(count - 1);  // beside a node's own features
-    compute *= others / (1.0 + others);
-    if (compute > 0)
-      rate = std::min(rate, static_cast<double>(candidate.bytes) / static_cast<double>(count) / compute);
-    return std::isfinite(rate) ? std::llround(rate * seconds) : 0;
+    compute_s *= others / (1.0 + others);
+    if (!std::isfinite(on_link) || compute_s <= 0) return 0;
+    const double computed =
+        static_cast<double>(candidate.bytes) / static_cast<double>(count) / compute_s * handling_s;
+    return std::llround(std::min(on_link, computed));
   }
 
   [[nodiscard]] bool reaches(const Simulation& simulation, double bytes) const {
