@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <tuple>
 
 namespace disco {
@@ -23,8 +24,8 @@ struct Unit {
   [[nodiscard]] double per_byte() const { return score / price; }
 };
 
-/// A message: value, from, to.
-using Link = std::tuple<std::size_t, std::int32_t, std::int32_t>;
+/// An exchange: value, and the two ranks.
+using Exchange = std::tuple<std::size_t, std::int32_t, std::int32_t>;
 
 class Allocator {
  public:
@@ -120,26 +121,36 @@ class Allocator {
   }
 
   Allocation run(std::int64_t message_bytes) {
-    std::map<Link, bool> dropped;
+    std::set<Exchange> dropped;
     while (true) {
       Allocation choice = fill(dropped);
       if (message_bytes == 0) return choice;
-      // A message earns what its channels are worth above the price of their bytes. The poorest one goes
-      // first, and what it frees is given to others.
-      std::map<Link, double> worth;
+      // A message earns what its channels are worth above the price of their bytes. Both ways of an exchange
+      // are waited for, so they stay or go together. The poorest goes first, and what it frees is given to
+      // others.
+      struct Worth {
+        double surplus = 0.0;
+        std::set<std::int32_t> to{};
+      };
+      std::map<Exchange, Worth> exchanges;
       for (const Unit& unit : units_) {
-        if (!choice.kept[unit.value][static_cast<std::size_t>(unit.rank)]
-                        [static_cast<std::size_t>(unit.channel)])
-          continue;
-        worth[link_of(unit)] += unit.score - choice.threshold * unit.price;
+        if (!is_kept(choice.kept, {unit.value, unit.channel}, static_cast<std::size_t>(unit.rank))) continue;
+        Worth& worth = exchanges[exchange_of(unit)];
+        worth.surplus += unit.score - choice.threshold * unit.price;
+        worth.to.insert(unit.rank);
       }
       const double price = choice.threshold * static_cast<double>(message_bytes);
-      auto poorest = worth.end();
-      for (auto at = worth.begin(); at != worth.end(); ++at) {
-        if (at->second < price && (poorest == worth.end() || at->second < poorest->second)) poorest = at;
+      const Exchange* poorest = nullptr;
+      double least = 0.0;  // surplus a message, above its price
+      for (const auto& [exchange, worth] : exchanges) {
+        const double above = worth.surplus / static_cast<double>(worth.to.size()) - price;
+        if (above < least) {
+          poorest = &exchange;
+          least = above;
+        }
       }
-      if (poorest == worth.end()) return choice;
-      dropped[poorest->first] = true;
+      if (poorest == nullptr) return choice;
+      dropped.insert(*poorest);
     }
   }
 
@@ -162,11 +173,12 @@ class Allocator {
   [[nodiscard]] std::int64_t bytes_of(const Unit& unit) const {
     return traffic_.values[unit.value].channel_bytes;
   }
-  [[nodiscard]] Link link_of(const Unit& unit) const {
-    return {unit.value, traffic_.values[unit.value].owner[static_cast<std::size_t>(unit.channel)], unit.rank};
+  [[nodiscard]] Exchange exchange_of(const Unit& unit) const {
+    const std::int32_t owner = traffic_.values[unit.value].owner[static_cast<std::size_t>(unit.channel)];
+    return {unit.value, std::min(owner, unit.rank), std::max(owner, unit.rank)};
   }
 
-  Allocation fill(const std::map<Link, bool>& dropped) const {
+  Allocation fill(const std::set<Exchange>& dropped) const {
     Allocation choice;
     choice.kept = keep_forced(traffic_);
     std::int64_t left = room_;
@@ -186,7 +198,7 @@ class Allocator {
     const auto pass = [&](bool level) {
       for (const Unit& unit : units_) {
         auto kept = choice.kept[unit.value][static_cast<std::size_t>(unit.rank)].begin() + unit.channel;
-        if (*kept || (!dropped.empty() && dropped.contains(link_of(unit)))) continue;
+        if (*kept || (!dropped.empty() && dropped.contains(exchange_of(unit)))) continue;
         const std::int64_t bytes = bytes_of(unit);
         if (bytes > left) {
           if (!full) choice.threshold = unit.per_byte();
