@@ -23,7 +23,7 @@ constexpr std::int64_t kSmallSample = std::int64_t{3} * 64 * 64;
 constexpr std::int64_t kDistilBatch = 32;
 
 // Distillation of its own accord: so many samples are shown, in at most so many epochs, but not more than are
-// worth some minutes of two cores; fewer epochs than the least are not worth it, nor are fewer samples.
+// worth some minutes of two cores. With less than so many epochs, or of so few samples, it is not worth it.
 constexpr std::int64_t kShown = 20480;
 constexpr std::int64_t kMostEpochs = 40;
 constexpr std::int64_t kFewestEpochs = 4;
@@ -265,7 +265,8 @@ class Pipeline {
     const Masks masks(graph_, traffic_, choice_.kept, *sparse_);
     DISCO_TRY(const std::optional<Task> task, task_of(graph_));
     DISCO_TRY(const auto task_loss, make_task_loss(task ? &*task : nullptr, student.graph(), {}));
-    DISCO_TRY(distilled_, distil(teacher, student, *task_loss, *sparse_, traffic_, masks, samples_, plan));
+    DISCO_TRY(distilled_,
+              distil(teacher, student, *task_loss, *sparse_, traffic_, masks, distilled_over(plan), plan));
     if (distilled_.kept) return {};
     // What was held out need not be then.
     sparse_ = clone(*dense_);
@@ -294,10 +295,10 @@ class Pipeline {
     const bool more = fixed_batch_ == 0 && std::all_of(samples_.begin(), samples_.end(), small);
     DistilOptions plan;
     plan.batch = more ? std::min(std::max(batch, kDistilBatch), count_) : batch;
-    plan.epochs = options_.distil_epochs.value_or(epochs_worth());
-    if (!options_.distil_epochs && plan.epochs > 0) {
-      plan.held_out = std::max<std::int64_t>(1, count_ / 8 / plan.batch) * plan.batch;
-      if (count_ < 2 * plan.held_out) return {.epochs = 0};
+    plan.epochs = options_.distil_epochs.value_or(epochs_of(samples_worth()));
+    if (!options_.distil_epochs) {
+      plan.held_out = std::max<std::int64_t>(1, samples_worth() / 8 / plan.batch) * plan.batch;
+      if (samples_worth() < 2 * plan.held_out) return {.epochs = 0};
     }
     plan.seed = options_.seed;
     plan.on_epoch = [this, epochs = plan.epochs](std::int64_t epoch, double) {
@@ -306,15 +307,34 @@ class Pipeline {
     return plan;
   }
 
-  /// Epochs of distillation, where nobody says how many.
-  [[nodiscard]] std::int64_t epochs_worth() const {
-    if (!options_.refit || count_ < kFewestDistilled || choice_.bytes >= traffic_.dense_bytes) return 0;
-    const std::int64_t batch = std::max<std::int64_t>(1, fixed_batch_);
-    const double macs = static_cast<double>(total_cost(graph_).macs) / static_cast<double>(batch) *
-                        static_cast<double>(count_);
-    const std::int64_t epochs = std::clamp<std::int64_t>(kShown / count_, kFewestEpochs, kMostEpochs);
-    const auto most = static_cast<std::int64_t>(kMostDistilMacs / std::max(1.0, macs));
-    return most < kFewestEpochs ? 0 : std::min(epochs, most);
+  /// Multiply-accumulates of the dense model for one sample.
+  [[nodiscard]] double macs_of_sample() const {
+    return std::max(1.0, static_cast<double>(total_cost(graph_).macs)) /
+           static_cast<double>(std::max<std::int64_t>(1, fixed_batch_));
+  }
+  /// Samples to distil over where nobody says how, those that judge included; 0: it is not worth it.
+  [[nodiscard]] std::int64_t samples_worth() const {
+    if (!options_.refit || choice_.bytes >= traffic_.dense_bytes) return 0;
+    const auto affordable = static_cast<std::int64_t>(kMostDistilMacs / (kFewestEpochs * macs_of_sample()));
+    const std::int64_t count = std::min({count_, kShown / kFewestEpochs, affordable});
+    return count < kFewestDistilled ? 0 : count;
+  }
+  [[nodiscard]] std::int64_t epochs_of(std::int64_t samples) const {
+    if (samples == 0) return 0;
+    const auto count = static_cast<double>(samples);
+    const double epochs = std::min(kShown / count, kMostDistilMacs / (count * macs_of_sample()));
+    return std::min(kMostEpochs, static_cast<std::int64_t>(epochs));
+  }
+
+  /// The first samples and, to judge, the last ones.
+  [[nodiscard]] std::vector<at::Tensor> distilled_over(const DistilOptions& plan) const {
+    if (options_.distil_epochs) return samples_;
+    std::vector<at::Tensor> some;
+    for (const at::Tensor& all : samples_) {
+      some.push_back(at::cat({all.narrow(0, 0, samples_worth() - plan.held_out),
+                              all.narrow(0, count_ - plan.held_out, plan.held_out)}));
+    }
+    return some;
   }
 
   Result<Sparsified> result() {

@@ -31,8 +31,8 @@ struct SparsifyOptions {
   bool local_norms = false;
   /// The model is an artifact: its weights and keep-sets stay as they are, only `wire` is calibrated anew.
   bool wire_only = false;
-  /// Over the samples, after the refit. Absent: as many as help with some hundred samples, up to forty, but
-  /// fewer or none where they would take long; an eighth of the samples then judges whether it helped.
+  /// Over the samples, after the refit. Absent: four to forty over some thousand samples at most, but fewer
+  /// of both, or none, where they would take long; an eighth of these samples then judges whether it helped.
   std::optional<std::int64_t> distil_epochs{};
   DataType wire = DataType::Float32;  ///< or Float16, UInt8 with scales from the samples' ranges
   std::int64_t batch = 16;            ///< samples at a time, where the model leaves it open
