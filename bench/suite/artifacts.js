@@ -46,9 +46,36 @@ function inspect(disco, file, nodes, shapes) {
   return {inputs, unsplit, totals};
 }
 
+// Rendered pictures of the input's size, where it is a picture's.
+function renderedFor(shapes) {
+  const [dims, ...others] = Object.values(shapes);
+  if (others.length || !dims || dims.length !== 4 || dims[1] !== 3) return '';
+  return Math.min(dims[2], dims[3]) >= 48 && Math.max(dims[2], dims[3]) <= 1024 ? `scenes:${dims[2]}x${dims[3]}` : '';
+}
+
+// Makes an artifact as `disco plan` would have it made: nodes hold what they would if every layer kept the same share, and a
+// message is worth some microseconds. Where that cannot be, the same share of every layer is kept at random.
+function make(options, tools, wire, file, say) {
+  const {model, nodes, shapes, keep, calibrate} = options;
+  say(`making an artifact that keeps ${keep}, ${wire} wire`);
+  const samples = calibrate ? [calibrate, ...options.preset] : [renderedFor(shapes), '--samples', '24', '--no-refit'];
+  if (samples[0] && calibrate !== 'none') {
+    const own = 1 / nodes;
+    const holds = Math.ceil((own * (own + keep * (1 - own)) + 5e-4) * 1000) / 1000;
+    const run = spawnSync(tools.disco, ['sparsify', model, '--nodes', String(nodes), '--communication', String(keep), '--wire', wire, '--weights', String(holds),
+                                        '--message-bytes', '4500', '--calibrate', ...samples, '-o', file], {encoding: 'utf8'});
+    if (run.status === 0) return;
+    const why = (run.stderr || String(run.error)).trim();
+    if (calibrate) throw new Error(why);
+    say(`${why}; the same share of every layer is kept at random instead`);
+  }
+  const words = Object.entries(shapes).flatMap(([input, dims]) => ['--shape', input, ...dims.map(String), '.']);
+  execFileSync(tools.keep, [model, String(nodes), String(keep), wire, file, ...words], {stdio: ['ignore', 'ignore', 'inherit']});
+}
+
 // The files to measure: [{id, label, file, wire, keep}], dense first; made ones lie in `folder`.
 function prepare(options, tools, folder, wanted, say) {
-  const {model, name, nodes, shapes, keep, wires, artifacts, calibrate} = options;
+  const {model, nodes, keep, wires, artifacts} = options;
   const list = [{id: 'dense', label: `DISCO, ${nodes} nodes, dense, fp32`, file: model, wire: 'fp32', keep: 1}];
   for (const file of artifacts) {
     const partition = partitionOf(file);
@@ -62,15 +89,8 @@ function prepare(options, tools, folder, wanted, say) {
     const id = `keep-${wire}`;
     if (!wanted(id) && !wanted(`${id}-encrypted`)) continue;
     const file = path.join(folder, `${id}.onnx`);
-    say(`making an artifact that keeps ${keep}, ${wire} wire`);
-    if (calibrate) {
-      execFileSync(tools.disco, ['sparsify', model, '--nodes', String(nodes), '--communication', String(keep), '--wire', wire,
-                                 '--calibrate', calibrate, ...options.preset, '-o', file], {stdio: ['ignore', 'ignore', 'inherit']});
-    } else {
-      const words = Object.entries(shapes).flatMap(([input, dims]) => ['--shape', input, ...dims.map(String), '.']);
-      execFileSync(tools.keep, [model, String(nodes), String(keep), wire, file, ...words], {stdio: ['ignore', 'ignore', 'inherit']});
-    }
-    list.push({id, label: `DISCO, ${nodes} nodes, keep ${keep}, ${wire}`, file, wire, method: calibrate ? 'sparsify' : 'uniform'});
+    if (!fs.existsSync(file)) make(options, tools, wire, file, say);
+    list.push({id, label: `DISCO, ${nodes} nodes, keep ${keep}, ${wire}`, file, wire, method: partitionOf(file).method});
   }
   return list;
 }

@@ -14,8 +14,8 @@ What is measured:
   --artifact FILE       an artifact to measure in place of those made here; may be repeated
   --keep SHARE          of the features that the artifacts made here send (default: 0.2)
   --wires LIST          an artifact each (default: fp32,u8)
-  --calibrate DATA      make them by \`disco sparsify\` with these samples; without it the same share of every layer is
-                        kept at random, which costs what a uniform choice costs and answers nothing of use
+  --calibrate DATA      the samples with which \`disco sparsify\` makes them (default: some rendered pictures, and weights as
+                        they are, which answers nothing of use); none: the same share of every layer is kept at random
   --preset NAME         for images among them, see \`disco sparsify --help\`
   --contenders LIST     only these: ort, one, dense, keep-fp32, keep-u8 (or an artifact's file name without .onnx),
                         each split one also with -encrypted behind it,
