@@ -110,12 +110,11 @@ std::string example_shape(const Graph& model) {
 
 /// An artifact that sends little sends everything over other nodes than it was made for.
 void note_other_split(const Graph& model, const Partition& used, const std::string& file) {
-  const auto stored = model.metadata.find(std::string(kPartitionKey));
-  if (stored == model.metadata.end() || used.nodes == 1) return;
-  const auto made_for = partition_from_json(stored->second);
-  if (!made_for || made_for->keep.empty() || made_for->keep == used.keep) return;
+  if (!used.keep.empty() || used.nodes == 1) return;
+  const auto made_for = stored_partition(model, 0);
+  if (!made_for || !*made_for || (*made_for)->keep.empty()) return;
   fmt::print(stderr, "note: {} was made for {} nodes; split otherwise, as here, everything is exchanged\n",
-             file, made_for->nodes);
+             file, (*made_for)->nodes);
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ Status eval(const Flags& flags) {
   resize_inputs(model, shapes.shapes);
   DISCO_TRY(const InputSlot input, only_input(model, shapes.shapes));
   SplitFlags split_flags = flags.split;
-  DISCO_CHECK(keep_stored_partition(model, split_flags));
+  DISCO_CHECK(check_stored_partition(model, split_flags));
   ClusterFlags::take_shares(model, remote, split_flags);
   DISCO_TRY(const std::optional<Task> known, flags.task.task(model));
   DISCO_TRY(const std::unique_ptr<DataSet> data, flags.data.open(input, known));

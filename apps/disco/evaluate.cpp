@@ -180,17 +180,14 @@ Result<Answered> answer_unsplit(const Graph& model, SplitFlags split, const Inpu
   return answer(model, split, input, data, here, {task, /*keep=*/true, nullptr, split.model});
 }
 
-Status keep_stored_partition(const Graph& model, SplitFlags& split) {
-  const auto stored = model.metadata.find(std::string(kPartitionKey));
-  if (stored == model.metadata.end()) return {};
-  auto partition = partition_from_json(stored->second);
-  if (!partition) return in_context(split.model, partition.error());
-  if ((split.nodes != 0 && split.nodes != partition->nodes) || !split.shares.empty()) {
+Status check_stored_partition(const Graph& model, const SplitFlags& split) {
+  const auto stored = stored_partition(model, 0);
+  if (!stored) return in_context(split.model, stored.error());
+  if (*stored && ((split.nodes != 0 && split.nodes != (*stored)->nodes) || !split.shares.empty())) {
     return error(ErrorCode::InvalidArgument,
                  "{}: was made for {} nodes and sends only what those need; leave --nodes and --shares out",
-                 split.model, partition->nodes);
+                 split.model, (*stored)->nodes);
   }
-  split.nodes = 0;
   return {};
 }
 

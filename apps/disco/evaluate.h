@@ -52,8 +52,8 @@ struct Purpose {
                                               const DataSet& data, const EvaluateOptions& options,
                                               const Task& task);
 
-/// An artifact's or model's own split: the partition in it counts, and --nodes may only repeat its number.
-[[nodiscard]] Status keep_stored_partition(const Graph& model, SplitFlags& split);
+/// An artifact's own split counts: --nodes may only repeat its number.
+[[nodiscard]] Status check_stored_partition(const Graph& model, const SplitFlags& split);
 
 /// A model, split for one sample (or the model's fixed batch).
 struct SampleSplit {

@@ -66,20 +66,17 @@ std::vector<std::string> commands(const PlanCandidate& candidate, const Flags& f
   if (candidate.exact()) {
     return {fmt::format("disco run {} --shares {}{} …", flags.model, shares_text(candidate), bands)};
   }
-  if (candidate.keep >= 1.0) {
-    return {fmt::format(
-        "disco sparsify {} --shares {}{} --communication 1 --wire {} --calibrate … -o sparse.onnx",
-        flags.model, shares_text(candidate), bands, candidate.wire)};
+  std::string limits;
+  if (candidate.keep < 1.0) {
+    // The prediction supposes that every layer keeps the same share, and so what a node holds and computes.
+    std::vector<double> weights;
+    for (const double share : candidate.weights) weights.push_back(std::ceil(share * 1000 - 1e-6) / 1000);
+    limits = fmt::format(" --weights {} --message-bytes {}", fmt::join(weights, ","),
+                         two_digits(candidate.message_bytes));
   }
-  // The prediction supposes that every layer keeps the same share, and so what a node holds and computes.
-  std::vector<std::string> weights;
-  for (const double share : candidate.weights)
-    weights.push_back(fmt::format("{}", std::ceil(share * 1000 - 1e-6) / 1000));
   return {fmt::format(
-      "disco sparsify {} --shares {}{} --communication {} --wire {} --weights {} --message-bytes {} "
-      "--calibrate … -o sparse.onnx",
-      flags.model, shares_text(candidate), bands, candidate.keep, candidate.wire, fmt::join(weights, ","),
-      two_digits(candidate.message_bytes))};
+      "disco sparsify {} --shares {}{} --communication {} --wire {}{} --calibrate … -o sparse.onnx",
+      flags.model, shares_text(candidate), bands, candidate.keep, candidate.wire, limits)};
 }
 
 json candidate_json(const PlanCandidate& candidate, const Profile& profile) {

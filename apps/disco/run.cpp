@@ -109,10 +109,9 @@ Result<AnswerOptions> options_of(const Flags& flags) {
 
 /// Whether the artifact's features travel in fewer bits, so that the split answer is a rounded one.
 bool is_rounded_on_wire(const Graph& model, const SplitFlags& split) {
-  const auto stored = model.metadata.find(std::string(kPartitionKey));
-  if (stored == model.metadata.end() || split.nodes != 0 || !split.shares.empty()) return false;
-  const auto partition = partition_from_json(stored->second);
-  return partition.ok() && !partition->wire.empty();
+  if (!split.shares.empty()) return false;
+  const auto partition = stored_partition(model, split.nodes);
+  return partition && *partition && !(*partition)->wire.empty();
 }
 
 /// What all runs together found out.

@@ -7,6 +7,15 @@
 
 namespace disco {
 
+Result<std::optional<Partition>> stored_partition(const Graph& model, int nodes) {
+  const auto stored = model.metadata.find(std::string(kPartitionKey));
+  if (stored == model.metadata.end()) return std::optional<Partition>();
+  auto partition = partition_from_json(stored->second);
+  if (!partition && nodes == 0) return partition.error();
+  if (!partition || (nodes != 0 && nodes != partition->nodes)) return std::optional<Partition>();
+  return std::optional(std::move(*partition));
+}
+
 Result<SplitModel> split_model(const Graph& model, const SplitOptions& options) {
   if (model.metadata.contains("disco.shard")) {
     return error(
@@ -16,12 +25,9 @@ Result<SplitModel> split_model(const Graph& model, const SplitOptions& options) 
   SplitModel result;
   DISCO_TRY(result.graph, specialise(model, {options.shapes, options.batch}));
 
-  const auto stored = model.metadata.find(std::string(kPartitionKey));
   std::optional<Partition> made_for;
-  if (stored != model.metadata.end() && options.shares.empty()) {
-    auto read = partition_from_json(stored->second);
-    if (read && (options.nodes == 0 || options.nodes == read->nodes)) made_for = std::move(*read);
-    if (!read && options.nodes == 0) return read.error();  // a split of one's own is the way out
+  if (options.shares.empty()) {
+    DISCO_TRY(made_for, stored_partition(model, options.nodes));
   }
   if (made_for) {
     result.partition = std::move(*made_for);

@@ -4,6 +4,7 @@
 #include <disco/split.h>
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -19,6 +20,12 @@ struct SplitModel {
   SplitPlan plan;
   std::vector<Graph> shards;  ///< by rank
 };
+
+/// The partition in an artifact's metadata, where it is for so many nodes (0: for whatever number it says).
+/// Nothing where there is none for them, or none that can be read: a split of one's own is the way out of
+/// that.
+/// @return or partition_from_json's error, with 0 nodes
+[[nodiscard]] Result<std::optional<Partition>> stored_partition(const Graph& model, int nodes);
 
 /// Fixes the shapes, takes the partition in the model's metadata or makes one, and writes the shards. Errors:
 /// see Split::make.

@@ -49,7 +49,7 @@ class Distiller {
     Distilled made{.epochs = options_.epochs, .held_out = options_.held_out};
     const std::vector<at::Tensor> first = copies();
     DISCO_TRY(made.before, distance());
-    DISCO_CHECK(learn(static_cast<std::int64_t>(batches.size())));
+    DISCO_CHECK(learn(static_cast<std::int64_t>(batches.size()), first));
     DISCO_TRY(made.after, distance());
     made.kept = made.held_out == 0 || made.after < made.before;
     if (!made.kept) restore(first);
@@ -130,11 +130,11 @@ class Distiller {
     return total * static_cast<double>(count) / static_cast<double>(std::max<std::int64_t>(1, looked_at));
   }
 
-  Status learn(std::int64_t steps) {
+  /// @param last  the weights as they are, to go back to
+  Status learn(std::int64_t steps, std::vector<at::Tensor> last) {
     torch::optim::Adam optimiser(others_, torch::optim::AdamOptions(options_.learning_rate));
     const std::int64_t all_steps = options_.epochs * steps;
     const std::int64_t watched = std::clamp(steps, kFewestWatched, kMostWatched);
-    std::vector<at::Tensor> last = copies();
     double length = 1.0;  // of a step, after what was too long
     DISCO_TRY(double least, loss_before(steps, watched));
     double watched_loss = 0.0;

@@ -64,8 +64,7 @@ class Pipeline {
     }
     DISCO_CHECK(prepare_budget());
     DISCO_CHECK(choose());
-    sparse_ = clone(*dense_);
-    Masks(graph_, traffic_, choice_.kept, *sparse_).apply(*sparse_);
+    begin_sparse();
     const std::int64_t batch = fixed_batch_ > 0 ? fixed_batch_ : std::min(options_.batch, count_);
     DISCO_TRY(const Graph batched, at_batch(batch));
     if (options_.method != Method::Dense) DISCO_CHECK(recover(batched, batch));
@@ -255,6 +254,12 @@ class Pipeline {
     return network;
   }
 
+  /// The dense model's weights, without what does not travel.
+  void begin_sparse() {
+    sparse_ = clone(*dense_);
+    Masks(graph_, traffic_, choice_.kept, *sparse_).apply(*sparse_);
+  }
+
   Status recover(const Graph& batched, std::int64_t batch) {
     const DistilOptions plan = distillation(batch);
     DISCO_CHECK(refit_on(count_ - plan.held_out, batched, batch));
@@ -269,8 +274,7 @@ class Pipeline {
               distil(teacher, student, *task_loss, *sparse_, traffic_, masks, distilled_over(plan), plan));
     if (distilled_.kept) return {};
     // What was held out need not be then.
-    sparse_ = clone(*dense_);
-    masks.apply(*sparse_);
+    begin_sparse();
     return refit_on(count_, batched, batch);
   }
 
@@ -295,10 +299,13 @@ class Pipeline {
     const bool more = fixed_batch_ == 0 && std::all_of(samples_.begin(), samples_.end(), small);
     DistilOptions plan;
     plan.batch = more ? std::min(std::max(batch, kDistilBatch), count_) : batch;
-    plan.epochs = options_.distil_epochs.value_or(epochs_of(samples_worth()));
-    if (!options_.distil_epochs) {
-      plan.held_out = std::max<std::int64_t>(1, samples_worth() / 8 / plan.batch) * plan.batch;
-      if (samples_worth() < 2 * plan.held_out) return {.epochs = 0};
+    if (options_.distil_epochs) {
+      plan.epochs = *options_.distil_epochs;
+    } else {
+      const std::int64_t samples = samples_worth();
+      plan.held_out = std::max<std::int64_t>(1, samples / 8 / plan.batch) * plan.batch;
+      if (samples < 2 * plan.held_out) return {.epochs = 0};
+      plan.epochs = epochs_of(samples);
     }
     plan.seed = options_.seed;
     plan.on_epoch = [this, epochs = plan.epochs](std::int64_t epoch, double) {
@@ -320,7 +327,6 @@ class Pipeline {
     return count < kFewestDistilled ? 0 : count;
   }
   [[nodiscard]] std::int64_t epochs_of(std::int64_t samples) const {
-    if (samples == 0) return 0;
     const auto count = static_cast<double>(samples);
     const double epochs = std::min(kShown / count, kMostDistilMacs / (count * macs_of_sample()));
     return std::min(kMostEpochs, static_cast<std::int64_t>(epochs));
@@ -329,10 +335,11 @@ class Pipeline {
   /// The first samples and, to judge, the last ones.
   [[nodiscard]] std::vector<at::Tensor> distilled_over(const DistilOptions& plan) const {
     if (options_.distil_epochs) return samples_;
+    const std::int64_t learnt = samples_worth() - plan.held_out;
     std::vector<at::Tensor> some;
     for (const at::Tensor& all : samples_) {
-      some.push_back(at::cat({all.narrow(0, 0, samples_worth() - plan.held_out),
-                              all.narrow(0, count_ - plan.held_out, plan.held_out)}));
+      some.push_back(
+          at::cat({all.narrow(0, 0, learnt), all.narrow(0, count_ - plan.held_out, plan.held_out)}));
     }
     return some;
   }

@@ -90,6 +90,28 @@ TEST_F(Artifact, RunsAsItSays) {
     EXPECT_NEAR(got->at("y").data<float>()[i], want->at("y").data<float>()[i], 1e-4) << i;
 }
 
+TEST_F(Artifact, RoundsOnTheWireAlsoWhereItsNumberOfNodesIsRepeated) {
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(content("a.onnx")));
+  for (auto& entry : *model.mutable_metadata_props()) {
+    if (entry.key() != "disco.partition") continue;
+    json partition = json::parse(entry.value());
+    partition["version"] = 2;
+    for (const auto& [name, owners] : partition["owners"].items())
+      partition["wire"][name] = {{"type", "u8"}, {"scale", 0.5}, {"zero_point", 128}};
+    entry.set_value(partition.dump());
+  }
+  put("u8.onnx", model.SerializeAsString());
+  const Ended own = disco({"run", "u8.onnx", "--input", "x.npz", "--verify"});
+  EXPECT_EQ(own.status, 0) << own.err;
+  EXPECT_NE((own.out + own.err).find("the artifact rounds features on the wire"), std::string::npos)
+      << own.out << own.err;
+  const Ended same = disco({"run", "u8.onnx", "-n", "3", "--input", "x.npz", "--verify"});
+  EXPECT_EQ(same.status, 0) << same.err;
+  EXPECT_NE((same.out + same.err).find("the artifact rounds features on the wire"), std::string::npos)
+      << same.out << same.err;
+}
+
 TEST_F(Artifact, ShardsAreOnnxFilesThatHoldTheirPartOnly) {
   const Ended ended = disco({"shard", "a.onnx", "-o", "deep/folder"});
   ASSERT_EQ(ended.status, 0) << ended.err;
