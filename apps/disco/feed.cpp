@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/half.h"
 #include "data/image_folder.h"
 #include "data/npz.h"
 
@@ -46,9 +47,7 @@ Result<std::int64_t> repeats(const InputSlot& slot, const Tensor& tensor, const 
                  to_string(tensor.type()), to_string(tensor.shape()), describe(slot), advice);
   };
   if (slot.type != DataType::Undefined && tensor.type() != slot.type) {
-    return bad(slot.type == DataType::BFloat16
-                   ? std::string("; NumPy has no such type")
-                   : fmt::format("; convert it with x.astype('{}')", to_string(slot.type)));
+    return bad(fmt::format("; convert it with x.astype('{}')", to_string(slot.type)));
   }
   if (!slot.shape) return 1;
   if (tensor.shape().size() + 1 == slot.shape->size()) return bad("; is the batch missing? x[None] adds one");
@@ -167,7 +166,7 @@ Status Feed::add_array(const std::vector<InputSlot>& slots, const std::string& n
                  "{}: holds an array '{}', but the model has no such input; it takes {}", file, name,
                  describe(slots));
   }
-  if (image_input_ == name || !arrays_.emplace(name, Named{file, std::move(tensor)}).second)
+  if (image_input_ == name || !arrays_.emplace(name, Named{file, widened(std::move(tensor))}).second)
     return error(ErrorCode::InvalidArgument, "{}: the input '{}' was given before", file, name);
   return {};
 }

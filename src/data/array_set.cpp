@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "base/half.h"
 #include "data/dataset_sources.h"
 #include "data/npz.h"
 
@@ -37,6 +38,7 @@ class Arrays final : public DataSet {
   Status load(const DataSetOptions& options, const InputSlot* input) {
     file_ = options.source;
     DISCO_TRY(NamedTensors arrays, read_npz(file_));
+    for (auto& [name, array] : arrays) array = widened(std::move(array));
     Tensor labels;
     std::string labels_name;
     for (const char* name : {"labels", "y"}) {

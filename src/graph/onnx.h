@@ -15,7 +15,8 @@ namespace disco {
 
 /// Reads a model: opset 6 to 17, and newer (to 24) where every operator used has a form of opset 17. fp32
 /// weights, raw or typed fields or external data (paths stay inside the model's folder). The ONNX checker
-/// runs first; then every node is brought to its form of opset 17.
+/// runs first; then every node is brought to its form of opset 17, and what is of a half type to float32:
+/// weights, inputs and outputs.
 ///
 /// @return the graph, shapes not yet inferred, or
 ///   - NotFound, Io   the file, or its external data

@@ -4,36 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "graph/onnx_proto.h"
 
 namespace disco {
-
-namespace {
-
-/// Round to nearest even; only ordinary numbers come here (1, 0.5, an epsilon).
-std::uint16_t to_half(double value) {
-  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
-  const std::uint32_t sign = (bits >> 16) & 0x8000U;
-  const int exponent = static_cast<int>((bits >> 23) & 0xFF) - 127 + 15;
-  const std::uint32_t mantissa = (bits & 0x7FFFFFU) | 0x800000U;
-  if (exponent >= 31) return static_cast<std::uint16_t>(sign | 0x7C00U);
-  if (exponent < -10) return static_cast<std::uint16_t>(sign);
-  const int shift = exponent <= 0 ? 14 - exponent : 13;
-  std::uint32_t half = mantissa >> shift;
-  const std::uint32_t rest = mantissa & ((1U << shift) - 1);
-  if (rest > (1U << (shift - 1)) || (rest == (1U << (shift - 1)) && (half & 1U))) ++half;
-  if (exponent > 0) half += static_cast<std::uint32_t>(exponent - 1) << 10;
-  return static_cast<std::uint16_t>(sign | half);
-}
-
-std::uint16_t to_bfloat(double value) {
-  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
-
-}  // namespace
 
 ValueId NodeLowering::emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
   const std::string base = graph.value(node.outputs[0]).name;  // unique, as the node's own name need not be
@@ -48,13 +22,17 @@ ValueId NodeLowering::emit(std::string_view op, std::vector<ValueId> inputs, Att
   return output;
 }
 
-void NodeLowering::emit_result(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
+ValueId NodeLowering::emit_output(std::size_t position, std::string_view op, std::vector<ValueId> inputs,
+                                  Attributes attributes) {
+  if (position >= node.outputs.size() || node.outputs[position] == kNoValue)
+    return emit(op, std::move(inputs), std::move(attributes));
   graph.nodes.push_back({.name = node.name,
                          .op = std::string(op),
                          .domain = {},
                          .inputs = std::move(inputs),
-                         .outputs = {node.outputs[0]},
+                         .outputs = {node.outputs[position]},
                          .attributes = std::move(attributes)});
+  return node.outputs[position];
 }
 
 ValueId NodeLowering::constant(std::string_view suffix, Tensor tensor) {
@@ -68,16 +46,8 @@ ValueId NodeLowering::int64s(std::string_view suffix, const std::vector<std::int
 
 ValueId NodeLowering::scalar_like(std::string_view suffix, double value, ValueId like) {
   const DataType type = like == kNoValue ? DataType::Float32 : graph.value(like).type;
-  switch (type) {
-    case DataType::Float64: return constant(suffix, Tensor::scalar(value));
-    case DataType::Float16:
-    case DataType::BFloat16: {
-      Tensor tensor(type, {});
-      *tensor.data<std::uint16_t>() = type == DataType::Float16 ? to_half(value) : to_bfloat(value);
-      return constant(suffix, std::move(tensor));
-    }
-    default: return constant(suffix, Tensor::scalar(static_cast<float>(value)));
-  }
+  return constant(
+      suffix, type == DataType::Float64 ? Tensor::scalar(value) : Tensor::scalar(static_cast<float>(value)));
 }
 
 namespace {
@@ -191,6 +161,7 @@ bool needs_ranks(std::string_view op, int opset) {
   static constexpr std::array<std::string_view, 3> kOlder = {"Softmax", "LogSoftmax", "Hardmax"};
   static constexpr std::array<std::string_view, 8> kNewer = {
       "Pad", "Split", "Resize", "GroupNormalization", "Gelu", "RMSNormalization", "Mish", "Swish"};
+  if (find_integer_rule(op) != nullptr) return true;
   if (opset < 7) return find_older_rule(op) != nullptr;
   if (opset < 11 && (op == "Clip" || op == "Pad")) return true;
   if (opset < 13) return std::ranges::find(kOlder, op) != kOlder.end();
@@ -204,9 +175,11 @@ Status append_canonical(Graph& graph, Node node, int opset) {
     return {};
   }
   NodeLowering lowering(graph, node, opset);
-  const LoweringRule rule = opset < kOpset   ? find_older_rule(node.op)
-                            : opset > kOpset ? find_newer_rule(node.op)
-                                             : nullptr;
+  const LoweringRule integer = find_integer_rule(node.op);
+  const LoweringRule rule = integer != nullptr ? integer
+                            : opset < kOpset   ? find_older_rule(node.op)
+                            : opset > kOpset   ? find_newer_rule(node.op)
+                                               : nullptr;
   const std::size_t first = graph.nodes.size();
   if (rule != nullptr) {
     if (node.outputs.empty() || node.outputs[0] == kNoValue || node.inputs.empty() ||

@@ -16,8 +16,8 @@ inline constexpr int kOldestOpset = 6;
 inline constexpr int kNewestOpset = 24;
 
 /// Appends `node`, which is written for `opset`, to the graph in its form of opset 17: one node, or a few
-/// that compute the same. Its inputs are values of the graph; constants, types and ranks that are known help
-/// (see needs_ranks).
+/// that compute the same. Linear maps of quantised numbers become float maps. Its inputs are values of the
+/// graph; constants, types and ranks that are known help (see needs_ranks).
 ///
 /// @return Ok; or Unsupported, InvalidModel, with the node, the operator and the opset
 [[nodiscard]] Status append_canonical(Graph& graph, Node node, int opset);
@@ -41,11 +41,15 @@ class NodeLowering {
   using Attributes = std::map<std::string, Attribute, std::less<>>;
   /// Appends an operator with one new output.
   ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
-  /// Appends an operator that computes the node's first output.
-  void emit_result(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {});
+  /// Appends an operator that computes the node's output at a position, or a new value where it has none.
+  ValueId emit_output(std::size_t position, std::string_view op, std::vector<ValueId> inputs,
+                      Attributes attributes = {});
+  void emit_result(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+    emit_output(0, op, std::move(inputs), std::move(attributes));
+  }
   ValueId constant(std::string_view suffix, Tensor tensor);
   ValueId int64s(std::string_view suffix, const std::vector<std::int64_t>& values);
-  /// A scalar of the type of `like` (float32 where unknown; half types are rounded).
+  /// A scalar of the type of `like`: float64, else float32.
   ValueId scalar_like(std::string_view suffix, double value, ValueId like);
 
   /// Unsupported, with the node, its operator and its opset.
@@ -69,5 +73,7 @@ using LoweringRule = Result<Lowered> (*)(NodeLowering&);
 /// The rule for an operator of an opset below, and above, 17; nullptr where its form is the same.
 [[nodiscard]] LoweringRule find_older_rule(std::string_view op);
 [[nodiscard]] LoweringRule find_newer_rule(std::string_view op);
+/// The rule for a linear map of quantised numbers, of any opset.
+[[nodiscard]] LoweringRule find_integer_rule(std::string_view op);
 
 }  // namespace disco

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "graph/onnx.h"
 #include "graph/onnx_canonical.h"
+#include "graph/onnx_order.h"
 #include "graph/onnx_proto.h"
 #include "graph/onnx_tensor.h"
 
@@ -45,25 +46,15 @@ std::string label_of(const onnx::NodeProto& node) {
                      node.op_type());
 }
 
-/// The names that a graph, with the graphs inside it, takes from outside.
-std::set<std::string> free_names(const onnx::GraphProto& graph) {
-  std::set<std::string> bound;
-  for (const auto& input : graph.input()) bound.insert(input.name());
-  for (const auto& tensor : graph.initializer()) bound.insert(tensor.name());
-  for (const auto& node : graph.node()) bound.insert(node.output().begin(), node.output().end());
-  std::set<std::string> result;
-  const auto use = [&](const std::string& name) {
-    if (!name.empty() && !bound.contains(name)) result.insert(name);
-  };
-  for (const auto& node : graph.node()) {
-    for (const auto& input : node.input()) use(input);
-    for (const auto& attribute : node.attribute()) {
-      if (!attribute.has_g()) continue;
-      for (const std::string& name : free_names(attribute.g())) use(name);
-    }
-  }
-  for (const auto& output : graph.output()) use(output.name());
-  return result;
+/// Whether an attribute of this name is an element type, of a Cast or of what a node makes up.
+bool names_a_type(std::string_view attribute) { return attribute == "to" || attribute == "dtype"; }
+
+/// An element type as tensors of it are read: half types are float32 here.
+void as_read(Attribute& type) {
+  auto* number = std::get_if<std::int64_t>(&type);
+  if (number == nullptr || (*number != onnx::TensorProto::FLOAT16 && *number != onnx::TensorProto::BFLOAT16))
+    return;
+  *number = onnx::TensorProto::FLOAT;
 }
 
 class GraphReader {
@@ -280,6 +271,7 @@ Status GraphReader::read_node(const onnx::NodeProto& proto, Names& names, int op
     }
     Result<Attribute> value = read_attribute(*given);
     if (!value) return in_context(label, value.error());
+    if (names_a_type(attribute.name())) as_read(*value);
     if (!node.attributes.emplace(attribute.name(), std::move(value).value()).second) {
       return error(ErrorCode::InvalidModel, "{}: attribute '{}' is given twice", label, attribute.name());
     }
@@ -508,6 +500,7 @@ Result<Graph> read_model(onnx::ModelProto& proto, const std::filesystem::path& f
   model.infer_ranks = model.infer_ranks || any_needs_ranks(proto.graph(), model.opset);
   ExternalData data(folder);
   DISCO_CHECK(load_external(*proto.mutable_graph(), data));
+  sort_nodes(*proto.mutable_graph());
   // This checker knows opsets to 17; a newer model is checked once it is lowered. Local functions of IR 9 are
   // beyond it too, and so are checked as the nodes that they become.
   const bool checked_late = model.opset > kOpset || proto.functions_size() > 0;

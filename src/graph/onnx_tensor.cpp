@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/half.h"
 
 namespace disco {
 
@@ -21,7 +22,10 @@ bool is_sane(const Shape& shape) {
   return true;
 }
 
-Result<DataType> type_from_onnx(std::int32_t type) {
+namespace {
+
+/// Of a tensor in a file.
+Result<DataType> element_type_from_onnx(std::int32_t type) {
   const auto candidate = static_cast<DataType>(type);
   if (size_of(candidate) != 0) return candidate;
   switch (type) {
@@ -32,6 +36,13 @@ Result<DataType> type_from_onnx(std::int32_t type) {
       return error(ErrorCode::Unsupported, "complex tensors are not supported");
     default: return error(ErrorCode::Unsupported, "element type {} is not supported", type);
   }
+}
+
+}  // namespace
+
+Result<DataType> type_from_onnx(std::int32_t type) {
+  DISCO_TRY(const DataType element, element_type_from_onnx(type));
+  return element == DataType::Float16 || element == DataType::BFloat16 ? DataType::Float32 : element;
 }
 
 namespace {
@@ -75,7 +86,7 @@ void copy_typed(const onnx::TensorProto& proto, Tensor& tensor) {
 }
 
 Result<Tensor> convert(const onnx::TensorProto& proto) {
-  DISCO_TRY(const DataType type, type_from_onnx(proto.data_type()));
+  DISCO_TRY(const DataType type, element_type_from_onnx(proto.data_type()));
   if (proto.has_segment()) return error(ErrorCode::Unsupported, "segmented tensors are not supported");
   const Shape shape(proto.dims().begin(), proto.dims().end());
   if (!is_sane(shape)) return error(ErrorCode::InvalidModel, "impossible shape {}", to_string(shape));
@@ -108,7 +119,7 @@ Result<Tensor> convert(const onnx::TensorProto& proto) {
 Result<Tensor> tensor_from_onnx(const onnx::TensorProto& proto) {
   Result<Tensor> tensor = convert(proto);
   if (!tensor) return in_context(fmt::format("tensor '{}'", proto.name()), tensor.error());
-  return tensor;
+  return widened(std::move(*tensor));
 }
 
 void tensor_to_onnx(const Tensor& tensor, onnx::TensorProto& proto) {

@@ -21,10 +21,11 @@ inline constexpr std::int64_t kMaxExtent = (std::int64_t{1} << 31) - 1;
 /// Whether extents are in [0, kMaxExtent] and their product in [0, kMaxElements].
 [[nodiscard]] bool is_sane(const Shape& shape);
 
-/// Our type for ONNX's, or Unsupported (string, complex, 8- and 4-bit floats).
+/// Our type for ONNX's, float32 for a half type; or Unsupported (string, complex, 8- and 4-bit floats).
 [[nodiscard]] Result<DataType> type_from_onnx(std::int32_t type);
 
-/// Raw or typed elements; external data must be loaded before. InvalidModel where dims and data contradict.
+/// Raw or typed elements, those of a half type as float32; external data must be loaded before. InvalidModel
+/// where dims and data contradict.
 [[nodiscard]] Result<Tensor> tensor_from_onnx(const onnx::TensorProto& proto);
 
 /// Writes dims, type and raw elements.

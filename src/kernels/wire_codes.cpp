@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "base/half.h"
 #include "kernels/simd.h"
 
 namespace disco::kernels {
@@ -24,17 +25,6 @@ inline std::uint16_t to_half(float x) {
   return static_cast<std::uint16_t>(sign | (magnitude >= 0x477FF000U ? beyond : finite));
 }
 
-inline float from_half(std::uint16_t h) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000U) << 16U;
-  const std::uint32_t exponent = h >> 10U & 0x1FU;
-  const std::uint32_t fraction = h & 0x3FFU;
-  const auto subnormal =
-      std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(fraction)) * 0x1.0p-24F);
-  const std::uint32_t wide = exponent == 31U ? 0xFFU : exponent + 112U;
-  const std::uint32_t normal = wide << 23U | fraction << 13U;
-  return std::bit_cast<float>(sign | (exponent == 0U ? subnormal : normal));
-}
-
 }  // namespace
 
 DISCO_MULTIVERSION void to_halves(const float* __restrict from, std::uint16_t* __restrict to,
@@ -44,7 +34,7 @@ DISCO_MULTIVERSION void to_halves(const float* __restrict from, std::uint16_t* _
 
 DISCO_MULTIVERSION void from_halves(const std::uint16_t* __restrict from, float* __restrict to,
                                     std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = from_half(from[i]);
+  for (std::int64_t i = 0; i < count; ++i) to[i] = float_of_half(from[i]);
 }
 
 DISCO_MULTIVERSION void to_codes(const float* __restrict from, std::uint8_t* __restrict to,

@@ -23,9 +23,8 @@ std::int64_t wire_bytes(const Node& node, std::int64_t bytes) {
 
 bool is_weight(const Graph& graph, ValueId id) {
   const Tensor* constant = id == kNoValue ? nullptr : graph.constant(id);
-  if (constant == nullptr) return false;
-  return constant->type() == DataType::Float32 || constant->type() == DataType::Float64 ||
-         constant->type() == DataType::Float16 || constant->type() == DataType::BFloat16;
+  return constant != nullptr &&
+         (constant->type() == DataType::Float32 || constant->type() == DataType::Float64);
 }
 
 std::string label(const Graph& graph, const Node& node) {

@@ -154,13 +154,35 @@ class Choice {
 
   /// Operators that are cheap beside a message and compute a channel from one channel of one input.
   [[nodiscard]] bool is_simple(const Node& node) const {
-    static constexpr std::array kSimple = {"Concat",      "Resize",    "Pad",   "BatchNormalization",
-                                           "Relu",        "LeakyRelu", "PRelu", "Clip",
-                                           "Sigmoid",     "Tanh",      "Elu",   "Selu",
-                                           "HardSigmoid", "Add",       "Sub",   "HardSwish",
-                                           "Mul",         "Div",       "Neg",   "Abs",
-                                           "Sqrt",        "Softplus",  "Exp",   "MaxPool",
-                                           "AveragePool", "Cast"};
+    static constexpr std::array kSimple = {"Concat",
+                                           "Resize",
+                                           "Pad",
+                                           "BatchNormalization",
+                                           "Relu",
+                                           "LeakyRelu",
+                                           "PRelu",
+                                           "Clip",
+                                           "Sigmoid",
+                                           "Tanh",
+                                           "Elu",
+                                           "Selu",
+                                           "HardSigmoid",
+                                           "Add",
+                                           "Sub",
+                                           "HardSwish",
+                                           "Mul",
+                                           "Div",
+                                           "Neg",
+                                           "Abs",
+                                           "Sqrt",
+                                           "Softplus",
+                                           "Exp",
+                                           "MaxPool",
+                                           "AveragePool",
+                                           "Cast",
+                                           "Round",
+                                           "QuantizeLinear",
+                                           "DequantizeLinear"};
     return node.domain.empty() && node.outputs.size() == 1 &&
            std::ranges::find(kSimple, node.op) != kSimple.end();
   }

@@ -80,8 +80,7 @@ const Names kReduction = {"ReduceSum",
 /// Rows of a constant table of weights, by indices that the network computes.
 bool is_embedding(const RuleContext& context) {
   if (!context.node.is("Gather") || !context.constant(0) || context.sharded(1)) return false;
-  const DataType type = context.graph.value(context.node.inputs[0]).type;
-  const bool is_weight = type == DataType::Float32 || type == DataType::Float16 || type == DataType::BFloat16;
+  const bool is_weight = context.graph.value(context.node.inputs[0]).type == DataType::Float32;
   const Shape table = context.in(0);
   return is_weight && table.size() == 2 && table[1] > 1 &&
          normalise_axis(context.node.int_or("axis", 0), 2) == 0;

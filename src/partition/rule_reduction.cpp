@@ -35,12 +35,11 @@ Rule reduce_rule(const RuleContext& context) {
     return context.carried(axis, out);
   }
   if (!kPartial.contains(node.op)) return context.replicated("reduces over the sharded axis");
-  // Sums of half precision could overflow before they are divided, and a mean of integers is rounded once.
+  // A mean of integers is rounded once.
   const DataType type = context.graph.value(node.inputs[0]).type;
   const bool exact =
       node.is("ReduceMax") || node.is("ReduceMin") || type == DataType::Float32 || type == DataType::Float64;
-  const bool integer_sum = node.is("ReduceSum") && type != DataType::Float16 && type != DataType::BFloat16;
-  if (!exact && !integer_sum)
+  if (!exact && !node.is("ReduceSum"))
     return context.replicated("reduces over the sharded axis in a type that would be rounded twice");
   Rule rule = context.with_form(Form::PartialSum, kReplicate);
   rule.inputs[0] = {UseKind::Owned, axis, {}};

@@ -65,19 +65,19 @@ Result<Outputs> parametric_relu(const Node& node, const Inputs& inputs, const Sc
 
 void register_activation(Registry& registry) {
   const auto add = [&](std::string_view name, Operator op) { registry[{"", name}] = op; };
-  add("Relu", widen<activate<ReluF>>);
-  add("LeakyRelu", widen<activate<LeakyReluF>>);
-  add("Elu", widen<activate<EluF>>);
-  add("Celu", widen<activate<CeluF>>);
-  add("Selu", widen<activate<SeluF>>);
-  add("Sigmoid", widen<activate<SigmoidF>>);
-  add("HardSigmoid", widen<activate<HardSigmoidF>>);
-  add("HardSwish", widen<activate<HardSwishF>>);
-  add("Softplus", widen<activate<SoftplusF>>);
-  add("Softsign", widen<activate<SoftsignF>>);
-  add("ThresholdedRelu", widen<activate<ThresholdedReluF>>);
-  add("Shrink", widen<activate<ShrinkF>>);
-  add("PRelu", widen<parametric_relu>);
+  add("Relu", activate<ReluF>);
+  add("LeakyRelu", activate<LeakyReluF>);
+  add("Elu", activate<EluF>);
+  add("Celu", activate<CeluF>);
+  add("Selu", activate<SeluF>);
+  add("Sigmoid", activate<SigmoidF>);
+  add("HardSigmoid", activate<HardSigmoidF>);
+  add("HardSwish", activate<HardSwishF>);
+  add("Softplus", activate<SoftplusF>);
+  add("Softsign", activate<SoftsignF>);
+  add("ThresholdedRelu", activate<ThresholdedReluF>);
+  add("Shrink", activate<ShrinkF>);
+  add("PRelu", parametric_relu);
 }
 
 }  // namespace disco::reference

@@ -377,18 +377,6 @@ Result<Tensor> cast(const Node& node, const Tensor& tensor, DataType type) {
   if (tensor.type() == type) return tensor;
   if (size_of(type) == 0)
     return error(ErrorCode::Unsupported, "{}: to ONNX type {}", node.op, static_cast<int>(type));
-  if (is_half(type)) {
-    // Through double, so that there is one rounding.
-    return from_doubles(type, tensor.shape(), to_doubles(tensor));
-  }
-  if (is_half(tensor.type())) {
-    const Doubles values = to_doubles(tensor);
-    return dispatch(node, type, [&]<typename To>(To*) -> Result<Tensor> {
-      Tensor result(type, tensor.shape());
-      for (std::size_t i = 0; i < values.size(); ++i) result.data<To>()[i] = convert_element<To>(values[i]);
-      return result;
-    });
-  }
   return dispatch(node, tensor.type(), [&]<typename From>(From*) {
     return dispatch(node, type, [&]<typename To>(To*) -> Result<Tensor> {
       Tensor result(type, tensor.shape());
@@ -401,21 +389,21 @@ Result<Tensor> cast(const Node& node, const Tensor& tensor, DataType type) {
 
 void register_elementwise(Registry& registry) {
   const auto add = [&](std::string_view name, Operator op) { registry[{"", name}] = op; };
-  add("Add", widen<arithmetic<AddOp>>);
-  add("Sub", widen<arithmetic<SubOp>>);
-  add("Mul", widen<arithmetic<MulOp>>);
-  add("Div", widen<arithmetic<DivOp>>);
-  add("Sum", widen<arithmetic<AddOp>>);
-  add("Max", widen<arithmetic<MaxOp>>);
-  add("Min", widen<arithmetic<MinOp>>);
-  add("Mean", widen<mean>);
-  add("Mod", widen<modulo>);
+  add("Add", arithmetic<AddOp>);
+  add("Sub", arithmetic<SubOp>);
+  add("Mul", arithmetic<MulOp>);
+  add("Div", arithmetic<DivOp>);
+  add("Sum", arithmetic<AddOp>);
+  add("Max", arithmetic<MaxOp>);
+  add("Min", arithmetic<MinOp>);
+  add("Mean", mean);
+  add("Mod", modulo);
   add("Pow", power);
-  add("Equal", widen<compare<EqualOp>>);
-  add("Greater", widen<compare<GreaterOp>>);
-  add("Less", widen<compare<LessOp>>);
-  add("GreaterOrEqual", widen<compare<GreaterEqualOp>>);
-  add("LessOrEqual", widen<compare<LessEqualOp>>);
+  add("Equal", compare<EqualOp>);
+  add("Greater", compare<GreaterOp>);
+  add("Less", compare<LessOp>);
+  add("GreaterOrEqual", compare<GreaterEqualOp>);
+  add("LessOrEqual", compare<LessEqualOp>);
   add("And", logic<0>);
   add("Or", logic<1>);
   add("Xor", logic<2>);
@@ -424,30 +412,30 @@ void register_elementwise(Registry& registry) {
   add("Where", where);
   add("Cast", cast_op);
   add("CastLike", cast_op);
-  add("Clip", widen<clip>);
-  add("Abs", widen<map<AbsF>>);
-  add("Neg", widen<map<NegF>>);
-  add("Sign", widen<map<SignF>>);
-  add("Ceil", widen<map<CeilF>>);
-  add("Floor", widen<map<FloorF>>);
-  add("Round", widen<map<RoundF>>);
-  add("Sqrt", widen<map<SqrtF>>);
-  add("Reciprocal", widen<map<ReciprocalF>>);
-  add("Exp", widen<map<ExpF>>);
-  add("Log", widen<map<LogF>>);
-  add("Erf", widen<map<ErfF>>);
-  add("Sin", widen<map<SinF>>);
-  add("Cos", widen<map<CosF>>);
-  add("Tan", widen<map<TanF>>);
-  add("Asin", widen<map<AsinF>>);
-  add("Acos", widen<map<AcosF>>);
-  add("Atan", widen<map<AtanF>>);
-  add("Sinh", widen<map<SinhF>>);
-  add("Cosh", widen<map<CoshF>>);
-  add("Tanh", widen<map<TanhF>>);
-  add("Asinh", widen<map<AsinhF>>);
-  add("Acosh", widen<map<AcoshF>>);
-  add("Atanh", widen<map<AtanhF>>);
+  add("Clip", clip);
+  add("Abs", map<AbsF>);
+  add("Neg", map<NegF>);
+  add("Sign", map<SignF>);
+  add("Ceil", map<CeilF>);
+  add("Floor", map<FloorF>);
+  add("Round", map<RoundF>);
+  add("Sqrt", map<SqrtF>);
+  add("Reciprocal", map<ReciprocalF>);
+  add("Exp", map<ExpF>);
+  add("Log", map<LogF>);
+  add("Erf", map<ErfF>);
+  add("Sin", map<SinF>);
+  add("Cos", map<CosF>);
+  add("Tan", map<TanF>);
+  add("Asin", map<AsinF>);
+  add("Acos", map<AcosF>);
+  add("Atan", map<AtanF>);
+  add("Sinh", map<SinhF>);
+  add("Cosh", map<CoshF>);
+  add("Tanh", map<TanhF>);
+  add("Asinh", map<AsinhF>);
+  add("Acosh", map<AcoshF>);
+  add("Atanh", map<AtanhF>);
   add("IsNaN", is_special);
   add("IsInf", is_special);
   register_activation(registry);

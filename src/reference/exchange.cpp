@@ -12,10 +12,6 @@ namespace disco::reference {
 
 namespace {
 
-// Statistics of half-precision values leave its range (a sum of squares passes 65504 soon), so they are
-// float32 at least.
-DataType statistics_type(DataType type) { return type == DataType::Float64 ? type : DataType::Float32; }
-
 /// The statistics that follow the first `leading` inputs, each of `shape`.
 Result<std::vector<Doubles>> read_statistics(const Node& node, const Inputs& inputs, std::size_t leading,
                                              const Shape& shape) {
@@ -54,7 +50,7 @@ Result<Outputs> evaluate_layer_norm_statistics(const Node& node, const Inputs& i
     statistics.push_back(mean);
     statistics.push_back(squares);
   }
-  return Outputs{from_doubles(statistics_type(x.type()), shape, statistics)};
+  return Outputs{from_doubles(x.type(), shape, statistics)};
 }
 
 Result<Outputs> evaluate_layer_norm_apply(const Node& node, const Inputs& inputs, const Scope& /*scope*/) {
@@ -133,7 +129,7 @@ Result<Outputs> evaluate_softmax_statistics(const Node& node, const Inputs& inpu
       statistics[static_cast<std::size_t>((o * 2 + 1) * view.inner + j)] = sum;
     }
   }
-  return Outputs{from_doubles(statistics_type(x.type()), shape, statistics)};
+  return Outputs{from_doubles(x.type(), shape, statistics)};
 }
 
 Result<Outputs> evaluate_softmax_apply(const Node& node, const Inputs& inputs, const Scope& /*scope*/) {

@@ -470,12 +470,12 @@ void register_indexing(Registry& registry) {
   add("Gather", gather);
   add("GatherElements", gather_elements);
   add("GatherND", gather_nd);
-  add("ScatterElements", widen<scatter_elements>);
-  add("ScatterND", widen<scatter_nd>);
+  add("ScatterElements", scatter_elements);
+  add("ScatterND", scatter_nd);
   add("NonZero", non_zero);
   add("OneHot", one_hot);
-  add("TopK", widen<top_k>);
-  add("Range", widen<range>);
+  add("TopK", top_k);
+  add("Range", range);
   add("EyeLike", eye_like);
   add("Trilu", triangle);
   add("Compress", compress);

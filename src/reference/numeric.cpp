@@ -8,46 +8,6 @@ namespace disco::reference {
 
 namespace {
 
-// Written out because _Float16 is no C++ type on every compiler that this project supports.
-float half_to_float(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16U;
-  const std::uint32_t exponent = (half >> 10U) & 0x1FU;
-  const std::uint32_t mantissa = half & 0x3FFU;
-  if (exponent == 0) {  // zero or subnormal: mantissa · 2^-24
-    const float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent - 15 + 127;
-  return std::bit_cast<float>(sign | (wide << 23U) | (mantissa << 13U));
-}
-
-// Rounds to nearest, ties to even, straight from the double: going over float would round twice.
-std::uint16_t double_to_half(double value) {
-  const std::uint16_t sign = std::signbit(value) ? 0x8000U : 0U;
-  const double magnitude = std::fabs(value);
-  if (std::isnan(value)) return sign | 0x7E00U;
-  if (magnitude == 0) return sign;
-  if (magnitude >= 65520.0) return sign | 0x7C00U;
-  int exponent = 0;
-  std::frexp(magnitude, &exponent);
-  const int step = std::max(exponent - 11, -24);  // the last place of an 11-bit significand
-  const auto units = static_cast<std::uint32_t>(std::nearbyint(std::ldexp(magnitude, -step)));
-  // Subnormals have step -24 and the units are the bits; above, the hidden bit adds 1 to the exponent field.
-  const std::uint32_t field = static_cast<std::uint32_t>(step + 24);
-  return static_cast<std::uint16_t>(sign | ((field << 10U) + units));
-}
-
-float bfloat16_to_float(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U);
-}
-
-std::uint16_t double_to_bfloat16(double value) {
-  const auto single = static_cast<float>(value);
-  const auto bits = std::bit_cast<std::uint32_t>(single);
-  if (std::isnan(single)) return static_cast<std::uint16_t>((bits >> 16U) | 0x40U);
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U);
-}
-
 template <typename T>
 void widen(const Tensor& tensor, std::int64_t begin, std::int64_t count, double* out) {
   const T* source = tensor.data<T>() + begin;
@@ -87,13 +47,7 @@ void convert(const Tensor& tensor, std::int64_t begin, std::int64_t count, doubl
       for (std::int64_t i = 0; i < count; ++i) out[i] = tensor.data<std::uint8_t>()[begin + i] != 0 ? 1 : 0;
       return;
     case DataType::Float16:
-      for (std::int64_t i = 0; i < count; ++i)
-        out[i] = half_to_float(tensor.data<std::uint16_t>()[begin + i]);
-      return;
     case DataType::BFloat16:
-      for (std::int64_t i = 0; i < count; ++i)
-        out[i] = bfloat16_to_float(tensor.data<std::uint16_t>()[begin + i]);
-      return;
     case DataType::Undefined: return;
   }
 }
@@ -121,20 +75,18 @@ Tensor from_doubles(DataType type, Shape shape, const Doubles& values) {
     case DataType::UInt32: narrow<std::uint32_t>(tensor, values, saturate<std::uint32_t>); break;
     case DataType::UInt64: narrow<std::uint64_t>(tensor, values, saturate<std::uint64_t>); break;
     case DataType::Bool: narrow<std::uint8_t>(tensor, values, [](double v) { return v != 0 ? 1 : 0; }); break;
-    case DataType::Float16: narrow<std::uint16_t>(tensor, values, double_to_half); break;
-    case DataType::BFloat16: narrow<std::uint16_t>(tensor, values, double_to_bfloat16); break;
+    case DataType::Float16:
+    case DataType::BFloat16:
     case DataType::Undefined: break;
   }
   return tensor;
 }
 
-bool is_floating(DataType type) {
-  return type == DataType::Float32 || type == DataType::Float64 || type == DataType::Float16 ||
-         type == DataType::BFloat16;
-}
+bool is_floating(DataType type) { return type == DataType::Float32 || type == DataType::Float64; }
 
 bool is_integer(DataType type) {
-  return type != DataType::Undefined && type != DataType::Bool && !is_floating(type);
+  return type != DataType::Undefined && type != DataType::Bool && type != DataType::Float16 &&
+         type != DataType::BFloat16 && !is_floating(type);
 }
 
 const Tensor& input_at(const Inputs& inputs, std::size_t position) {

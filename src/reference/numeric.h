@@ -1,7 +1,6 @@
 #pragma once
 // How the neural operators compute: every element becomes a double, the sums are done there, and one rounding
-// brings the result to the tensor's own type. One code path serves float16, float32, float64 and the small
-// integers.
+// brings the result to the tensor's own type. One code path serves float32, float64 and the small integers.
 
 #include <initializer_list>
 #include <string_view>

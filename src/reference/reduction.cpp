@@ -211,19 +211,19 @@ Result<Outputs> determinant(const Node& node, const Inputs& inputs, const Scope&
 
 void register_reduction(Registry& registry) {
   const auto add = [&](std::string_view name, Operator op) { registry[{"", name}] = op; };
-  add("ReduceSum", widen<reduce<Reduce::Sum>>);
-  add("ReduceMean", widen<reduce<Reduce::Mean>>);
-  add("ReduceMax", widen<reduce<Reduce::Max>>);
-  add("ReduceMin", widen<reduce<Reduce::Min>>);
-  add("ReduceProd", widen<reduce<Reduce::Prod>>);
-  add("ReduceL1", widen<reduce<Reduce::L1>>);
-  add("ReduceL2", widen<reduce<Reduce::L2>>);
-  add("ReduceSumSquare", widen<reduce<Reduce::SumSquare>>);
-  add("ReduceLogSum", widen<reduce<Reduce::LogSum>>);
-  add("ReduceLogSumExp", widen<reduce<Reduce::LogSumExp>>);
-  add("ArgMax", widen<arg_extreme<true>>);
-  add("ArgMin", widen<arg_extreme<false>>);
-  add("CumSum", widen<cumulative_sum>);
+  add("ReduceSum", reduce<Reduce::Sum>);
+  add("ReduceMean", reduce<Reduce::Mean>);
+  add("ReduceMax", reduce<Reduce::Max>);
+  add("ReduceMin", reduce<Reduce::Min>);
+  add("ReduceProd", reduce<Reduce::Prod>);
+  add("ReduceL1", reduce<Reduce::L1>);
+  add("ReduceL2", reduce<Reduce::L2>);
+  add("ReduceSumSquare", reduce<Reduce::SumSquare>);
+  add("ReduceLogSum", reduce<Reduce::LogSum>);
+  add("ReduceLogSumExp", reduce<Reduce::LogSumExp>);
+  add("ArgMax", arg_extreme<true>);
+  add("ArgMin", arg_extreme<false>);
+  add("CumSum", cumulative_sum);
   add("Det", determinant);
 }
 

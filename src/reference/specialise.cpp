@@ -186,10 +186,13 @@ bool Specialiser::inline_if(const Node& node) {
   return true;
 }
 
-/// Identity and Dropout: whoever reads the output reads the input instead, where names allow.
+/// Identity, Dropout and a Cast to the type that is there: whoever reads the output reads the input instead,
+/// where names allow.
 bool Specialiser::drop(const Node& node) {
   const bool is_dropout = node.is("Dropout") && (node.outputs.size() < 2 || node.outputs[1] == kNoValue);
-  if (!node.is("Identity") && !is_dropout) return false;
+  const bool casts_to_same = node.is("Cast") && node.input(0) != kNoValue &&
+                             node.int_or("to", 0) == static_cast<int>(graph_.value(node.inputs[0]).type);
+  if (!node.is("Identity") && !is_dropout && !casts_to_same) return false;
   if (is_dropout) {
     const Tensor* training = graph_.constant(node.input(2));
     if (node.input(2) != kNoValue &&

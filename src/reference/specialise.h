@@ -16,8 +16,8 @@ struct InputShapes {
 
 /// Binds the inputs' shapes, infers every other shape (ONNX's own inference functions), folds constants node
 /// by node (so that Shape → Gather → Concat → Reshape chains vanish), inlines If of a constant condition,
-/// drops Identity and Dropout, and rewrites a channel shuffle (Reshape, Transpose, Reshape within one axis)
-/// as a Gather of constant indices.
+/// drops Identity, Dropout and Casts to the same type, and rewrites a channel shuffle (Reshape, Transpose,
+/// Reshape within one axis) as a Gather of constant indices.
 ///
 /// Values whose extents depend on data (NonZero, NonMaxSuppression) keep unknown extents; everything
 /// downstream of them is run by the reference evaluator.

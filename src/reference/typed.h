@@ -10,7 +10,7 @@
 
 namespace disco::reference {
 
-/// Calls f with a null pointer of the element type; Float16 and BFloat16 are not among them, see widen().
+/// Calls f with a null pointer of the element type; models have no half types once they are read.
 template <typename F>
 Result<Tensor> dispatch(const Node& node, DataType type, F&& f) {
   switch (type) {
@@ -29,31 +29,8 @@ Result<Tensor> dispatch(const Node& node, DataType type, F&& f) {
   }
 }
 
-[[nodiscard]] inline bool is_half(DataType type) {
-  return type == DataType::Float16 || type == DataType::BFloat16;
-}
-
 /// The tensor in another type, as Cast does it.
 [[nodiscard]] Result<Tensor> cast(const Node& node, const Tensor& tensor, DataType type);
-
-/// An operator on half-precision tensors: computed in fp32, rounded once.
-template <Operator inner>
-Result<Outputs> widen(const Node& node, const Inputs& inputs, const Scope& scope) {
-  DataType half = DataType::Undefined;
-  Inputs widened = inputs;
-  for (Tensor& tensor : widened) {
-    if (!is_half(tensor.type())) continue;
-    half = tensor.type();
-    DISCO_TRY(tensor, cast(node, tensor, DataType::Float32));
-  }
-  DISCO_TRY(Outputs outputs, inner(node, widened, scope));
-  if (half == DataType::Undefined) return outputs;
-  for (Tensor& tensor : outputs) {
-    if (tensor.type() != DataType::Float32) continue;
-    DISCO_TRY(tensor, cast(node, tensor, half));
-  }
-  return outputs;
-}
 
 /// The common shape of two by NumPy's rules, or ShapeMismatch.
 [[nodiscard]] Result<Shape> broadcast_shape(const Node& node, const Shape& a, const Shape& b);

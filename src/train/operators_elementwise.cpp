@@ -40,7 +40,7 @@ Result<Operator> mean_of_inputs(const Graph&, const Node&) {
 
 Result<Operator> divide(const Graph& graph, const Node& node) {
   const DataType type = graph.value(node.inputs[0]).type;
-  if (type == DataType::Float32 || type == DataType::Float64 || type == DataType::Float16) {
+  if (type == DataType::Float32 || type == DataType::Float64) {
     return Operator([](const Tensors& in, const Mode&) { return Tensors{in[0] / in[1]}; });
   }
   return Operator([](const Tensors& in, const Mode&) { return Tensors{at::div(in[0], in[1], "trunc")}; });

@@ -281,7 +281,7 @@ Result<Operator> make_operator(const Graph& graph, const Node& node, bool& diffe
   const DataType type = node.outputs.empty() || node.outputs[0] == kNoValue
                             ? DataType::Undefined
                             : graph.value(node.outputs[0]).type;
-  const bool real = type == DataType::Float32 || type == DataType::Float64 || type == DataType::Float16;
+  const bool real = type == DataType::Float32 || type == DataType::Float64;
   if (const auto found = kMakers.find(node.op); found != kMakers.end() && fixed && real) {
     if (auto made = found->second(graph, node)) return made;
   }

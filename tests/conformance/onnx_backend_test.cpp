@@ -13,6 +13,8 @@ namespace disco::testing {
 namespace {
 
 constexpr Tolerance kOnnxRunner{1e-3, 1e-7};
+/// What bfloat16 rounds away: it is computed as float32 here.
+constexpr Tolerance kOfBfloats{0x1p-7, 1e-7};
 
 struct Suite {
   std::string name;
@@ -40,6 +42,7 @@ std::string run_whole(const OnnxCase& onnx_case) {
   };
   const auto graph = load_onnx(onnx_case.folder / "model.onnx");
   if (!graph) return refused("load", graph.error());
+  const Tolerance& tolerance = onnx_case.bfloats.empty() ? kOnnxRunner : kOfBfloats;
   const auto sets = data_sets(onnx_case, *graph);
   if (!sets) return sets.error().code == ErrorCode::InvalidArgument ? kBrokenData : sets.error().message;
   for (const DataSet& set : *sets) {
@@ -47,11 +50,11 @@ std::string run_whole(const OnnxCase& onnx_case) {
     if (!fixed) return refused("specialise", fixed.error());
     const auto evaluated = reference::run(*fixed, set.inputs);
     if (!evaluated) return refused("evaluator", evaluated.error());
-    if (std::string text = difference(set.outputs, *evaluated, kOnnxRunner); !text.empty())
+    if (std::string text = difference(set.outputs, *evaluated, tolerance); !text.empty())
       return "evaluator: " + text;
     const auto computed = run_shards({*fixed}, set.inputs);
     if (!computed) return "compiled: " + computed.error().message;
-    if (std::string text = difference(set.outputs, *computed, kOnnxRunner); !text.empty())
+    if (std::string text = difference(set.outputs, *computed, tolerance); !text.empty())
       return "compiled: " + text;
   }
   return "";

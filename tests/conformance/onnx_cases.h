@@ -13,6 +13,7 @@
 
 #include "../operators_page.h"
 #include "base/file.h"
+#include "base/half.h"
 #include "graph/onnx.h"
 
 namespace disco::testing {
@@ -30,7 +31,8 @@ struct OnnxCase {
   std::string not_claimed;  ///< why docs/operators.md leaves it out; empty where it must pass
   std::set<std::string> unclaimed_operators;  ///< those to blame, where there are any
   std::int64_t opset = 0;
-  std::string unusable;  ///< why it says nothing of its operator; it is not run at all
+  std::string unusable;           ///< why it says nothing of its operator; it is not run at all
+  std::set<std::string> bfloats;  ///< inputs and outputs that the file declares as bfloat16
 };
 
 /// The folder of the cases: DISCO_ONNX_TESTDATA, or where Debian's libonnx-testdata puts them.
@@ -117,6 +119,8 @@ inline OnnxCase classify(const fs::path& folder, const onnx::ModelProto& model, 
   for (const auto& list : {model.graph().input(), model.graph().output()}) {
     for (const auto& info : list) {
       if (const std::string reason = unclaimed_type(info.type()); !reason.empty()) made.not_claimed = reason;
+      if (info.type().tensor_type().elem_type() == onnx::TensorProto::BFLOAT16)
+        made.bfloats.insert(info.name());
     }
   }
   for (const auto& node : model.graph().node()) {
@@ -141,12 +145,13 @@ inline std::vector<OnnxCase> cases_of(const std::string& suite, const OperatorsP
   return cases;
 }
 
-/// ONNX publishes bfloat16 as the integers that hold its bits.
-inline Tensor as_declared(const Value& declared, Tensor given) {
-  if (declared.type != DataType::BFloat16 || given.type() != DataType::UInt16) return given;
-  Tensor bits(DataType::BFloat16, given.shape());
-  std::copy_n(given.raw(), given.bytes(), bits.raw());
-  return bits;
+/// ONNX publishes bfloat16 as the integers that hold its bits; it is read as float32.
+inline Tensor from_bfloats(const Tensor& bits) {
+  if (bits.type() != DataType::UInt16) return bits;
+  Tensor wide(DataType::Float32, bits.shape());
+  std::transform(bits.data<std::uint16_t>(), bits.data<std::uint16_t>() + bits.elements(), wide.data<float>(),
+                 float_of_bfloat);
+  return wide;
 }
 
 /// The data sets of a case; inputs and outputs by the names that the model gives them. InvalidArgument where
@@ -168,7 +173,8 @@ inline Result<std::vector<DataSet>> data_sets(const OnnxCase& onnx_case, const G
         if (declared.dims && static_cast<std::int64_t>(declared.dims->size()) != named.second.rank())
           return error(ErrorCode::InvalidArgument, "data of {} for '{}'", to_string(named.second.shape()),
                        declared.name);
-        into[declared.name] = as_declared(declared, std::move(named.second));
+        const bool bits = onnx_case.bfloats.contains(declared.name);
+        into[declared.name] = bits ? from_bfloats(named.second) : std::move(named.second);
       }
       return {};
     };
