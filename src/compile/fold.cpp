@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "compile/fuse_quantised.h"
 #include "compile/lowering.h"
 
 namespace disco {
@@ -76,6 +77,7 @@ void fold_into_convolution(Rewriter& rewriter, Node& node) {
   Node* conv = rewriter.producer(affine->input, "Conv");
   if (conv == nullptr) conv = rewriter.producer(affine->input, "ConvTranspose");
   if (conv == nullptr) return;
+  if (has_whole_sums(rewriter, *conv)) return;
   const Tensor* weight = graph.constant(conv->inputs[1]);
   const ValueId bias_id = conv->input(2);
   const Tensor* bias = bias_id == kNoValue ? nullptr : graph.constant(bias_id);

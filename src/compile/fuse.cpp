@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "compile/fold.h"
+#include "compile/fuse_quantised.h"
 #include "compile/lowering.h"
 #include "compile/overlap.h"
 #include "compile/rewriter.h"
@@ -190,6 +191,10 @@ void fuse_patterns(Graph& graph) {
   const auto each = [&](auto&& fuse) {
     for (std::size_t n = 0; n < graph.nodes.size(); ++n) fuse(rewriter, graph.nodes[n]);
   };
+  each(fuse_requantise);
+  each(fuse_levels);
+  each(fuse_plain_levels);
+  each(drop_whole_casts);
   each(fuse_layer_norm);
   each(fuse_swish);
   each(fuse_hard_swish);

@@ -7,7 +7,8 @@
 
 namespace disco {
 
-/// The domain of operators that only fusion makes: Swish, Gelu, and linear maps whose bias came from an Add.
+/// The domain of operators that only fusion makes: Swish, Gelu, linear maps whose bias came from an Add, and
+/// what codes stand for (Requantise, Levels).
 inline constexpr std::string_view kFusedDomain = "disco.fused";
 
 /// Folds BatchNormalization into the convolution before it; x * Sigmoid(x), the Erf form of GELU, the forms

@@ -135,6 +135,10 @@ class Lowering {
   bool lower_reduce(const Node& node);  // lower_reduce.cpp
   bool lower_unary(const Node& node);   // lower_elementwise.cpp
   bool lower_binary(const Node& node);
+  bool lower_quantised(const Node& node);  // lower_quantised.cpp
+  bool lower_codes(const Node& node, const Placed& scale, const Placed& zero);
+  bool lower_extreme(const Node& node);
+  [[nodiscard]] bool has_one_scale(const Node& node) const;
   bool lower_per_channel(const Node& node, const std::vector<const Node*>& chain);  // lower_channels.cpp
   /// Adds a number a channel to what lies in `buffer`.
   void add_channel_shift(const Node& node, BufferId buffer, const kernels::ChannelView& view,

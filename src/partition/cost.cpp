@@ -104,6 +104,13 @@ std::int64_t macs_of(const Graph& graph, const Node& node) {
     return w.empty() || w[0] == 0 ? 0 : element_count(input.shape()) * (element_count(w) / w[0]);
   if (node.is("Gemm")) return outputs * (node.int_or("transB", 0) != 0 ? w.at(1) : w.at(0));
   if (node.is("MatMul")) return input.shape().empty() ? 0 : outputs * input.shape().back();
+  const bool recurrent = node.is("LSTM") || node.is("GRU") || node.is("RNN");
+  const ValueId recurrence = node.input(2);
+  if (recurrent && input.shape().size() == 3 && recurrence != kNoValue &&
+      graph.value(recurrence).has_shape()) {
+    const std::int64_t steps = input.shape()[0] * input.shape()[1];  // of all sequences of the batch
+    return steps * (element_count(w) + element_count(graph.value(recurrence).shape()));
+  }
   return 0;
 }
 

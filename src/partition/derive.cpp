@@ -199,6 +199,9 @@ class Choice {
       const ValueId in = node.inputs[k];
       if (in == kNoValue || graph_.value(in).is_constant()) continue;
       const InputUse& use = rule.inputs[k];
+      // A scale, or whatever else every node computes.
+      if (use.kind == UseKind::Whole && plan_.value_plans[static_cast<std::size_t>(in)].axis == kReplicate)
+        continue;
       if (use.kind != UseKind::Mapped || plan_.value_plans[static_cast<std::size_t>(in)].axis != use.axis ||
           !keeps_owners(use.maps[0], v, static_cast<std::size_t>(in)))
         return false;

@@ -11,6 +11,7 @@
 #include "blocks_convolution.h"
 #include "blocks_detection.h"
 #include "blocks_other.h"
+#include "blocks_quantised.h"
 #include "compare.h"
 #include "partition/cost.h"
 
@@ -44,7 +45,8 @@ Tensor random_input(const Value& value, unsigned seed) {
 
 std::vector<Block> all_blocks() {
   std::vector<Block> all;
-  for (const auto& family : {convolution_blocks(), attention_blocks(), detection_blocks(), other_blocks()})
+  for (const auto& family :
+       {convolution_blocks(), attention_blocks(), detection_blocks(), quantised_blocks(), other_blocks()})
     all.insert(all.end(), family.begin(), family.end());
   return all;
 }
