@@ -76,12 +76,14 @@ bool Lowering::lower_movement(const Node& node) {
     Placed src = at(node.inputs[0]);
     kernels::BlockedLayout layout;
     if (kernels::describe_layout(src.desc, layout) && layout.block_axis < 0) {
-      // Channels-last results of convolutions need not move to become channels-last values.
+      // Channels-last results of convolutions need not move to become channels-last values, nor these to be
+      // read by convolutions.
       Placed view = src;
       view.shape = to;
       view.desc = Desc(permuted(layout.dims, perm), kF32, permuted(layout.strides, perm));
-      if (view.desc == kernels::plain_desc(to)) {
-        view.plain = true;
+      view.plain = view.desc == kernels::plain_desc(to);
+      const Dims dims(to.begin(), to.end());
+      if (view.plain || (to.size() == 4 && view.desc == kernels::channels_last_desc(dims))) {
         alias(out, view);
         return true;
       }

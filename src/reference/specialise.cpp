@@ -337,6 +337,7 @@ Result<Graph> specialise(const Graph& source, const InputShapes& inputs) {
   DISCO_CHECK(Specialiser(graph).run());
   rewrite_shuffles(graph);
   rewrite_pixel_shuffles(graph);
+  rewrite_padded_convolutions(graph);
   rewrite_flat_softmax(graph);
   graph.remove_dead();
   return graph;

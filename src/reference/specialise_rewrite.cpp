@@ -132,6 +132,51 @@ void rewrite_pixel_shuffles(Graph& graph) {
   }
 }
 
+namespace {
+
+/// What a Pad adds before and after each spatial axis of [N, C, ...]; nullopt where it does anything else.
+std::optional<std::vector<std::int64_t>> spatial_zeros(const Graph& graph, const Node& pad) {
+  const Tensor* given = graph.constant(pad.input(1));
+  if (given == nullptr || pad.string_or("mode", "constant") != "constant" || !fixed(graph, pad.input(0)))
+    return std::nullopt;
+  if (pad.input(2) != kNoValue) {
+    const Tensor* with = graph.constant(pad.inputs[2]);
+    if (with == nullptr || with->type() != DataType::Float32 || with->elements() != 1 ||
+        with->data<float>()[0] != 0.0F)
+      return std::nullopt;
+  }
+  const std::vector<std::int64_t> pads = to_int64s(*given);
+  const std::size_t rank = pads.size() / 2;
+  if (rank < 3 || rank != graph.value(pad.inputs[0]).dims->size()) return std::nullopt;
+  std::vector<std::int64_t> spatial;
+  for (std::size_t i = 0; i < pads.size(); ++i) {
+    const bool is_spatial = i % rank >= 2;
+    if (pads[i] < 0 || (!is_spatial && pads[i] != 0)) return std::nullopt;
+    if (is_spatial) spatial.push_back(pads[i]);
+  }
+  return spatial;
+}
+
+}  // namespace
+
+void rewrite_padded_convolutions(Graph& graph) {
+  const std::vector<std::int32_t> producers = graph.producers();
+  for (Node& conv : graph.nodes) {
+    if (!conv.is("Conv")) continue;
+    const Node* pad = producer_of(graph, producers, conv.input(0), "Pad");
+    const std::string automatic = conv.string_or("auto_pad", "NOTSET");
+    if (pad == nullptr || (automatic != "NOTSET" && automatic != "VALID")) continue;
+    auto pads = spatial_zeros(graph, *pad);
+    if (!pads) continue;
+    const auto own = automatic == "VALID" ? std::vector<std::int64_t>() : conv.ints_or("pads", {});
+    if (!own.empty() && own.size() != pads->size()) continue;
+    for (std::size_t i = 0; i < own.size(); ++i) (*pads)[i] += own[i];
+    conv.attributes["pads"] = std::move(*pads);
+    conv.attributes.erase("auto_pad");
+    conv.inputs[0] = pad->inputs[0];
+  }
+}
+
 void rewrite_flat_softmax(Graph& graph) {
   const std::vector<std::int32_t> producers = graph.producers();
   for (Node& last : graph.nodes) {

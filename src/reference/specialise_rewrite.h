@@ -14,6 +14,10 @@ void rewrite_shuffles(Graph& graph);
 /// channels the partitioner can follow.
 void rewrite_pixel_shuffles(Graph& graph);
 
+/// Pad with zeros → Conv, as TensorFlow's exporters write strides of two, becomes the Conv with these pads: the
+/// padded map need not be made.
+void rewrite_padded_convolutions(Graph& graph);
+
 /// Flatten → Softmax → Reshape back, the form that opsets below 13 are read in, becomes one Softmax where the
 /// flattened part is a single axis.
 void rewrite_flat_softmax(Graph& graph);

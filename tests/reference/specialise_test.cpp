@@ -3,6 +3,7 @@
 #include "reference/specialise.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -224,6 +225,45 @@ std::shared_ptr<const Graph> branch(const std::string& op, const std::string& ca
   graph->nodes.push_back({.op = op, .inputs = {x}, .outputs = {y}});
   graph->outputs = {y};
   return graph;
+}
+
+TEST(Specialise, ZerosAroundAConvolutionAreItsPads) {
+  struct Case {
+    Ints pads;
+    std::string mode = "constant", automatic = "NOTSET";
+    float with = 0.0F;
+    bool joins = true;
+  };
+  for (const Case& one : std::vector<Case>{{{0, 0, 0, 1, 0, 0, 1, 2}},
+                                           {{0, 0, 2, 0, 0, 0, 0, 0}, "constant", "VALID"},
+                                           {{0, 0, 0, 1, 0, 0, 1, 2}, "constant", "SAME_UPPER", 0.0F, false},
+                                           {{0, 0, 0, 1, 0, 0, 1, 2}, "reflect", "NOTSET", 0.0F, false},
+                                           {{0, 0, 0, 1, 0, 0, 1, 2}, "constant", "NOTSET", 1.0F, false},
+                                           {{0, 1, 0, 1, 0, 0, 1, 2}, "constant", "NOTSET", 0.0F, false},
+                                           {{0, 0, 0, -1, 0, 0, 1, 2}, "constant", "NOTSET", 0.0F, false}}) {
+    Builder b;
+    const ValueId x = b.input("x", {{1, ""}, {3, ""}, {8, ""}, {9, ""}});
+    const ValueId with = b.graph.add_constant("with", Tensor::scalar(one.with));
+    const ValueId padded = b.node("Pad", {x, b.constant("pads", one.pads), with}, {{"mode", one.mode}});
+    const std::int64_t channels = 3 + one.pads[1] + one.pads[5];
+    Tensor w = Tensor::zeros(DataType::Float32, {4, channels, 3, 3});
+    for (std::int64_t i = 0; i < w.elements(); ++i) w.data<float>()[i] = static_cast<float>(i % 7) - 3.0F;
+    std::map<std::string, Attribute, std::less<>> attributes = {{"auto_pad", one.automatic},
+                                                                {"strides", Ints{2, 2}}};
+    if (one.automatic == "NOTSET") attributes["pads"] = Ints{1, 0, 0, 1};
+    b.graph.outputs = {b.node("Conv", {padded, b.graph.add_constant("w", w)}, attributes)};
+    Tensor image(DataType::Float32, {1, 3, 8, 9});
+    for (std::int64_t i = 0; i < image.elements(); ++i) image.data<float>()[i] = static_cast<float>(i % 11);
+    const Result<NamedTensors> want = reference::run(b.graph, {{"x", image}});
+    ASSERT_TRUE(want) << want.error().message;
+    const Result<Graph> fixed = specialise(b.graph, {});
+    ASSERT_TRUE(fixed) << fixed.error().message;
+    EXPECT_EQ(operators(*fixed), one.joins ? "Conv" : "Pad Conv")
+        << fmt::format("{}", fmt::join(one.pads, " "));
+    const Result<NamedTensors> got = reference::run(*fixed, {{"x", image}});
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(difference(want->begin()->second, got->begin()->second), "");
+  }
 }
 
 TEST(Specialise, AnIfOfAKnownConditionIsItsBranch) {
