@@ -152,7 +152,7 @@ class NeedPass {
   }
 
   void need_channels(ValueId id, int rank, ShardAxis axis, const ChannelSet& channels) {
-    if (graph_.value(id).is_constant()) return;
+    if (graph_.value(id).is_constant() || channels.empty()) return;
     ValuePlan& value = plan_of(id);
     if (value.axis != axis) return need_whole(id, rank);
     auto& needed = value.needed[static_cast<std::size_t>(rank)];

@@ -1,11 +1,66 @@
 // Linear maps: y_i = W_ii x_i + sum over j of W_ij x_j, with the weights blocked over output and input
 // channels.
 
+#include <algorithm>
+
 #include "partition/rule_context.h"
 
 namespace disco {
 
 namespace {
+
+/// A result counts as much smaller than what it is made of from this factor on: then it is fewer bytes even
+/// where only an eighth of these would be sent.
+constexpr std::int64_t kMuchSmaller = 8;
+/// A result of one position of so few bytes is a message that its latency alone makes slow.
+constexpr std::int64_t kSmallBytes = 8192;
+
+std::int64_t bytes_a_sample(const Graph& graph, ValueId id) {
+  const Value& value = graph.value(id);
+  const Shape shape = value.shape();
+  const std::int64_t batch = shape.empty() ? 1 : std::max<std::int64_t>(1, shape[0]);
+  return element_count(shape) / batch * static_cast<std::int64_t>(size_of(value.type));
+}
+
+bool is_dense_map(const Graph& graph, const Node& node) {
+  const bool conv = node.is("Conv") && node.int_or("group", 1) == 1;
+  return (conv || node.is("Gemm") || node.is("MatMul")) && graph.constant(node.input(1)) != nullptr;
+}
+
+/// Whether the nodes should add up what each makes of its own features, in place of sending these: the
+/// results of all linear maps that read the value are much smaller than it is (a segmentation head, an image
+/// of three channels, a side output), or a few numbers (a classifier, a squeeze), which spares an exchange.
+bool sums_cheaply(const RuleContext& context) {
+  const Graph& graph = context.graph;
+  const ValueId x = context.node.inputs[0];
+  if (!context.sharded(0) || graph.value(x).type != DataType::Float32) return false;
+  std::int64_t bytes = 0;
+  bool single = true;  // position
+  const auto is_worth_it = [&](const Node& map, int channel_axis) {
+    const Shape out = graph.value(map.outputs[0]).shape();
+    bytes += bytes_a_sample(graph, map.outputs[0]);
+    const std::int64_t channels = std::max<std::int64_t>(1, extent(out, channel_axis) * out[0]);
+    single = single && element_count(out) == channels;
+    return kMuchSmaller * bytes <= bytes_a_sample(graph, x) || (single && bytes <= kSmallBytes);
+  };
+  const auto channel_axis = [&](const Node& map) {
+    return map.is("MatMul") ? static_cast<int>(graph.value(map.outputs[0]).dims->size()) - 1 : 1;
+  };
+  if (!is_worth_it(context.node, channel_axis(context.node))) return false;
+  return std::ranges::all_of(graph.nodes, [&](const Node& other) {
+    if (&other == &context.node || other.input(0) != x || !is_dense_map(graph, other)) return true;
+    const Value& out = graph.value(other.outputs[0]);
+    return out.has_shape() && !out.shape().empty() && is_worth_it(other, channel_axis(other));
+  });
+}
+
+/// Each node maps its own features; the results are added up, and the bias once.
+Rule summed_rule(const RuleContext& context, ShardAxis axis, int weight_in_axis) {
+  Rule rule = context.with_form(Form::PartialSum, kReplicate);
+  rule.inputs[0] = {UseKind::Owned, axis, {}};
+  rule.inputs[1] = RuleContext::mapped(weight_in_axis, IndexMap::identity(extent(context.in(0), axis)));
+  return rule;
+}
 
 /// Conv and ConvTranspose of constant weights.
 Rule convolution_rule(const RuleContext& context) {
@@ -23,6 +78,7 @@ Rule convolution_rule(const RuleContext& context) {
   rule.weight_out_axis = transposed ? 1 : 0;
   rule.weight_in_axis = transposed ? 0 : 1;
   if (groups == 1) {
+    if (!transposed && context.axes[0] == 1 && sums_cheaply(context)) return summed_rule(context, 1, 1);
     rule.inputs[0] = {UseKind::Contracted, 1, {}};
     return rule;
   }
@@ -55,6 +111,7 @@ Rule gemm_rule(const RuleContext& context) {
     }
     return rows;
   }
+  if (sums_cheaply(context)) return summed_rule(context, 1, rule.weight_in_axis);
   rule.inputs[0] = {UseKind::Contracted, 1, {}};
   return rule;
 }
@@ -114,6 +171,7 @@ Rule matmul_rule(const RuleContext& context) {
   }
   const int last = static_cast<int>(a.size()) - 1;
   if (context.sharded(0) && context.axes[0] != last) return context.carried(context.axes[0], context.axes[0]);
+  if (sums_cheaply(context)) return summed_rule(context, last, 0);
   Rule rule = context.with_form(Form::Linear, last);
   rule.weight_out_axis = 1;
   rule.weight_in_axis = 0;

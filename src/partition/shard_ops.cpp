@@ -252,6 +252,20 @@ std::vector<int> ranks_where(const std::vector<bool>& flags) {
   return ranks;
 }
 
+/// The bias of a linear map so that it broadcasts over the result.
+Tensor added_bias(const Local& local, const Tensor& bias) {
+  Tensor shift = bias.clone();
+  if (local.node.is("Gemm")) {
+    const float beta = local.node.float_or("beta", 1.0F);
+    for (std::int64_t i = 0; i < shift.elements(); ++i) shift.data<float>()[i] *= beta;
+  } else if (local.node.is("Conv")) {
+    Shape shape(local.whole().value(local.node.outputs[0]).shape().size() - 1, 1);
+    shape[0] = bias.elements();
+    return shift.reshaped(shape);
+  }
+  return shift;
+}
+
 void localise_partial_sum(const Local& local) {
   ShardBuilder& builder = local.builder;
   const ValueId out = local.node.outputs[0];
@@ -260,10 +274,12 @@ void localise_partial_sum(const Local& local) {
   const std::vector<int> to = ranks_where(builder.plan_of(out).whole);
   const bool mean = local.node.is("ReduceMean");
   const bool norm = local.node.is("ReduceL2");
+  const bool linear = local.node.is("Conv") || local.node.is("Gemm") || local.node.is("MatMul");
   ValueId own = kNoValue;
   if (local.plan.runs[static_cast<std::size_t>(builder.rank())]) {
     own = builder.add_local(fmt::format("{}@{}/partial", whole_out.name, builder.rank()), out, kReplicate, 0);
     std::vector<ValueId> inputs = local.all_inputs();
+    if (linear) inputs.resize(2);
     if (mean) {
       // ReduceSum takes its axes as an input, ReduceMean of this opset as an attribute.
       std::vector<std::int64_t> axes = local.node.ints_or("axes", {});
@@ -287,7 +303,13 @@ void localise_partial_sum(const Local& local) {
   if (parts.empty()) return;
   const std::string combine = local.node.is("ReduceMax") ? "Max" : local.node.is("ReduceMin") ? "Min" : "Sum";
   const ValueId result = builder.add_local(whole_out.name, out, kReplicate, 0);
-  if (!mean && !norm) {
+  const Tensor* bias = linear ? local.whole().constant(local.node.input(2)) : nullptr;
+  if (bias != nullptr) {
+    const ValueId sum = builder.add_local(whole_out.name + "/sum", out, kReplicate, 0);
+    builder.add_node(whole_out.name + "/sum", combine, parts, {sum});
+    const ValueId shift = builder.shard().add_constant(whole_out.name + "/bias", added_bias(local, *bias));
+    builder.add_node(whole_out.name, "Add", {sum, shift}, {result});
+  } else if (!mean && !norm) {
     builder.add_node(whole_out.name, combine, parts, {result});
   } else {
     const ValueId sum = builder.add_local(whole_out.name + "/sum", out, kReplicate, 0);

@@ -33,7 +33,7 @@ const std::vector<Sample> kSamples = {
     {"Conv", 13, "g (float[2,6,8,8] x, float[4,6,3,3] w) => (float[] y) { y = Conv (x, w) }", 1, 2},
     {"ConvTranspose", 13,
      "g (float[2,6,8,8] x, float[6,4,2,2] w) => (float[] y) { y = ConvTranspose (x, w) }", 1, 2},
-    {"Gemm", 13, "g (float[4,6] x, float[6,8] w) => (float[] y) { y = Gemm (x, w) }", 0, 1},
+    {"Gemm", 13, "g (float[4,6] x, float[6,3000] w) => (float[] y) { y = Gemm (x, w) }", 0, 1},
     {"MatMul", 13, "g (float[2,4,6] x, float[6,8] w) => (float[] y) { y = MatMul (x, w) }", 1, 2},
     {"Einsum", 13,
      "g (float[4,6] x, float[6,8] w) => (float[] y) { y = Einsum <equation = \"ij,jk->ik\"> (x, w) }", 0, 1},
@@ -42,15 +42,15 @@ const std::vector<Sample> kSamples = {
      "(x, k) }",
      1, 2},
     {"MatMulInteger", 13,
-     "g (uint8[4,2] x) => (int32[] y) <uint8[2,2] k = {1,2,3,4}> { y = MatMulInteger (x, k) }", 0, 1},
+     "g (uint8[4,3,2] x) => (int32[] y) <uint8[2,2] k = {1,2,3,4}> { y = MatMulInteger (x, k) }", 1, 2},
     {"QLinearConv", 13,
      "g (uint8[2,2,8,8] x) => (uint8[] y) <uint8[2,2,1,1] k = {1,1,1,1}, float s = {1.0}, uint8 z = {0}> { y "
      "= QLinearConv (x, s, z, k, s, z, s, z) }",
      1, 2},
     {"QLinearMatMul", 13,
-     "g (uint8[4,2] x) => (uint8[] y) <uint8[2,2] k = {1,2,3,4}, float s = {1.0}, uint8 z = {0}> { y = "
+     "g (uint8[4,3,2] x) => (uint8[] y) <uint8[2,2] k = {1,2,3,4}, float s = {1.0}, uint8 z = {0}> { y = "
      "QLinearMatMul (x, s, z, k, s, z, s, z) }",
-     0, 1},
+     1, 2},
     {"Clip", 13, "g (float[2,6,4] x, float w1, float w2) => (float[] y) { y = Clip (x, w1, w2) }", 1, kNone},
     {"Cast", 13, "g (float[2,6,4] x) => (int32[] y) { y = Cast <to = 6> (x) }", 1, kNone},
     {"Where", 13,
