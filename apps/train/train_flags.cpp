@@ -132,9 +132,11 @@ void TrainFlags::add_to(CLI::App& command) {
       ->type_name("W")
       ->capture_default_str();
   command
-      .add_option("--augment", augmentation,
-                  "images are shown: as they are (none), shifted, or also mirrored (flip)")
-      ->check(CLI::IsMember({"none", "shift", "flip"}))
+      .add_option(
+          "--augment", augmentation,
+          "images are shown: as they are (none), shifted, or also mirrored (flip); or half of them also "
+          "mixed with another image, for a teacher to answer (blend)")
+      ->check(CLI::IsMember({"none", "shift", "flip", "blend"}))
       ->type_name("HOW")
       ->capture_default_str();
   command.add_flag("--from-scratch", from_scratch, "begin with drawn weights");

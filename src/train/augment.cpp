@@ -8,8 +8,9 @@ Result<Augmentation> augmentation_from(std::string_view name) {
   if (name == "none") return Augmentation::None;
   if (name == "shift") return Augmentation::Shift;
   if (name == "flip") return Augmentation::Flip;
-  return error(ErrorCode::InvalidArgument, "there is no augmentation '{}'; there are none, shift, flip",
-               name);
+  if (name == "blend") return Augmentation::Blend;
+  return error(ErrorCode::InvalidArgument,
+               "there is no augmentation '{}'; there are none, shift, flip, blend", name);
 }
 
 bool is_image(at::IntArrayRef shape) {
@@ -27,7 +28,7 @@ void augment(at::Tensor image, Augmentation how, std::uint64_t seed) {
   const std::int64_t down = draw(height / 8);
   const std::int64_t right = draw(width / 8);
   at::Tensor source = image.clone();
-  if (how == Augmentation::Flip && random.unit() < 0.5) source = source.flip({2});
+  if (how != Augmentation::Shift && random.unit() < 0.5) source = source.flip({2});
   image.zero_();
   const std::int64_t rows = height - std::abs(down);
   const std::int64_t columns = width - std::abs(right);

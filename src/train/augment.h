@@ -14,8 +14,9 @@ enum class Augmentation {
   None,
   Shift,  ///< shifted by up to an eighth of the side, over zeros; nothing is mirrored
   Flip,   ///< shifted, and half of them mirrored: the usual choice for photographs of 32 pixels
+  Blend,  ///< as Flip, and half of them mixed with another image: for answers of a teacher, not for labels
 };
-/// "none", "shift", "flip".
+/// "none", "shift", "flip", "blend".
 [[nodiscard]] Result<Augmentation> augmentation_from(std::string_view name);
 
 /// Whether a model's input looks like images: [N, 1 or 3, H, W] of at least 8 pixels a side.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/random.h"
+
 namespace disco::train {
 
 Loader::Loader(const DataSet& set, const LoaderOptions& options) : set_(set), options_(options) {
@@ -43,26 +45,40 @@ Result<Batch> Loader::next() {
   return batch;
 }
 
-Result<std::vector<at::Tensor>> Loader::load_one(std::int64_t index, at::Tensor input) const {
+Result<Truth> Loader::read_varied(std::int64_t index, std::uint64_t seed, at::Tensor input) const {
   const bool varies = options_.augmentation != Augmentation::None;
-  const std::uint64_t seed =
-      mix_seed(options_.seed, static_cast<std::uint64_t>(epoch_) + 2, static_cast<std::uint64_t>(index));
   const TruthKind kind = set_.truth_kind();
   Truth truth;
   if (kind == TruthKind::None || kind == TruthKind::Class) {
     DISCO_CHECK(set_.read(index, input.data_ptr<float>()));
     if (varies && is_image(input.unsqueeze(0).sizes())) augment(input, options_.augmentation, seed);
     if (set_.label(index) >= 0) truth = set_.label(index);
-  } else {
-    // Of samples of several sizes only parts have one.
-    const bool whole = !varies && set_.has_one_shape();
-    DISCO_TRY(Sample sample, whole ? set_.sample(index) : set_.varied(index, seed));
-    if (sample.tensor.shape() != set_.sample_shape()) {
-      return error(ErrorCode::InvalidArgument, "{}: sample {} becomes {}, others {}; training takes one size",
-                   set_.about(), index, to_string(sample.tensor.shape()), to_string(set_.sample_shape()));
+    return truth;
+  }
+  // Of samples of several sizes only parts have one.
+  const bool whole = !varies && set_.has_one_shape();
+  DISCO_TRY(Sample sample, whole ? set_.sample(index) : set_.varied(index, seed));
+  if (sample.tensor.shape() != set_.sample_shape()) {
+    return error(ErrorCode::InvalidArgument, "{}: sample {} becomes {}, others {}; training takes one size",
+                 set_.about(), index, to_string(sample.tensor.shape()), to_string(set_.sample_shape()));
+  }
+  std::copy_n(sample.tensor.data<float>(), sample.tensor.elements(), input.data_ptr<float>());
+  return std::move(sample.truth);
+}
+
+Result<std::vector<at::Tensor>> Loader::load_one(std::int64_t index, at::Tensor input) const {
+  const std::uint64_t seed =
+      mix_seed(options_.seed, static_cast<std::uint64_t>(epoch_) + 2, static_cast<std::uint64_t>(index));
+  DISCO_TRY(const Truth truth, read_varied(index, seed, input));
+  if (options_.augmentation == Augmentation::Blend) {
+    Random random(mix_seed(seed, 1, 0));
+    if (is_image(input.unsqueeze(0).sizes()) && random.unit() >= 0.5) {
+      at::Tensor other = at::empty_like(input);
+      const auto which = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(set_.size())));
+      DISCO_TRY([[maybe_unused]] const Truth unused, read_varied(which, random.next(), other));
+      blend(input, other, random.next());
     }
-    std::copy_n(sample.tensor.data<float>(), sample.tensor.elements(), input.data_ptr<float>());
-    truth = std::move(sample.truth);
+    return std::vector<at::Tensor>();  // no truth is one of a mixture
   }
   if (options_.task == nullptr) return std::vector<at::Tensor>();
   auto targets = options_.task->targets(truth);

@@ -45,8 +45,10 @@ class Loader {
 
  private:
   [[nodiscard]] Result<Batch> load(std::int64_t step) const;
-  /// Writes one sample's input; its targets, where a task is given.
+  /// Writes one sample's input, mixed where asked; its targets, where a task is given and nothing is mixed.
   [[nodiscard]] Result<std::vector<at::Tensor>> load_one(std::int64_t index, at::Tensor input) const;
+  /// Writes one sample's input, varied as the seed says; returns what is true of it.
+  [[nodiscard]] Result<Truth> read_varied(std::int64_t index, std::uint64_t seed, at::Tensor input) const;
   void prefetch();
 
   const DataSet& set_;

@@ -160,6 +160,12 @@ class Run {
       return error(ErrorCode::InvalidArgument,
                    "there is neither a teacher nor are there labels to learn from");
     }
+    if (labels_count && options_.augmentation == Augmentation::Blend) {
+      return error(
+          ErrorCode::InvalidArgument,
+          "half of the images are mixed, which labels say nothing about; augment otherwise, or learn "
+          "from a teacher alone");
+    }
     learns_truth_ = given == wanted && (labels_count || given == TruthKind::Class);
     if (task_ && task_->kind == TaskKind::Classification) DISCO_CHECK(check_classes(labels_count));
     return options_.enlargement.any() ? prepare_enlargement() : Status();

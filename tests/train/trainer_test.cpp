@@ -458,6 +458,40 @@ TEST(Loading, IsTheSameEveryTimeAndSharedWithoutGaps) {
   EXPECT_FALSE(whole.next().value().inputs.equal(one.inputs));
 }
 
+TEST(Loading, HalfOfTheImagesAreMixedWithOthersAndHaveNoTruth) {
+  const auto set = shapes(64);
+  LoaderOptions options;
+  options.batch = 64;
+  options.shuffle = false;
+  options.augmentation = Augmentation::Flip;
+  options.seed = 3;
+  Loader plain(*set, options);
+  options.augmentation = Augmentation::Blend;
+  Loader mixed(*set, options);
+  plain.start(0);
+  mixed.start(0);
+  const Batch one = plain.next().value();
+  const Batch two = mixed.next().value();
+  EXPECT_TRUE(two.targets.empty());
+  int same = 0;
+  for (std::int64_t i = 0; i < 64; ++i) same += one.inputs[i].equal(two.inputs[i]) ? 1 : 0;
+  EXPECT_GT(same, 16);
+  EXPECT_LT(same, 48);
+  Loader again(*set, options);
+  again.start(0);
+  EXPECT_TRUE(again.next().value().inputs.equal(two.inputs)) << "the draw follows from the seed";
+}
+
+TEST(Training, MixedImagesHaveNoLabels) {
+  const auto set = shapes(32);
+  TrainOptions options = quick(1);
+  options.augmentation = Augmentation::Blend;
+  const auto made = train(classifier(true), nullptr, {*set, nullptr}, options, nullptr, {});
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, ErrorCode::InvalidArgument);
+  EXPECT_THAT(made.error().message, HasSubstr("labels say nothing about"));
+}
+
 TEST(Wire, TrainingFeelsTheRoundingOfWhatTravelsOnly) {
   const Graph dense = classifier(false);
   const Graph graph = specialise(dense, {}).value();
