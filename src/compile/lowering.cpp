@@ -382,8 +382,9 @@ void Lowering::lower_node(const Node& node) {
                        : node.is("Concat")
                            ? lower_concat(node)
                            : lower_linear(node, {}) || lower_reduce(node) || lower_pool(node) ||
-                                 lower_unary(node) || lower_binary(node) || lower_quantised(node) || lower_extreme(node) || lower_per_channel(node, {}) ||
-                                 lower_norm(node) || lower_movement(node) || lower_resize(node);
+                                 lower_unary(node) || lower_binary(node) || lower_quantised(node) ||
+                                 lower_extreme(node) || lower_per_channel(node, {}) || lower_norm(node) ||
+                                 lower_movement(node) || lower_resize(node) || lower_recurrent(node);
   if (!lowered) lower_fallback(node);
   finish(node);
 }

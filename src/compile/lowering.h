@@ -143,10 +143,11 @@ class Lowering {
   /// Adds a number a channel to what lies in `buffer`.
   void add_channel_shift(const Node& node, BufferId buffer, const kernels::ChannelView& view,
                          const Tensor& shift);
-  bool lower_norm(const Node& node);      // lower_norm.cpp
-  bool lower_movement(const Node& node);  // lower_movement.cpp
-  bool lower_resize(const Node& node);    // lower_resize.cpp
-  bool lower_send(const Node& node);      // lower_exchange.cpp
+  bool lower_norm(const Node& node);       // lower_norm.cpp
+  bool lower_recurrent(const Node& node);  // lower_recurrent.cpp
+  bool lower_movement(const Node& node);   // lower_movement.cpp
+  bool lower_resize(const Node& node);     // lower_resize.cpp
+  bool lower_send(const Node& node);       // lower_exchange.cpp
   bool lower_receive(const Node& node);
   bool lower_banded_send(const Node& node, const Step& whole, const WireFormat& format);  // lower_bands.cpp
   void lower_banded_receive(const Node& node, const Step& whole, const WireFormat& format, const Placed& into,

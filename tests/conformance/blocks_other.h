@@ -237,6 +237,33 @@ poolformer (float[2,3,8,8] x, float[20,3,3,3] w0, float[20,1,1] s1, float[20,1,1
   c3 = Conv <kernel_shape = [1, 1]> (h, w3)
   y = Add (r, c3)
 })"},
+      // Text recognition: columns of a map are steps of a sequence.
+      {"crnn_bidirectional_lstm", 14, R"(
+crnn (float[N,16,4,20] x, float[24,16,4,1] w1, float[24] b1, float[2,64,24] w2, float[2,64,16] w3, float[2,128] b2, float[32,12] w4) => (float[] y) {
+  c1 = Conv <kernel_shape = [4, 1]> (x, w1, b1)
+  r1 = Relu (c1)
+  rows = Constant <value = int64[1] {2}> ()
+  q = Squeeze (r1, rows)
+  t = Transpose <perm = [2, 0, 1]> (q)
+  h, a, e = LSTM <direction = "bidirectional", hidden_size = 16> (t, w2, w3, b2)
+  p = Transpose <perm = [0, 2, 1, 3]> (h)
+  s = Constant <value = int64[3] {20, 0, 32}> ()
+  f = Reshape (p, s)
+  y = MatMul (f, w4)
+})",
+       1.0},
+      {"gru_and_rnn", 14, R"(
+gru (float[6,N,10] x, float[1,24,10] w1, float[1,24,8] w2, float[1,48] b1, float[1,24,8] w3, float[1,24,8] w4, float[1,48] b2, float[1,5,8] w5, float[1,5,5] w6) => (float[] y) {
+  one = Constant <value = int64[1] {1}> ()
+  d = Mul (x, x)
+  h, a = GRU <direction = "reverse", hidden_size = 8> (d, w1, w2, b1)
+  hs = Squeeze (h, one)
+  g, e = GRU <hidden_size = 8, linear_before_reset = 1> (hs, w3, w4, b2, , a)
+  gs = Squeeze (g, one)
+  r, last = RNN <hidden_size = 5> (gs, w5, w6)
+  y = Identity (last)
+})",
+       1.0},
       // A branch reads a value by its name after the last operator that reads it in the open, and could
       // compute over it.
       {"value_read_in_a_branch_only", 13, R"(
