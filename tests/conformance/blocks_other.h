@@ -253,7 +253,7 @@ crnn (float[N,16,4,20] x, float[24,16,4,1] w1, float[24] b1, float[2,64,24] w2, 
 })",
        1.0},
       {"gru_and_rnn", 14, R"(
-gru (float[6,N,10] x, float[1,24,10] w1, float[1,24,8] w2, float[1,48] b1, float[1,24,8] w3, float[1,24,8] w4, float[1,48] b2, float[1,5,8] w5, float[1,5,5] w6) => (float[] y) {
+gru (float[6,3,10] x, float[1,24,10] w1, float[1,24,8] w2, float[1,48] b1, float[1,24,8] w3, float[1,24,8] w4, float[1,48] b2, float[1,5,8] w5, float[1,5,5] w6) => (float[] y) {
   one = Constant <value = int64[1] {1}> ()
   d = Mul (x, x)
   h, a = GRU <direction = "reverse", hidden_size = 8> (d, w1, w2, b1)
