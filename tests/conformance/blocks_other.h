@@ -253,9 +253,9 @@ crnn (float[N,16,4,20] x, float[24,16,4,1] w1, float[24] b1, float[2,64,24] w2, 
 })",
        1.0},
       {"gru_and_rnn", 14, R"(
-gru (float[6,3,10] x, float[1,24,10] w1, float[1,24,8] w2, float[1,48] b1, float[1,24,8] w3, float[1,24,8] w4, float[1,48] b2, float[1,5,8] w5, float[1,5,5] w6) => (float[] y) {
+gru (float[6,3,10] x, float[1,24,10] w1, float[1,24,8] w2, float[1,48] b1, float[1,24,8] w3, float[1,24,8] w4, float[1,48] b2, float[1,5,8] w5, float[1,5,5] w6, float[10,10] w7) => (float[] y) {
   one = Constant <value = int64[1] {1}> ()
-  d = Mul (x, x)
+  d = MatMul (x, w7)
   h, a = GRU <direction = "reverse", hidden_size = 8> (d, w1, w2, b1)
   hs = Squeeze (h, one)
   g, e = GRU <hidden_size = 8, linear_before_reset = 1> (hs, w3, w4, b2, , a)
