@@ -41,7 +41,9 @@ Result<train::TrainOptions> options_of(const TrainFlags& flags) {
   options.objective.hints = flags.hints;
   options.objective.temperature = flags.temperature;
   options.objective.label_smoothing = flags.smoothing;
-  DISCO_TRY(options.augmentation, train::augmentation_from(flags.augmentation));
+  if (!flags.augmentation.empty()) {
+    DISCO_TRY(options.augmentation, train::augmentation_from(flags.augmentation));
+  }
   options.wire = wire_type_from(flags.wire);
   options.reset = flags.from_scratch;
   options.hold_statistics = flags.hold_statistics;

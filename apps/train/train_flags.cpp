@@ -134,11 +134,11 @@ void TrainFlags::add_to(CLI::App& command) {
   command
       .add_option(
           "--augment", augmentation,
-          "images are shown: as they are (none), shifted, or also mirrored (flip); or half of them also "
-          "mixed with another image, for a teacher to answer (blend)")
+          "images are shown: as they are (none), shifted, or also mirrored (flip), or half of them also "
+          "mixed with another image (blend; default: for a classifier that learns from a teacher alone, else "
+          "flip)")
       ->check(CLI::IsMember({"none", "shift", "flip", "blend"}))
-      ->type_name("HOW")
-      ->capture_default_str();
+      ->type_name("HOW");
   command.add_flag("--from-scratch", from_scratch, "begin with drawn weights");
   command.add_flag(
       "--hold-statistics", hold_statistics,

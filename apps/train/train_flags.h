@@ -20,7 +20,7 @@ struct TrainFlags {
   double labels = -1.0, distillation = 1.0, hints = 0.0, temperature = 4.0, smoothing = 0.0;
   std::string perceptual, features, discriminator;
   double perceptual_weight = 1.0, adversarial_weight = 0.005, pixels = 1.0;
-  std::string augmentation = "flip", wire = "fp32", precision = "fp32", schedule = "cubic";
+  std::string augmentation, wire = "fp32", precision = "fp32", schedule = "cubic";
   bool from_scratch = false, hold_statistics = false;
   double tighten = 0.0, communication = 0.0, lasso = 1e-4;
   std::string checkpoint;

@@ -285,6 +285,7 @@ TiedLayouts tie_layouts(const Graph& graph, int nodes, const std::map<std::strin
       wanted = found->second;
     } else {
       wanted = tying.choose(node);
+      if (!wanted && sums_cheaply(graph, node, layouts.axes)) wanted = kReplicate;
     }
     const Rule& rule = add_rule(graph, node, wanted, layouts);
     for (const ValueId id : node.outputs) {

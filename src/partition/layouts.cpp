@@ -19,14 +19,14 @@ const Rule& add_rule(const Graph& graph, const Node& node, std::optional<ShardAx
   return layouts.rules.back();
 }
 
-Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& reshape_axes) {
+Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& chosen_axes) {
   Layouts layouts;
   layouts.axes.assign(graph.values.size(), kReplicate);
   for (const Node& node : graph.nodes) {
     std::optional<ShardAxis> wanted;
     if (!node.outputs.empty() && node.outputs[0] != kNoValue) {
-      const auto found = reshape_axes.find(graph.value(node.outputs[0]).name);
-      if (found != reshape_axes.end()) wanted = found->second;
+      const auto found = chosen_axes.find(graph.value(node.outputs[0]).name);
+      if (found != chosen_axes.end()) wanted = found->second;
     }
     add_rule(graph, node, wanted, layouts);
   }

@@ -99,7 +99,7 @@ Result<Partition> read(const json& document) {
     }
     partition.owners[name] = std::move(owners);
   }
-  for (const auto& [name, axis] : document.at("axes").items()) partition.reshape_axes[name] = axis.get<int>();
+  for (const auto& [name, axis] : document.at("axes").items()) partition.chosen_axes[name] = axis.get<int>();
   for (const auto& [name, sets] : document.at("keep").items()) {
     auto& keep = partition.keep[name];
     for (const json& set : sets) {
@@ -139,7 +139,7 @@ std::string to_json(const Partition& partition) {
                    {"axes", json::object()},
                    {"owners", json::object()},
                    {"keep", json::object()}};
-  for (const auto& [name, axis] : partition.reshape_axes) document["axes"][name] = axis;
+  for (const auto& [name, axis] : partition.chosen_axes) document["axes"][name] = axis;
   for (const auto& [name, owners] : partition.owners) document["owners"][name] = owner_runs(owners);
   for (const auto& [name, sets] : partition.keep) {
     json list = json::array();

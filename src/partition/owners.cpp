@@ -107,6 +107,12 @@ bool is_reshape(const Node& node) {
   return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze");
 }
 
+/// A linear map whose results are added up.
+bool is_summed_map(const Graph& graph, const Node& node, const Rule& rule) {
+  return rule.form == Form::PartialSum && graph.constant(node.input(1)) != nullptr &&
+         (node.is("Conv") || node.is("Gemm") || node.is("MatMul"));
+}
+
 /// Fills owners and axes. Returns the reshapes to blame where some node owns nothing ("" where none is), else
 /// nothing.
 Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<double>& shares,
@@ -128,8 +134,8 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
       if (out == kNoValue) continue;
       const ShardAxis axis = layouts.axes[static_cast<std::size_t>(out)];
       const std::string& name = graph.value(out).name;
-      if (is_reshape(node) && (axis != kReplicate || axes.contains(name)))
-        partition.reshape_axes[name] = axis;
+      const bool reshaped = is_reshape(node) && (axis != kReplicate || axes.contains(name));
+      if (reshaped || is_summed_map(graph, node, layouts.rules[n])) partition.chosen_axes[name] = axis;
       if (axis == kReplicate) continue;
       const std::int64_t channels = graph.value(out).shape()[static_cast<std::size_t>(axis)];
       deal(out, channels, weight_bytes_a_channel(graph, node, layouts.rules[n], channels), shares, atoms,
@@ -169,7 +175,7 @@ Result<Partition> partition_channels(const Graph& graph, const PartitionOptions&
   if (coarse.empty()) return partition;
   for (const std::string& name : coarse) axes[name] = kReplicate;
   partition.owners.clear();
-  partition.reshape_axes.clear();
+  partition.chosen_axes.clear();
   DISCO_TRY(const std::vector<std::string> rest, deal_all(graph, shares, axes, partition));
   if (!rest.empty()) {
     return error(ErrorCode::InvalidArgument,

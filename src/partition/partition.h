@@ -27,8 +27,9 @@ struct Partition {
   /// Owner of each channel, for the values where channels begin: outputs of linear maps, and padded channels.
   /// Every other value's owners follow from these through the operators.
   std::map<std::string, std::vector<std::int32_t>> owners;
-  /// The axis that carries the sharding after a reshape, where the operator leaves a choice.
-  std::map<std::string, ShardAxis> reshape_axes;
+  /// The axis that carries the sharding of a result, where the operator leaves a choice: a reshape's, and
+  /// kReplicate for a linear map whose nodes add up what each makes of its own features (see sums_cheaply).
+  std::map<std::string, ShardAxis> chosen_axes;
   /// keep[value][{from, to}]: the channels of `from` that the linear maps of `to` read. An absent value sends
   /// everything.
   std::map<std::string, std::map<std::pair<int, int>, ChannelSet>> keep;
@@ -69,7 +70,7 @@ struct Layouts {
   std::vector<Rule> rules;      ///< by node
   std::vector<ShardAxis> axes;  ///< by value; kReplicate for constants and inputs
 };
-[[nodiscard]] Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& reshape_axes);
+[[nodiscard]] Layouts infer_layouts(const Graph& graph, const std::map<std::string, ShardAxis>& chosen_axes);
 /// One step of it: appends the node's rule, and sets the layouts of its outputs. The rule is valid until the
 /// next step.
 const Rule& add_rule(const Graph& graph, const Node& node, std::optional<ShardAxis> wanted, Layouts& layouts);

@@ -260,7 +260,7 @@ class NeedPass {
 
 Result<SplitPlan> plan_split(const Graph& graph, const Partition& partition) {
   const auto ranks = static_cast<std::size_t>(partition.nodes);
-  Layouts layouts = infer_layouts(graph, partition.reshape_axes);
+  Layouts layouts = infer_layouts(graph, partition.chosen_axes);
   SplitPlan plan;
   plan.nodes = partition.nodes;
   plan.band_bytes = partition.band_bytes;

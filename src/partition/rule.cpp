@@ -197,7 +197,7 @@ Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxi
   }
   if (!node.domain.empty()) return context.replicated("operator of another domain");
   const std::string_view op = node.op;
-  if (kLinear.contains(op) || is_embedding(context)) return linear_rule(context);
+  if (kLinear.contains(op) || is_embedding(context)) return linear_rule(context, wanted_axis);
 
   const bool any_sharded = std::any_of(axes.begin(), axes.end(), [](ShardAxis a) { return a != kReplicate; });
   if (!any_sharded) return context.replicated();

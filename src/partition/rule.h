@@ -64,9 +64,18 @@ struct Rule {
 ///
 /// @param graph  shapes fixed (see specialise()); values of unknown extents force Replicated
 /// @param axes   the layout of each of the node's inputs, kReplicate for constants
-/// @param wanted_axis  of the outputs where a Reshape leaves a choice; nullopt takes the default
+/// @param wanted_axis  of the outputs where the operator leaves a choice: a Reshape, or a linear map, whose
+///   results are added up for kReplicate; nullopt takes the default
 [[nodiscard]] Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxis>& axes,
                               std::optional<ShardAxis> wanted_axis = std::nullopt);
+
+/// Whether the nodes should add up what each makes of its own features with this linear map, in place of
+/// sending these: the results of all linear maps that read the value are much smaller than it is (a
+/// segmentation head, an image of three channels, a side output), or a few numbers (a classifier, a squeeze),
+/// which spares an exchange.
+///
+/// @param axes  the layout of each value of the graph so far
+[[nodiscard]] bool sums_cheaply(const Graph& graph, const Node& node, const std::vector<ShardAxis>& axes);
 
 /// The out axes that a reshape could carry the input's sharding to, best first; empty where none can.
 [[nodiscard]] std::vector<ShardAxis> reshape_choices(const Shape& in, const Shape& out, ShardAxis axis);

@@ -71,8 +71,8 @@ struct RuleContext {
 }
 
 // The families. Each is called only where some input is sharded, or the operator is a linear map.
-[[nodiscard]] Rule linear_rule(
-    const RuleContext& context);  // Conv, ConvTranspose, Gemm, MatMul, Einsum, embeddings
+// Conv, ConvTranspose, Gemm, MatMul, Einsum, embeddings
+[[nodiscard]] Rule linear_rule(const RuleContext& context, std::optional<ShardAxis> wanted);
 [[nodiscard]] Rule elementwise_rule(const RuleContext& context);  // numpy broadcasting
 [[nodiscard]] Rule reshape_rule(const RuleContext& context, std::optional<ShardAxis> wanted);
 [[nodiscard]] Rule movement_rule(

@@ -12,46 +12,13 @@ namespace {
 /// A result counts as much smaller than what it is made of from this factor on: then it is fewer bytes even
 /// where only an eighth of these would be sent.
 constexpr std::int64_t kMuchSmaller = 8;
-/// A result of one position of so few bytes is a message that its latency alone makes slow.
+/// A result of one position, for all of a batch, of so few bytes is a message that its latency alone makes
+/// slow.
 constexpr std::int64_t kSmallBytes = 8192;
-
-std::int64_t bytes_a_sample(const Graph& graph, ValueId id) {
-  const Value& value = graph.value(id);
-  const Shape shape = value.shape();
-  const std::int64_t batch = shape.empty() ? 1 : std::max<std::int64_t>(1, shape[0]);
-  return element_count(shape) / batch * static_cast<std::int64_t>(size_of(value.type));
-}
 
 bool is_dense_map(const Graph& graph, const Node& node) {
   const bool conv = node.is("Conv") && node.int_or("group", 1) == 1;
   return (conv || node.is("Gemm") || node.is("MatMul")) && graph.constant(node.input(1)) != nullptr;
-}
-
-/// Whether the nodes should add up what each makes of its own features, in place of sending these: the
-/// results of all linear maps that read the value are much smaller than it is (a segmentation head, an image
-/// of three channels, a side output), or a few numbers (a classifier, a squeeze), which spares an exchange.
-bool sums_cheaply(const RuleContext& context) {
-  const Graph& graph = context.graph;
-  const ValueId x = context.node.inputs[0];
-  if (!context.sharded(0) || graph.value(x).type != DataType::Float32) return false;
-  std::int64_t bytes = 0;
-  bool single = true;  // position
-  const auto is_worth_it = [&](const Node& map, int channel_axis) {
-    const Shape out = graph.value(map.outputs[0]).shape();
-    bytes += bytes_a_sample(graph, map.outputs[0]);
-    const std::int64_t channels = std::max<std::int64_t>(1, extent(out, channel_axis) * out[0]);
-    single = single && element_count(out) == channels;
-    return kMuchSmaller * bytes <= bytes_a_sample(graph, x) || (single && bytes <= kSmallBytes);
-  };
-  const auto channel_axis = [&](const Node& map) {
-    return map.is("MatMul") ? static_cast<int>(graph.value(map.outputs[0]).dims->size()) - 1 : 1;
-  };
-  if (!is_worth_it(context.node, channel_axis(context.node))) return false;
-  return std::ranges::all_of(graph.nodes, [&](const Node& other) {
-    if (&other == &context.node || other.input(0) != x || !is_dense_map(graph, other)) return true;
-    const Value& out = graph.value(other.outputs[0]);
-    return out.has_shape() && !out.shape().empty() && is_worth_it(other, channel_axis(other));
-  });
 }
 
 /// Each node maps its own features; the results are added up, and the bias once.
@@ -63,7 +30,7 @@ Rule summed_rule(const RuleContext& context, ShardAxis axis, int weight_in_axis)
 }
 
 /// Conv and ConvTranspose of constant weights.
-Rule convolution_rule(const RuleContext& context) {
+Rule convolution_rule(const RuleContext& context, bool summed) {
   const Node& node = context.node;
   if (!context.constant(1)) return context.replicated("weights are not constant");
   if (context.present(2) && !context.constant(2)) return context.replicated("bias is not constant");
@@ -78,7 +45,7 @@ Rule convolution_rule(const RuleContext& context) {
   rule.weight_out_axis = transposed ? 1 : 0;
   rule.weight_in_axis = transposed ? 0 : 1;
   if (groups == 1) {
-    if (!transposed && context.axes[0] == 1 && sums_cheaply(context)) return summed_rule(context, 1, 1);
+    if (!transposed && summed && context.axes[0] == 1) return summed_rule(context, 1, 1);
     rule.inputs[0] = {UseKind::Contracted, 1, {}};
     return rule;
   }
@@ -94,7 +61,7 @@ Rule convolution_rule(const RuleContext& context) {
   return rule;
 }
 
-Rule gemm_rule(const RuleContext& context) {
+Rule gemm_rule(const RuleContext& context, bool summed) {
   const Node& node = context.node;
   if (!context.constant(1)) return context.replicated("weights are not constant");
   if (context.present(2) && !context.constant(2)) return context.replicated("bias is not constant");
@@ -111,7 +78,7 @@ Rule gemm_rule(const RuleContext& context) {
     }
     return rows;
   }
-  if (sums_cheaply(context)) return summed_rule(context, 1, rule.weight_in_axis);
+  if (summed) return summed_rule(context, 1, rule.weight_in_axis);
   rule.inputs[0] = {UseKind::Contracted, 1, {}};
   return rule;
 }
@@ -163,7 +130,7 @@ Rule product_rule(const RuleContext& context) {
   return context.replicated("the contracted axis of one factor is sharded");
 }
 
-Rule matmul_rule(const RuleContext& context) {
+Rule matmul_rule(const RuleContext& context, bool summed) {
   const Shape a = context.in(0);
   if (!context.constant(1) || context.in(1).size() != 2 || a.size() < 2) {
     const bool any_sharded = context.sharded(0) || context.sharded(1);
@@ -171,7 +138,7 @@ Rule matmul_rule(const RuleContext& context) {
   }
   const int last = static_cast<int>(a.size()) - 1;
   if (context.sharded(0) && context.axes[0] != last) return context.carried(context.axes[0], context.axes[0]);
-  if (sums_cheaply(context)) return summed_rule(context, last, 0);
+  if (summed) return summed_rule(context, last, 0);
   Rule rule = context.with_form(Form::Linear, last);
   rule.weight_out_axis = 1;
   rule.weight_in_axis = 0;
@@ -235,13 +202,40 @@ Rule embedding_rule(const RuleContext& context) {
 
 }  // namespace
 
-Rule linear_rule(const RuleContext& context) {
+bool sums_cheaply(const Graph& graph, const Node& node, const std::vector<ShardAxis>& axes) {
+  const ValueId x = node.input(0);
+  if (x == kNoValue || !is_dense_map(graph, node) || graph.value(x).type != DataType::Float32) return false;
+  const auto channel_axis = [&](ValueId id, const Node& map) {
+    return map.is("MatMul") ? static_cast<ShardAxis>(graph.value(id).dims->size()) - 1 : 1;
+  };
+  const ShardAxis axis = axes[static_cast<std::size_t>(x)];
+  if (axis == kReplicate || axis != channel_axis(x, node)) return false;
+  std::int64_t bytes = 0;
+  bool single = true;  // position
+  const auto is_worth_it = [&](const Node& map) {
+    const Value& out = graph.value(map.outputs[0]);
+    if (!out.has_shape() || out.dims->size() < 2) return false;
+    const Shape shape = out.shape();
+    bytes += element_count(shape) * static_cast<std::int64_t>(size_of(out.type));
+    single = single && element_count(shape) == shape[0] * extent(shape, channel_axis(map.outputs[0], map));
+    const std::int64_t features =
+        element_count(graph.value(x).shape()) * static_cast<std::int64_t>(sizeof(float));
+    return kMuchSmaller * bytes <= features || (single && bytes <= kSmallBytes);
+  };
+  if (!is_worth_it(node)) return false;
+  return std::ranges::all_of(graph.nodes, [&](const Node& other) {
+    return &other == &node || other.input(0) != x || !is_dense_map(graph, other) || is_worth_it(other);
+  });
+}
+
+Rule linear_rule(const RuleContext& context, std::optional<ShardAxis> wanted) {
   if (context.node.is("Gather")) return embedding_rule(context);
   if (context.node.is("Einsum")) return einsum_rule(context);
   if (context.constant(0)) return context.replicated();
-  if (context.node.is("Gemm")) return gemm_rule(context);
-  if (context.node.is("MatMul")) return matmul_rule(context);
-  return convolution_rule(context);
+  const bool summed = wanted == kReplicate && context.sharded(0);
+  if (context.node.is("Gemm")) return gemm_rule(context, summed);
+  if (context.node.is("MatMul")) return matmul_rule(context, summed);
+  return convolution_rule(context, summed);
 }
 
 }  // namespace disco

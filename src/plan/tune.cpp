@@ -24,7 +24,7 @@ class Tuner {
         costs_(costs),
         concurrency_(concurrency),
         done_(done),
-        layouts_(infer_layouts(graph, partition.reshape_axes)),
+        layouts_(infer_layouts(graph, partition.chosen_axes)),
         producers_(graph.producers()) {}
 
   Result<Tuned> run() {

@@ -26,7 +26,7 @@ class Search {
   Search(const Graph& graph, const Partition& partition, const Traffic& traffic,
          const std::vector<Sensitivity>& sensitivities)
       : traffic_(traffic), sensitivities_(sensitivities) {
-    const TiedLayouts tied = tie_layouts(graph, partition.nodes, partition.reshape_axes);
+    const TiedLayouts tied = tie_layouts(graph, partition.nodes, partition.chosen_axes);
     const Layouts& layouts = tied.layouts;
     const Atoms& spaces = tied.atoms;
     atoms_.resize(spaces.size());  // most numbers name no atom: those that were tied to another
@@ -272,7 +272,7 @@ Result<Partition> search_owners(const Graph& graph, const Partition& partition,
   }
   Partition result = partition;
   result.keep.clear();
-  const TiedLayouts tied = tie_layouts(graph, partition.nodes, partition.reshape_axes);
+  const TiedLayouts tied = tie_layouts(graph, partition.nodes, partition.chosen_axes);
   for (auto& [name, owners] : result.owners) {
     const ValueId id = graph.find_value(name);
     if (id == kNoValue) continue;

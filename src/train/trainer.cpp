@@ -160,14 +160,17 @@ class Run {
       return error(ErrorCode::InvalidArgument,
                    "there is neither a teacher nor are there labels to learn from");
     }
-    if (labels_count && options_.augmentation == Augmentation::Blend) {
+    const bool classifies = task_ && task_->kind == TaskKind::Classification;
+    augmentation_ = options_.augmentation.value_or(classifies && !labels_count ? Augmentation::Blend
+                                                                               : Augmentation::Flip);
+    if (labels_count && augmentation_ == Augmentation::Blend) {
       return error(
           ErrorCode::InvalidArgument,
           "half of the images are mixed, which labels say nothing about; augment otherwise, or learn "
           "from a teacher alone");
     }
     learns_truth_ = given == wanted && (labels_count || given == TruthKind::Class);
-    if (task_ && task_->kind == TaskKind::Classification) DISCO_CHECK(check_classes(labels_count));
+    if (classifies) DISCO_CHECK(check_classes(labels_count));
     return options_.enlargement.any() ? prepare_enlargement() : Status();
   }
 
@@ -256,7 +259,7 @@ class Run {
   Status begin() {
     LoaderOptions loading;
     loading.batch = batch_;
-    loading.augmentation = options_.augmentation;
+    loading.augmentation = augmentation_;
     loading.seed = options_.seed;
     loading.threads = options_.loaders;
     if (learns_truth_) loading.task = task_loss_.get();
@@ -332,10 +335,9 @@ class Run {
         batch_, options_.optimiser == Optimiser::Sgd ? "sgd" : "adamw", options_.learning_rate,
         options_.warmup, options_.momentum, options_.weight_decay, options_.average, objective.distillation,
         objective.labels, objective.hints, objective.temperature, objective.label_smoothing,
-        static_cast<int>(options_.augmentation), to_string(options_.wire),
-        static_cast<int>(options_.tightening), options_.tighten_epochs, budget_, options_.lasso,
-        options_.bfloat16, options_.hold_statistics, options_.enlargement.pixels,
-        options_.enlargement.classifier ? options_.enlargement.perceptual : 0.0,
+        static_cast<int>(augmentation_), to_string(options_.wire), static_cast<int>(options_.tightening),
+        options_.tighten_epochs, budget_, options_.lasso, options_.bfloat16, options_.hold_statistics,
+        options_.enlargement.pixels, options_.enlargement.classifier ? options_.enlargement.perceptual : 0.0,
         options_.enlargement.features,
         options_.enlargement.discriminator ? options_.enlargement.adversarial : 0.0, options_.seed,
         group_ == nullptr ? 1 : group_->size());
@@ -551,6 +553,7 @@ class Run {
   }
 
   Graph model_;
+  Augmentation augmentation_ = Augmentation::Flip;
   std::optional<Graph> teacher_model_;
   TrainData data_;
   const TrainOptions& options_;

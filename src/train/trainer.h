@@ -39,7 +39,8 @@ struct TrainOptions {
   std::optional<Task> task{};   ///< what the model does; absent: as task_of() says
   ObjectiveOptions objective{};
   EnlargementOptions enlargement{};  ///< of super-resolution, where labels count
-  Augmentation augmentation = Augmentation::Flip;
+  /// Absent: Blend for a classifier that learns from a teacher alone, else Flip.
+  std::optional<Augmentation> augmentation{};
   DataType wire = DataType::Float32;  ///< rounding that training feels; calibrated in the artifact at the end
   bool hold_statistics = false;  ///< batch norms use their running statistics, and leave them as they are
   bool reset = false;            ///< begin with drawn weights in place of the model's

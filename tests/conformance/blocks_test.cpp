@@ -106,5 +106,28 @@ TEST_P(ExportedBlock, SplitEqualsUnsplitAndNobodyDoesMoreThanItsShare) {
   }
 }
 
+/// What a partition chose at one batch size is what it does at another.
+TEST_P(ExportedBlock, APartitionHoldsForOtherBatches) {
+  const Block& block = GetParam();
+  const auto bytes = model_of(block);
+  ASSERT_TRUE(bytes) << bytes.error().message;
+  const auto model = parse_onnx(std::as_bytes(std::span(*bytes)));
+  ASSERT_TRUE(model) << model.error().message;
+  const auto one = specialise(*model, {.shapes = {}, .default_batch = 1});
+  const auto graph = specialise(*model, {.shapes = {}, .default_batch = 40});
+  ASSERT_TRUE(one && graph);
+  const auto partition = partition_channels(*one, {2, {}});
+  ASSERT_TRUE(partition) << partition.error().message;
+  const auto shards = make_shards(*graph, *partition);
+  ASSERT_TRUE(shards) << shards.error().message;
+  NamedTensors inputs;
+  for (const ValueId id : graph->inputs) inputs[graph->value(id).name] = random_input(graph->value(id), 6);
+  const auto want = reference::run(*graph, inputs);
+  ASSERT_TRUE(want) << want.error().message;
+  const auto got = run_shards(*shards, inputs);
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_LE(relative_error(*want, *got), block.tolerance);
+}
+
 }  // namespace
 }  // namespace disco::testing

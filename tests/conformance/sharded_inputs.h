@@ -166,7 +166,7 @@ inline std::string run_sharded(const ShardedForm& form, int nodes, const NamedTe
       default: return "partition: " + partition.error().message;
     }
   }
-  const Layouts layouts = infer_layouts(*graph, partition->reshape_axes);
+  const Layouts layouts = infer_layouts(*graph, partition->chosen_axes);
   bool splits = false;
   for (std::size_t n = 0; n < graph->nodes.size(); ++n) {
     for (const ValueId id : graph->nodes[n].outputs) {
