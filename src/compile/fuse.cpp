@@ -33,7 +33,7 @@ void fuse_swish(Rewriter& rewriter, Node& mul) {
   for (const ValueId gate : mul.inputs) {
     const ValueId x = other(mul, gate);
     if (Node* sigmoid = rewriter.producer(gate, "Sigmoid");
-        sigmoid != nullptr && sigmoid->inputs[0] == x && x != gate) {
+        sigmoid != nullptr && sigmoid->inputs[0] == x && x != gate && rewriter.is_fast(x)) {
       return rewriter.replace(mul, "Swish", kFusedDomain, {x});
     }
     if (Node* hard = rewriter.producer(gate, "HardSigmoid");
@@ -66,6 +66,7 @@ void fuse_hard_swish(Rewriter& rewriter, Node& div) {
 void fuse_gelu(Rewriter& rewriter, Node& last) {
   if (!last.is("Mul")) return;
   const auto follow = [&](ValueId erf_sum, ValueId x) {
+    if (!rewriter.is_fast(x)) return false;
     Node* add = rewriter.producer(erf_sum, "Add");
     if (add == nullptr) return false;
     const auto one = with_scalar(rewriter, *add);

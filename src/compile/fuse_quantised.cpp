@@ -13,11 +13,14 @@ bool is_cast_to(const Node* node, DataType type) {
   return node != nullptr && node->is("Cast") && node->int_or("to", 0) == static_cast<std::int64_t>(type);
 }
 
-/// One scale for all, in float32.
-bool has_one_scale(const Graph& graph, const Node& quantise) {
-  const Value& scale = graph.value(quantise.inputs[1]);
-  return graph.value(quantise.inputs[0]).type == DataType::Float32 && scale.type == DataType::Float32 &&
-         scale.has_shape() && element_count(scale.shape()) == 1;
+/// One scale and zero point for all of a value of fixed shape, in float32: what the kernels take.
+bool has_one_scale(Rewriter& rewriter, const Node& quantise) {
+  const Graph& graph = rewriter.graph();
+  const auto is_one = [&](ValueId id) {
+    return id == kNoValue || (graph.value(id).has_shape() && element_count(graph.value(id).shape()) == 1);
+  };
+  return rewriter.is_fast(quantise.inputs[0]) && rewriter.is_fast(quantise.inputs[1]) &&
+         is_one(quantise.inputs[1]) && is_one(quantise.input(2));
 }
 
 bool same_number(const Graph& graph, ValueId a, ValueId b) {
@@ -57,7 +60,7 @@ void fuse_requantise(Rewriter& rewriter, Node& dequantise) {
   if (!dequantise.is("DequantizeLinear")) return;
   const Graph& graph = rewriter.graph();
   const Node* quantise = rewriter.producer(dequantise.inputs[0]);
-  if (quantise == nullptr || !quantise->is("QuantizeLinear") || !has_one_scale(graph, *quantise)) return;
+  if (quantise == nullptr || !quantise->is("QuantizeLinear") || !has_one_scale(rewriter, *quantise)) return;
   if (!same_number(graph, quantise->inputs[1], dequantise.inputs[1])) return;
   const ValueId zero = quantise->input(2);
   const ValueId other_zero = dequantise.input(2);
@@ -73,7 +76,7 @@ namespace {
 const Node* quantised_by(Rewriter& rewriter, const Node* cast) {
   if (!is_cast_to(cast, DataType::Float32)) return nullptr;
   const Node* quantise = rewriter.producer(cast->inputs[0]);
-  return quantise != nullptr && quantise->is("QuantizeLinear") && has_one_scale(rewriter.graph(), *quantise)
+  return quantise != nullptr && quantise->is("QuantizeLinear") && has_one_scale(rewriter, *quantise)
              ? quantise
              : nullptr;
 }

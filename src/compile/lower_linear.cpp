@@ -90,8 +90,8 @@ bool Lowering::lower_linear(const Node& node, const std::vector<const Node*>& ch
 
 bool Lowering::lower_convolution(const Node& node, const std::vector<const Node*>& chain) {
   const bool transposed = node.is("ConvTranspose");
-  // oneDNN computes what follows a transposed convolution, post-operations and the bias, an element at a time,
-  // up to a hundred times slower than the convolution itself.
+  // oneDNN computes what follows a transposed convolution, post-operations and the bias, an element at a
+  // time, up to a hundred times slower than the convolution itself.
   if (transposed && !chain.empty()) return false;
   const Tensor* weight = graph_.constant(node.inputs[1]);
   const ValueId bias_id = node.input(2);

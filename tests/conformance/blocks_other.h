@@ -237,6 +237,37 @@ poolformer (float[2,3,8,8] x, float[20,3,3,3] w0, float[20,1,1] s1, float[20,1,1
   c3 = Conv <kernel_shape = [1, 1]> (h, w3)
   y = Add (r, c3)
 })"},
+      // What fusions look for, where it has extents that the data decide, or another type.
+      {"patterns_that_kernels_do_not_take", 13, R"(
+patterns (float[2,3,8,8] x, float[8,3,3,3] w1, float[4,6] w2, float[6] b2) => (float[] y) {
+  step = Constant <value = float {0.05}> ()
+  middle = Constant <value = uint8 {128}> ()
+  half = Constant <value = float {0.5}> ()
+  one = Constant <value = float {1.0}> ()
+  root = Constant <value = float {1.4142135}> ()
+  c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w1)
+  wide = Cast <to = 11> (c)
+  gate = Sigmoid (wide)
+  swish = Mul (wide, gate)
+  back = Cast <to = 1> (swish)
+  high = Greater (back, half)
+  n = NonZero (high)
+  f = Cast <to = 1> (n)
+  t = Transpose (f)
+  m = MatMul (t, w2)
+  a = Add (m, b2)
+  g = Sigmoid (a)
+  s = Mul (a, g)
+  v = Div (s, root)
+  e = Erf (v)
+  p = Add (e, one)
+  h = Mul (s, p)
+  u = Mul (h, half)
+  q = QuantizeLinear (u, step, middle)
+  d = DequantizeLinear (q, step, middle)
+  y = ReduceSum <keepdims = 0> (d)
+})",
+       1.0},
       // Text recognition: columns of a map are steps of a sequence.
       {"crnn_bidirectional_lstm", 14, R"(
 crnn (float[N,16,4,20] x, float[24,16,4,1] w1, float[24] b1, float[2,64,24] w2, float[2,64,16] w3, float[2,128] b2, float[32,12] w4) => (float[] y) {
