@@ -122,7 +122,7 @@ void fold_bias(Rewriter& rewriter, Node& add) {
     Node* product = rewriter.producer(id, "MatMul");
     const Tensor* bias = graph.constant(other(add, id));
     if (product == nullptr || bias == nullptr || bias->type() != DataType::Float32) continue;
-    if (!rewriter.is_fast(product->inputs[0]) || !rewriter.is_fast(add.outputs[0])) continue;
+    if (!is_float(graph, product->inputs[0]) || !is_float(graph, add.outputs[0])) continue;
     const Tensor* weight = graph.constant(product->inputs[1]);
     if (weight == nullptr || weight->rank() != 2 || bias->elements() != weight->shape()[1] ||
         bias->shape().back() != weight->shape()[1])

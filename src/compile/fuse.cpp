@@ -33,7 +33,7 @@ void fuse_swish(Rewriter& rewriter, Node& mul) {
   for (const ValueId gate : mul.inputs) {
     const ValueId x = other(mul, gate);
     if (Node* sigmoid = rewriter.producer(gate, "Sigmoid");
-        sigmoid != nullptr && sigmoid->inputs[0] == x && x != gate && rewriter.is_fast(x)) {
+        sigmoid != nullptr && sigmoid->inputs[0] == x && x != gate && is_float(rewriter.graph(), x)) {
       return rewriter.replace(mul, "Swish", kFusedDomain, {x});
     }
     if (Node* hard = rewriter.producer(gate, "HardSigmoid");
@@ -66,7 +66,7 @@ void fuse_hard_swish(Rewriter& rewriter, Node& div) {
 void fuse_gelu(Rewriter& rewriter, Node& last) {
   if (!last.is("Mul")) return;
   const auto follow = [&](ValueId erf_sum, ValueId x) {
-    if (!rewriter.is_fast(x)) return false;
+    if (!is_float(rewriter.graph(), x)) return false;
     Node* add = rewriter.producer(erf_sum, "Add");
     if (add == nullptr) return false;
     const auto one = with_scalar(rewriter, *add);
@@ -186,6 +186,12 @@ bool is_activation(const Graph& graph, const Node& node) {
 }
 
 }  // namespace
+
+bool is_float(const Graph& graph, ValueId id) {
+  if (id == kNoValue) return false;
+  const Value& value = graph.value(id);
+  return value.type == DataType::Float32 && value.has_shape() && element_count(value.shape()) > 0;
+}
 
 void fuse_patterns(Graph& graph) {
   Rewriter rewriter(graph);

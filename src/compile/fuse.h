@@ -11,6 +11,10 @@ namespace disco {
 /// what codes stand for (Requantise, Levels).
 inline constexpr std::string_view kFusedDomain = "disco.fused";
 
+/// Whether kernels take a value: float32, of a fixed shape, with at least one element. What only fusion makes
+/// is none of the evaluator's operators, and so may be made of such values alone.
+[[nodiscard]] bool is_float(const Graph& graph, ValueId id);
+
 /// Folds BatchNormalization into the convolution before it; x * Sigmoid(x), the Erf form of GELU, the forms
 /// of HardSwish and the decomposed LayerNormalization each become one operator; an Add of constants after a
 /// MatMul becomes its bias. Only patterns whose inner values nothing else reads are touched, so that the

@@ -7,20 +7,25 @@
 
 namespace disco {
 
+bool has_one_scale(const Graph& graph, const Node& node) {
+  const auto is_one = [&](ValueId id) {
+    return graph.value(id).has_shape() && element_count(graph.value(id).shape()) == 1;
+  };
+  const ValueId zero = node.input(2);
+  return is_float(graph, node.inputs[1]) && is_one(node.inputs[1]) &&
+         (zero == kNoValue || (is_byte(graph.value(zero).type) && is_one(zero)));
+}
+
 namespace {
+
+/// A QuantizeLinear that kernels take.
+bool is_quantise(const Graph& graph, const Node* node) {
+  return node != nullptr && node->is("QuantizeLinear") && is_float(graph, node->inputs[0]) &&
+         has_one_scale(graph, *node);
+}
 
 bool is_cast_to(const Node* node, DataType type) {
   return node != nullptr && node->is("Cast") && node->int_or("to", 0) == static_cast<std::int64_t>(type);
-}
-
-/// One scale and zero point for all of a value of fixed shape, in float32: what the kernels take.
-bool has_one_scale(Rewriter& rewriter, const Node& quantise) {
-  const Graph& graph = rewriter.graph();
-  const auto is_one = [&](ValueId id) {
-    return id == kNoValue || (graph.value(id).has_shape() && element_count(graph.value(id).shape()) == 1);
-  };
-  return rewriter.is_fast(quantise.inputs[0]) && rewriter.is_fast(quantise.inputs[1]) &&
-         is_one(quantise.inputs[1]) && is_one(quantise.input(2));
 }
 
 bool same_number(const Graph& graph, ValueId a, ValueId b) {
@@ -47,7 +52,7 @@ bool is_levels(Rewriter& rewriter, ValueId id) {
   const Node* codes = node->is("Sub") ? rewriter.producer(node->inputs[0]) : node;
   if (!is_cast_to(codes, DataType::Float32)) return false;
   const DataType type = rewriter.graph().value(codes->inputs[0]).type;
-  if (type != DataType::UInt8 && type != DataType::Int8) return false;
+  if (!is_byte(type)) return false;
   if (codes == node) return true;
   const Node* zero = rewriter.producer(node->inputs[1]);
   return are_whole(rewriter.graph().constant(node->inputs[1])) ||
@@ -60,7 +65,7 @@ void fuse_requantise(Rewriter& rewriter, Node& dequantise) {
   if (!dequantise.is("DequantizeLinear")) return;
   const Graph& graph = rewriter.graph();
   const Node* quantise = rewriter.producer(dequantise.inputs[0]);
-  if (quantise == nullptr || !quantise->is("QuantizeLinear") || !has_one_scale(rewriter, *quantise)) return;
+  if (!is_quantise(graph, quantise)) return;
   if (!same_number(graph, quantise->inputs[1], dequantise.inputs[1])) return;
   const ValueId zero = quantise->input(2);
   const ValueId other_zero = dequantise.input(2);
@@ -76,9 +81,7 @@ namespace {
 const Node* quantised_by(Rewriter& rewriter, const Node* cast) {
   if (!is_cast_to(cast, DataType::Float32)) return nullptr;
   const Node* quantise = rewriter.producer(cast->inputs[0]);
-  return quantise != nullptr && quantise->is("QuantizeLinear") && has_one_scale(rewriter, *quantise)
-             ? quantise
-             : nullptr;
+  return is_quantise(rewriter.graph(), quantise) ? quantise : nullptr;
 }
 
 /// The only element of a constant of codes.

@@ -5,6 +5,12 @@
 
 namespace disco {
 
+[[nodiscard]] inline bool is_byte(DataType type) { return type == DataType::UInt8 || type == DataType::Int8; }
+
+/// Whether a QuantizeLinear or DequantizeLinear has one scale, in float32, and one zero point at most, given
+/// or computed.
+[[nodiscard]] bool has_one_scale(const Graph& graph, const Node& node);
+
 /// QuantizeLinear and then DequantizeLinear with the same scale and zero point: one pass ("Requantise" of
 /// kFusedDomain) that gives what the codes stand for.
 void fuse_requantise(Rewriter& rewriter, Node& dequantise);

@@ -1,5 +1,6 @@
 // Codes of one byte, and the extremes that choose their scale.
 
+#include "compile/fuse_quantised.h"
 #include "compile/lowering.h"
 #include "kernels/quantise.h"
 
@@ -8,8 +9,6 @@ namespace disco {
 namespace {
 
 using kernels::Quantisation;
-
-bool is_byte(DataType type) { return type == DataType::UInt8 || type == DataType::Int8; }
 
 /// The zero point as a number; 0 where there is none.
 float zero_of(const Workspace::Impl& workspace, const Placed& zero) {
@@ -27,14 +26,6 @@ Quantisation quantisation(const Workspace::Impl& workspace, const Placed& scale,
 
 }  // namespace
 
-/// One scale and one zero point for all, given or computed.
-bool Lowering::has_one_scale(const Node& node) const {
-  const ValueId zero = node.input(2);
-  const bool one_zero = zero == kNoValue || (is_byte(value(zero).type) && value(zero).has_shape() &&
-                                             element_count(value(zero).shape()) == 1);
-  return one_zero && is_float(node.inputs[1]) && element_count(value(node.inputs[1]).shape()) == 1;
-}
-
 bool Lowering::lower_quantised(const Node& node) {
   const bool through = node.domain == kFusedDomain && (node.op == "Requantise" || node.op == "Levels");
   const bool from_codes = node.is("DequantizeLinear") || node.is("Cast");
@@ -42,7 +33,7 @@ bool Lowering::lower_quantised(const Node& node) {
   const ValueId x = node.inputs[0];
   const ValueId y = node.outputs[0];
   if (node.is("Cast")) return lower_codes(node, {}, {});
-  if (!has_one_scale(node)) return false;
+  if (!has_one_scale(graph_, node)) return false;
   if (from_codes) {
     return lower_codes(node, plain(node.inputs[1]),
                        node.input(2) == kNoValue ? Placed() : plain(node.inputs[2]));

@@ -96,11 +96,7 @@ Lowering::Lowering(Graph& graph, const CompileOptions& options, Program::Impl& p
   for (const ValueId id : graph.outputs) ++reads_[static_cast<std::size_t>(id)];
 }
 
-bool Lowering::is_float(ValueId id) const {
-  if (id == kNoValue) return false;
-  const Value& v = graph_.value(id);
-  return v.type == DataType::Float32 && v.has_shape() && element_count(v.shape()) > 0;
-}
+bool Lowering::is_float(ValueId id) const { return disco::is_float(graph_, id); }
 
 bool Lowering::all_float(const Node& node) const {
   for (const ValueId id : node.inputs) {

@@ -73,7 +73,7 @@ class Lowering {
   // ---- what lower_*.cpp use ----
   [[nodiscard]] const Graph& graph() const { return graph_; }
   [[nodiscard]] const Value& value(ValueId id) const { return graph_.value(id); }
-  /// fp32, with a fixed shape and at least one element: what fast kernels take.
+  /// See is_float in fuse.h.
   [[nodiscard]] bool is_float(ValueId id) const;
   [[nodiscard]] bool all_float(const Node& node) const;
 
@@ -138,7 +138,6 @@ class Lowering {
   bool lower_quantised(const Node& node);  // lower_quantised.cpp
   bool lower_codes(const Node& node, const Placed& scale, const Placed& zero);
   bool lower_extreme(const Node& node);
-  [[nodiscard]] bool has_one_scale(const Node& node) const;
   bool lower_per_channel(const Node& node, const std::vector<const Node*>& chain);  // lower_channels.cpp
   /// Adds a number a channel to what lies in `buffer`.
   void add_channel_shift(const Node& node, BufferId buffer, const kernels::ChannelView& view,

@@ -34,12 +34,6 @@ class Rewriter {
                                                                                                 : nullptr;
   }
   [[nodiscard]] int readers(ValueId id) const { return readers_[static_cast<std::size_t>(id)]; }
-  /// Whether kernels take a value: float32, of a fixed shape, with at least one element. Operators that only
-  /// fusion makes are none of the evaluator's.
-  [[nodiscard]] bool is_fast(ValueId id) const {
-    const Value& value = graph_.value(id);
-    return value.type == DataType::Float32 && value.has_shape() && element_count(value.shape()) > 0;
-  }
   /// The only element of a constant.
   std::optional<float> scalar(ValueId id) {
     const Tensor* tensor = id == kNoValue ? nullptr : graph_.constant(id);

@@ -107,12 +107,6 @@ bool is_reshape(const Node& node) {
   return node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze");
 }
 
-/// A linear map whose results are added up.
-bool is_summed_map(const Graph& graph, const Node& node, const Rule& rule) {
-  return rule.form == Form::PartialSum && graph.constant(node.input(1)) != nullptr &&
-         (node.is("Conv") || node.is("Gemm") || node.is("MatMul"));
-}
-
 /// Fills owners and axes. Returns the reshapes to blame where some node owns nothing ("" where none is), else
 /// nothing.
 Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<double>& shares,
@@ -135,7 +129,8 @@ Result<std::vector<std::string>> deal_all(const Graph& graph, const std::vector<
       const ShardAxis axis = layouts.axes[static_cast<std::size_t>(out)];
       const std::string& name = graph.value(out).name;
       const bool reshaped = is_reshape(node) && (axis != kReplicate || axes.contains(name));
-      if (reshaped || is_summed_map(graph, node, layouts.rules[n])) partition.chosen_axes[name] = axis;
+      const bool summed = layouts.rules[n].form == Form::PartialSum && is_dense_map(graph, node);
+      if (reshaped || summed) partition.chosen_axes[name] = axis;
       if (axis == kReplicate) continue;
       const std::int64_t channels = graph.value(out).shape()[static_cast<std::size_t>(axis)];
       deal(out, channels, weight_bytes_a_channel(graph, node, layouts.rules[n], channels), shares, atoms,

@@ -69,6 +69,10 @@ struct Rule {
 [[nodiscard]] Rule split_rule(const Graph& graph, const Node& node, const std::vector<ShardAxis>& axes,
                               std::optional<ShardAxis> wanted_axis = std::nullopt);
 
+/// A linear map of every input channel to every output channel by constant weights, input 1: a Conv without
+/// groups, a Gemm, a MatMul. Of these a PartialSum is one whose results are added up.
+[[nodiscard]] bool is_dense_map(const Graph& graph, const Node& node);
+
 /// Whether the nodes should add up what each makes of its own features with this linear map, in place of
 /// sending these: the results of all linear maps that read the value are much smaller than it is (a
 /// segmentation head, an image of three channels, a side output), or a few numbers (a classifier, a squeeze),

@@ -16,11 +16,6 @@ constexpr std::int64_t kMuchSmaller = 8;
 /// slow.
 constexpr std::int64_t kSmallBytes = 8192;
 
-bool is_dense_map(const Graph& graph, const Node& node) {
-  const bool conv = node.is("Conv") && node.int_or("group", 1) == 1;
-  return (conv || node.is("Gemm") || node.is("MatMul")) && graph.constant(node.input(1)) != nullptr;
-}
-
 /// Each node maps its own features; the results are added up, and the bias once.
 Rule summed_rule(const RuleContext& context, ShardAxis axis, int weight_in_axis) {
   Rule rule = context.with_form(Form::PartialSum, kReplicate);
@@ -202,6 +197,11 @@ Rule embedding_rule(const RuleContext& context) {
 
 }  // namespace
 
+bool is_dense_map(const Graph& graph, const Node& node) {
+  const bool conv = node.is("Conv") && node.int_or("group", 1) == 1;
+  return (conv || node.is("Gemm") || node.is("MatMul")) && graph.constant(node.input(1)) != nullptr;
+}
+
 bool sums_cheaply(const Graph& graph, const Node& node, const std::vector<ShardAxis>& axes) {
   const ValueId x = node.input(0);
   if (x == kNoValue || !is_dense_map(graph, node) || graph.value(x).type != DataType::Float32) return false;
@@ -210,6 +210,8 @@ bool sums_cheaply(const Graph& graph, const Node& node, const std::vector<ShardA
   };
   const ShardAxis axis = axes[static_cast<std::size_t>(x)];
   if (axis == kReplicate || axis != channel_axis(x, node)) return false;
+  const std::int64_t features =
+      element_count(graph.value(x).shape()) * static_cast<std::int64_t>(sizeof(float));
   std::int64_t bytes = 0;
   bool single = true;  // position
   const auto is_worth_it = [&](const Node& map) {
@@ -218,8 +220,6 @@ bool sums_cheaply(const Graph& graph, const Node& node, const std::vector<ShardA
     const Shape shape = out.shape();
     bytes += element_count(shape) * static_cast<std::int64_t>(size_of(out.type));
     single = single && element_count(shape) == shape[0] * extent(shape, channel_axis(map.outputs[0], map));
-    const std::int64_t features =
-        element_count(graph.value(x).shape()) * static_cast<std::int64_t>(sizeof(float));
     return kMuchSmaller * bytes <= features || (single && bytes <= kSmallBytes);
   };
   if (!is_worth_it(node)) return false;

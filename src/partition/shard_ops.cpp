@@ -274,7 +274,7 @@ void localise_partial_sum(const Local& local) {
   const std::vector<int> to = ranks_where(builder.plan_of(out).whole);
   const bool mean = local.node.is("ReduceMean");
   const bool norm = local.node.is("ReduceL2");
-  const bool linear = local.node.is("Conv") || local.node.is("Gemm") || local.node.is("MatMul");
+  const bool linear = is_dense_map(local.whole(), local.node);
   ValueId own = kNoValue;
   if (local.plan.runs[static_cast<std::size_t>(builder.rank())]) {
     own = builder.add_local(fmt::format("{}@{}/partial", whole_out.name, builder.rank()), out, kReplicate, 0);
