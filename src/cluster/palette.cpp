@@ -197,6 +197,11 @@ Packed rows_of(const Packed& packed, const Shape& shape, std::int64_t begin, std
   return rows;
 }
 
+std::uint64_t wire_size(const Tensor& tensor) {
+  const auto packed = pack(tensor);
+  return packed ? packed->bytes.size() : tensor.bytes();
+}
+
 Status unpack(const Layout& layout, std::span<const std::byte> bytes, Tensor& tensor) {
   const auto elements = static_cast<std::uint64_t>(tensor.elements());
   // The tables fit into what came before anything is multiplied with their number.

@@ -36,6 +36,9 @@ struct Packed {
 /// The bytes of a packed tensor of so many elements.
 [[nodiscard]] std::uint64_t packed_size(const Layout& layout, std::uint64_t elements);
 
+/// The bytes in which an input travels: packed, or else as it is.
+[[nodiscard]] std::uint64_t wire_size(const Tensor& tensor);
+
 /// Fills `tensor`, of fp32, exactly as it was. ProtocolMismatch where the sizes do not fit each other.
 Status unpack(const Layout& layout, std::span<const std::byte> bytes, Tensor& tensor);
 

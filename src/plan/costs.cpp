@@ -12,6 +12,7 @@
 #include "cluster/palette.h"
 #include "compile/program.h"
 #include "kernels/simd.h"
+#include "plan/other_work.h"
 #include "runtime/executor.h"
 #include "zoo/inputs.h"
 
@@ -28,20 +29,6 @@ std::string key_of(const Step& step, int threads) {
 /// Runs until nothing has become faster for this many runs.
 constexpr int kSettled = 4;
 constexpr std::chrono::milliseconds kLongest{3000};
-
-/// Takes the place of whatever the caches hold, as all does that a machine works on between two requests.
-/// Runs one behind another are faster by what of the weights is still there: 5 % for a node's share of
-/// ResNet-50.
-class OtherWork {
- public:
-  void run() {
-    for (std::size_t i = 0; i < bytes_.size(); i += kLine) ++bytes_[i];
-  }
-
- private:
-  static constexpr std::size_t kLine = 64, kMost = std::size_t{64} << 20;  // more than one core has at hand
-  std::vector<unsigned char> bytes_ = std::vector<unsigned char>(kMost);
-};
 
 /// Seconds of each step's kernel. Steps run in order, with messages of zeros, after other work, so that each
 /// finds the caches as it would. They are run until they become no faster; then of all runs the median
@@ -96,24 +83,19 @@ Result<std::vector<double>> measure(const Program& program, const NamedTensors& 
   return seconds;
 }
 
-std::uint64_t bytes_on_wire(const Tensor& tensor) {
-  const auto packed = palette::pack(tensor);
-  return packed ? packed->bytes.size() : tensor.bytes();
-}
-
 /// What the coordinator sends for a request, by message.
 void add_input_bytes(const Program& program, const NamedTensors& inputs, SimulatedProgram& result) {
   for (const auto& [name, tensor] : inputs) {
     const BandedInput* in_bands = program.banded_input(name);
     if (in_bands == nullptr) {
-      result.input_bytes += bytes_on_wire(tensor);
+      result.input_bytes += palette::wire_size(tensor);
       continue;
     }
     const Bands& bands = in_bands->bands;
-    result.input_bytes += bytes_on_wire(rows_of_band(tensor, bands, 0));
+    result.input_bytes += palette::wire_size(rows_of_band(tensor, bands, 0));
     result.more_input_bytes.resize(std::max(result.more_input_bytes.size(), bands.size()));
     for (std::size_t b = 0; b < bands.size(); ++b)
-      result.more_input_bytes[b] += bytes_on_wire(rows_of_band(tensor, bands, b + 1));
+      result.more_input_bytes[b] += palette::wire_size(rows_of_band(tensor, bands, b + 1));
   }
 }
 

@@ -8,6 +8,9 @@
 #include <map>
 #include <thread>
 
+#include "base/random.h"
+#include "cluster/palette.h"
+#include "plan/other_work.h"
 #include "plan/probe_graph.h"
 
 namespace disco {
@@ -18,15 +21,22 @@ constexpr int kRuns = 5;
 constexpr int kPings = 40;
 constexpr int kBig = 16;
 constexpr int kPauses = 4;
-constexpr std::int64_t kFedNumbers = 1 << 17;
+constexpr int kRequests = 25;
+constexpr std::int64_t kFedNumbers = 1 << 18;
+constexpr std::int64_t kWorkNumbers = 1 << 22;  // more than a core has caches for
+constexpr std::chrono::milliseconds kBetweenRequests{2};
+
+double quantile(std::vector<double> values, std::size_t numerator, std::size_t denominator) {
+  if (values.empty()) return 0.0;
+  const auto at = values.begin() + static_cast<std::ptrdiff_t>(values.size() * numerator / denominator);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
 
 /// The lower quartile: what else a machine does comes on top of a time.
-double typical(std::vector<double> values) {
-  if (values.empty()) return 0.0;
-  const auto quarter = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 4);
-  std::nth_element(values.begin(), quarter, values.end());
-  return *quarter;
-}
+double typical(std::vector<double> values) { return quantile(std::move(values), 1, 4); }
+
+double median(std::vector<double> values) { return quantile(std::move(values), 1, 2); }
 
 double seconds(const TraceEvent& event) { return static_cast<double>(event.end_ns - event.start_ns) * 1e-9; }
 
@@ -310,37 +320,75 @@ Status measure_node(NodeProfile& node, std::size_t index, const StartCluster& st
   return {};
 }
 
-/// What a run costs beside the node's own work: a little input, and a larger one.
-Status measure_requests(NodeProfile& node, std::size_t index, const StartCluster& start) {
-  std::array<double, 2> beside{};
-  for (int large = 0; large < 2; ++large) {
-    Graph graph;
-    const ValueId x = graph.add_value("x", DataType::Float32);
-    const ValueId y = graph.add_value("y", DataType::Float32);
-    graph.value(x).set_shape({large == 1 ? kFedNumbers : 1});
-    graph.value(y).set_shape({1});
-    graph.inputs = {x};
-    graph.outputs = {y};
-    Node sum;
-    sum.name = "sum";
-    sum.op = "ReduceMean";
-    sum.inputs = {x};
-    sum.outputs = {y};
-    graph.nodes.push_back(std::move(sum));
-    NamedTensors inputs = {{"x", Tensor::zeros(DataType::Float32, graph.value(x).shape())}};
-    std::vector<Graph> shards;
-    shards.push_back(std::move(graph));
-    DISCO_TRY(const std::unique_ptr<Cluster> cluster, start({index}, std::move(shards)));
-    std::vector<double> times;
-    for (int run = 0; run < 4 * kRuns; ++run) {
-      DISCO_TRY(const RunResult result, cluster->run(inputs));
-      times.push_back(result.total_ms * 1e-3 -
-                      (result.statistics[0].compute_ms + result.statistics[0].pack_ms) * 1e-3);
-    }
-    beside[static_cast<std::size_t>(large)] = typical(std::move(times));
+/// A program that takes in `fed` numbers and has used up the caches once it answers.
+Graph request_graph(std::int64_t fed) {
+  ProbeGraph graph("requests", "one");
+  graph.keep(graph.fed("x", {fed}), "sum");
+  graph.keep(graph.filled("work", {1, kWorkNumbers}), "worked");
+  return graph.take();
+}
+
+/// Seconds that a run takes beside the node's own work, and of them those until it is asked for.
+struct RequestTime {
+  double beside = 0;
+  double asked = 0;
+};
+
+/// Requests come now and then, so each finds threads asleep and caches full of something else; when they come
+/// one behind another, they cost a third of that.
+Result<RequestTime> time_request(Cluster& cluster, const NamedTensors& inputs) {
+  OtherWork other_work;
+  const auto after_other_work = [&] {
+    other_work.run();
+    std::this_thread::sleep_for(kBetweenRequests);
+    return Clock::now();
+  };
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  std::vector<double> beside, submitted, packed;
+  for (int run = 0; run < kRequests; ++run) {
+    // Whoever asks several nodes packs an image once.
+    auto start = after_other_work();
+    for (const auto& [name, tensor] : inputs) palette::pack(tensor);
+    packed.push_back(since(start));
+    start = after_other_work();
+    DISCO_TRY(const std::uint64_t request, cluster.submit(inputs));
+    submitted.push_back(since(start));
+    DISCO_TRY(const Cluster::Completed completed, cluster.next());
+    if (!completed.result) return completed.result.error();
+    beside.push_back((completed.result->total_ms - completed.result->statistics[0].compute_ms -
+                      completed.result->statistics[0].pack_ms) *
+                     1e-3);
   }
-  node.request_s = beside[0];
-  node.request_byte_s = std::max(0.0, beside[1] - beside[0]) / static_cast<double>(kFedNumbers * 4);
+  return RequestTime{median(std::move(beside)), median(std::move(submitted)) - median(std::move(packed))};
+}
+
+/// What runs cost on a node: with a little input, and with a larger one that travels as images do.
+Status measure_requests(NodeProfile& node, std::size_t index, const StartCluster& start) {
+  std::array<RequestTime, 2> times{};
+  std::array<double, 2> bytes{};
+  for (std::size_t large = 0; large < 2; ++large) {
+    NamedTensors inputs = {{"one", Tensor::of<float>({1}, {1.0F})},
+                           {"x", Tensor::zeros(DataType::Float32, {large == 1 ? kFedNumbers : 1})}};
+    Tensor& x = inputs.at("x");
+    Random random(1);
+    for (std::int64_t i = 0; i < x.elements(); ++i)
+      x.data<float>()[i] = static_cast<float>(random.below(256)) / 255.0F;
+    bytes[large] = static_cast<double>(palette::wire_size(x));
+    std::vector<Graph> shards;
+    shards.push_back(request_graph(x.elements()));
+    DISCO_TRY(const std::unique_ptr<Cluster> cluster, start({index}, std::move(shards)));
+    DISCO_TRY(times[large], time_request(*cluster, inputs));
+  }
+  const auto a_byte = [&](double little, double much) {
+    return std::max(0.0, much - little) / (bytes[1] - bytes[0]);
+  };
+  node.request_s = times[0].beside;
+  node.request_byte_s = a_byte(times[0].beside, times[1].beside);
+  // A node on the coordinator's core may take it, and answer before the coordinator goes on.
+  node.ask_s = std::clamp(times[0].asked, 0.0, node.request_s / 2);
+  node.ask_byte_s = std::min(a_byte(times[0].asked, times[1].asked), node.request_byte_s / 2);
   return {};
 }
 

@@ -18,6 +18,10 @@ ValueId ProbeGraph::value(const std::string& name, const Shape& shape) {
   return id;
 }
 
+ValueId ProbeGraph::fed(const std::string& name, const Shape& shape) {
+  return graph_.inputs.emplace_back(value(name, shape));
+}
+
 ValueId ProbeGraph::filled(const std::string& name, const Shape& shape) {
   const ValueId extents = graph_.add_constant(
       name + "/shape", Tensor::of<std::int64_t>({static_cast<std::int64_t>(shape.size())}, shape));

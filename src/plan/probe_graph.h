@@ -14,6 +14,8 @@ class ProbeGraph {
  public:
   ProbeGraph(std::string name, std::string input);
 
+  /// Another input.
+  ValueId fed(const std::string& name, const Shape& shape);
   /// The input's number, repeated to a shape.
   ValueId filled(const std::string& name, const Shape& shape);
   ValueId constant(const std::string& name, const Shape& shape);

@@ -58,6 +58,9 @@ struct NodeProfile {
   /// Of the coordinator, beside the network: from asking a run of this node to its first step, and back.
   double request_s = 300e-6;
   double request_byte_s = 1e-9;  ///< a byte of inputs and outputs
+  /// Of these, what passes before the coordinator asks the next node.
+  double ask_s = 50e-6;
+  double ask_byte_s = 0.2e-9;
 
   [[nodiscard]] bool measured() const;
 };

@@ -62,6 +62,8 @@ NodeProfile read_node(const json& table) {
   node.step_overhead_s = figure(table, "step_overhead_s", 0, 1, node.step_overhead_s);
   node.request_s = figure(table, "request_s", 0, 10, node.request_s);
   node.request_byte_s = figure(table, "request_byte_s", 0, 1, node.request_byte_s);
+  node.ask_s = figure(table, "ask_s", 0, 10, node.ask_s);
+  node.ask_byte_s = figure(table, "ask_byte_s", 0, 1, node.ask_byte_s);
   if (table.contains("messages")) {
     const json& messages = table.at("messages");
     each_field(node.messages,
@@ -99,7 +101,9 @@ std::string to_json(const Profile& profile) {
                   {"speed", node.speed},
                   {"step_overhead_s", node.step_overhead_s},
                   {"request_s", node.request_s},
-                  {"request_byte_s", node.request_byte_s}};
+                  {"request_byte_s", node.request_byte_s},
+                  {"ask_s", node.ask_s},
+                  {"ask_byte_s", node.ask_byte_s}};
     each_field(node.messages, [&](const char* key, double number) { table["messages"][key] = number; });
     for (std::size_t c = 0; c < kWorkClasses; ++c) {
       json& list = table["speeds"][std::string(to_string(static_cast<WorkClass>(c)))] = json::array();

@@ -127,12 +127,15 @@ class Simulator {
     events_.push(event);
   }
 
-  /// The coordinator asks all nodes.
+  /// The coordinator asks one node after another.
   void start(double now) {
     const int request = issued_++;
     started_[static_cast<std::size_t>(request)] = now;
-    for (int n = 0; n < static_cast<int>(nodes_.size()); ++n) {
-      const double asked = now + about(n).request_s / 2;
+    double begun = now;
+    // As the coordinator does: its own machine's node last, since that has the shortest way.
+    for (int n = static_cast<int>(nodes_.size()) - 1; n >= 0; --n) {
+      const double asked = begun + about(n).request_s / 2;
+      begun += about(n).ask_s + static_cast<double>(program(n).input_bytes) * about(n).ask_byte_s;
       double taken = asked;
       for (std::size_t band = 0; band <= program(n).more_input_bytes.size(); ++band) {
         const double bytes = input_bytes(n, band);

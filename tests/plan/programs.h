@@ -47,7 +47,7 @@ inline Profile free_of_overhead(int nodes, double bytes_per_s, double latency_s)
   Profile profile = uniform_profile(nodes, {.bytes_per_s = bytes_per_s, .latency_s = latency_s});
   for (NodeProfile& node : profile.nodes) {
     node.messages = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-    node.request_s = node.request_byte_s = 0;
+    node.request_s = node.request_byte_s = node.ask_s = node.ask_byte_s = 0;
   }
   return profile;
 }

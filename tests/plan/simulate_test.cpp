@@ -101,6 +101,17 @@ TEST(Simulate, OverheadsOfMessagesAddUp) {
   EXPECT_NEAR(latency_ms(programs, profile), 1 + 2 + 4 + 8 + 16 + 32, 1e-3);
 }
 
+TEST(Simulate, NodesAreAskedOneAfterAnother) {
+  Profile profile = free_of_overhead(3, 1e12, 0);
+  for (NodeProfile& node : profile.nodes) node.ask_s = 1e-3, node.ask_byte_s = 1e-6, node.request_s = 6e-3;
+  std::vector<SimulatedProgram> programs(3, program({compute(0.01)}));
+  for (SimulatedProgram& of_node : programs) of_node.input_bytes = 2000;
+  // The first two take 3 ms each before the last, node 0, is asked.
+  EXPECT_NEAR(latency_ms(programs, profile), 2 * 3 + 6 + 10, 1e-3);
+  programs[0] = program({});
+  EXPECT_NEAR(latency_ms(programs, profile), 3 + 6 + 10, 1e-3);
+}
+
 TEST(Simulate, TheBytesOfAMessageTakeTheComputingThread) {
   Profile profile = free_of_overhead(2, 1e12, 0);
   for (NodeProfile& node : profile.nodes)
