@@ -3,26 +3,8 @@
 'use strict';
 const fs = require('fs');
 const path = require('path');
-const {spawnSync} = require('child_process');
-const {Split} = require('./contenders');
-const {Worker} = require('./worker');
+const {Nodes, offers, shapeFlags, json} = require('./nodes');
 
-// Whether `disco COMMAND` is there, with a flag of that name.
-function offers(disco, command, flag) {
-  const run = spawnSync(disco, [command, '--help'], {encoding: 'utf8'});
-  return run.status === 0 && run.stdout.includes(flag);
-}
-
-// Nodes without a coordinator, for a `disco` that asks them by itself.
-class Nodes extends Split {
-  async start() {
-    await this.startNodes();
-    return this.clusterFile;
-  }
-}
-
-const shapeFlags = (shapes) => Object.entries(shapes).flatMap(([name, dims]) => ['--shape', `${name}:${dims.join(',')}`]);
-const json = async (words, place) => JSON.parse(await new Worker(words, place).output());
 const splitsOf = (started) => started.filter(({about, contender}) => about.kind === 'split' && !about.clear && !contender.out);
 
 // Answers a second with K requests in flight: {concurrency, per_second, least_busy}, by contender.
@@ -59,29 +41,19 @@ function read(said, concurrency) {
 }
 
 // What the simulator says of every split on this link, from a profile of nodes like those that ran.
-async function predict(link, {net, started, setting, options, tools, say, progress}) {
-  progress(`${link.name}: profile of nodes and link`);
-  const profile = path.join(setting.folder, 'profile.json');
-  const nodes = new Nodes(setting, 'profile', 'profile');
-  try {
-    const cluster = await nodes.start();
-    const outside = setting.coordinator === 'outside';
-    const where = outside ? [] : ['--coordinator', nodes.addresses[0]];
-    await new Worker([tools.disco, 'profile', '--cluster', cluster, '--threads', '1', ...where, '-o', profile], nodes.place(outside ? 'outside' : 0)).output();
-    await nodes.stop();
-    for (const {about} of splitsOf(started)) {
-      const result = link.contenders[about.id];
-      if (!result || result.error) continue;
-      progress(`${link.name}: simulating ${about.label}`);
+async function predict(link, profile, {net, started, setting, options, tools, say, progress}) {
+  for (const {about} of splitsOf(started)) {
+    const result = link.contenders[about.id];
+    if (!result || result.error) continue;
+    progress(`${link.name}: simulating ${about.label}`);
+    try {
       // On the other core, where there is one: nothing else of this run works now.
       const said = await json([tools.disco, 'simulate', about.file, ...(about.id === 'dense' ? ['--nodes', String(net.nodes)] : []), '--profile', profile,
                                ...shapeFlags(options.shapes), '--json'], {core: setting.cores[0]});
       result.predicted = {latency_ms: said.latency_ms, nodes: said.nodes.map(({compute_ms, pack_ms, wait_ms}) => ({compute_ms, pack_ms, wait_ms}))};
+    } catch (error) {
+      say(`${link.name}: ${about.label}: not simulated: ${error.message}`);
     }
-  } catch (error) {
-    say(`${link.name}: not simulated: ${error.message}`);
-  } finally {
-    await nodes.stop();
   }
 }
 
@@ -125,10 +97,10 @@ async function scaling(recording, {setting, options, tools, say, progress}) {
 }
 
 // After the latencies of a link, while it is still as it was.
-async function beyondLatency(link, context) {
+async function beyondLatency(link, profile, context) {
   const {options, tools} = context;
   if (options.concurrency > 0 && offers(tools.disco, 'bench', '--concurrency')) await throughput(link, context);
-  if (options.predict && offers(tools.disco, 'simulate', '--profile') && offers(tools.disco, 'profile', '--cluster')) await predict(link, context);
+  if (options.predict && profile && offers(tools.disco, 'simulate', '--profile')) await predict(link, profile, context);
 }
 // After all links.
 async function beyondNodes(recording, context) {
@@ -136,4 +108,4 @@ async function beyondNodes(recording, context) {
   if (options.scaling.length && offers(tools.disco, 'simulate', '--cluster')) recording.scaling = await scaling(recording, context);
 }
 
-module.exports = {beyondLatency, beyondNodes, offers};
+module.exports = {beyondLatency, beyondNodes};

@@ -20,6 +20,15 @@ function answers(summary) {
   }).join('');
 }
 
+// How `disco tune` had each split run on this link.
+function tunedNote(link) {
+  const said = link.rows.filter((row) => row.tuned && !row.of_clear).map((row) => {
+    const {bands, in_two_parts: parts, layers} = row.tuned;
+    return `${escape(row.label)}: ${bands > 1 ? `in ${bands} bands` : 'whole'}, ${parts} of ${layers} layers in two parts`;
+  });
+  return said.length ? `<p class="quiet">Tuned for this link by <code>disco tune</code>, feature maps travel: ${said.join('; ')}.</p>` : '';
+}
+
 function linkSection(link, setting) {
   const seen = link.probe
       ? `The link carried ${digits(link.probe.goodput_mbit)} Mbit/s of payload over one TCP connection, each way at once; 64 bytes took ${digits(link.probe.round_trip_us)} µs there and back.`
@@ -37,7 +46,7 @@ function linkSection(link, setting) {
     ...(row.coordinator_cpu_ms === null ? [] : [cells([escape(`${row.label}: coordinator`), '–', '–', '–', '–', '–', '–', digits(row.coordinator_cpu_ms), '–'])])]);
   return `<h2>${escape(link.name)}</h2><p>${seen}</p>${latencyBars(link)}
 <p class="quiet">Bars: medians, with quartiles. In brackets: the median of the ratios to ONNX Runtime's run of the same round (dashed line).</p>
-${table(head, latency)}<h3>Where the nodes' time went</h3>${nodeBars(link)}
+${table(head, latency)}${tunedNote(link)}<h3>Where the nodes' time went</h3>${nodeBars(link)}
 ${table(['medians of a run', 'compute, ms', 'pack, ms', 'wait, ms', 'wire, ms', 'sent', 'messages', 'CPU, ms', 'peak memory'], nodes)}`;
 }
 

@@ -32,9 +32,10 @@ How:
   --seconds S           what one contender may take on one link; slow ones run in fewer rounds, three at least (default: 30)
   --concurrency K       also the throughput with K requests in flight; 0: not (default: 4)
   --no-encryption       leave out what the same takes encrypted
+  --no-tune             measure what is made here as it is made; else \`disco tune\` chooses by a profile of each link how it overlaps
   --no-predict          leave out what \`disco simulate\` predicts of the same runs
   --scaling LIST        numbers of nodes to simulate, on the links as they were seen; 0: none (default: 2,4,8,16)
-  --quick               few rounds, for a first look, without the last four: ends within about two minutes
+  --quick               few rounds, for a first look, without the last five: ends within about two minutes
 
 Results:
   -o, --output NAME     writes NAME.html and NAME.json (default: bench-report)
@@ -57,7 +58,7 @@ function parse(words) {
   const options = {
     model: 'resnet50', shapes: {}, nodes: 2, batch: 1, artifacts: [], keep: 0.2, wires: ['fp32', 'u8'], calibrate: '', preset: [], contenders: [],
     pytorch: 'auto', links: ['100mbit', '1gbit', 'unshaped'], loopback: false, coordinator: 'node0', runs: 30, warmup: 3, seconds: 30,
-    concurrency: 4, encryption: true, predict: true, scaling: [2, 4, 8, 16], quick: false, output: 'bench-report', render: '', clean: false, help: false, ...defaults,
+    concurrency: 4, encryption: true, tune: true, predict: true, scaling: [2, 4, 8, 16], quick: false, output: 'bench-report', render: '', clean: false, help: false, ...defaults,
   };
   const given = new Set();
   const list = (text) => text.split(',').filter(Boolean);
@@ -85,7 +86,7 @@ function parse(words) {
       options[name] = true;
       continue;
     }
-    if (word === '--no-predict' || word === '--no-encryption') {
+    if (['--no-tune', '--no-predict', '--no-encryption'].includes(word)) {
       options[name.slice(3)] = false;
       continue;
     }
@@ -110,7 +111,7 @@ function parse(words) {
     }
   }
   if (options.quick) {
-    const less = {runs: 8, warmup: 1, seconds: 4, concurrency: 0, encryption: options.contenders.some((id) => id.endsWith('-encrypted')), predict: false, scaling: []};
+    const less = {runs: 8, warmup: 1, seconds: 4, concurrency: 0, encryption: options.contenders.some((id) => id.endsWith('-encrypted')), tune: false, predict: false, scaling: []};
     for (const [name, value] of Object.entries(less)) if (!given.has(name)) options[name] = value;
   }
   return options;
