@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -100,8 +101,11 @@ class Allocator {
     byte_room_ = shares(bytes, all_bytes, nothing);
   }
 
-  /// From now on, no rank receives more than its share of a value's bytes after `choice`.
-  void level_exchanges(const Allocation& choice) {
+  /// From now on, no rank receives more than its share of a value's bytes after `choice`, but for what is
+  /// left of the budget then.
+  /// @param turns  that goes to the ranks in turns
+  void level_exchanges(const Allocation& choice, bool turns) {
+    turns_ = turns;
     const auto ranks = static_cast<std::size_t>(traffic_.nodes);
     std::vector<std::vector<double>> bytes(traffic_.values.size(), std::vector<double>(ranks, 0.0));
     std::vector<std::vector<double>> all_bytes = bytes;
@@ -112,6 +116,7 @@ class Allocator {
       if (is_kept(choice.kept, {unit.value, unit.channel}, rank)) bytes[unit.value][rank] += size;
     }
     const std::vector<std::int64_t> nothing(ranks, 0);
+    receivable_ = all_bytes;
     exchange_room_.clear();
     for (std::size_t v = 0; v < bytes.size(); ++v) {
       exchange_room_.push_back(shares(bytes[v], all_bytes[v], nothing));
@@ -120,10 +125,12 @@ class Allocator {
     }
   }
 
-  Allocation run(std::int64_t message_bytes) {
+  /// @param rate  score a byte at which messages are priced; else what each choice comes to
+  Allocation run(std::int64_t message_bytes, std::optional<double> rate) {
     std::set<Exchange> dropped;
     while (true) {
       Allocation choice = fill(dropped);
+      if (rate) choice.threshold = *rate;
       if (message_bytes == 0) return choice;
       // A message earns what its channels are worth above the price of their bytes. Both ways of an exchange
       // are waited for, so they stay or go together. The poorest goes first, and what it frees is given to
@@ -186,6 +193,8 @@ class Allocator {
     std::vector<std::int64_t> macs_left = mac_room_;
     std::vector<std::int64_t> bytes_left = byte_room_;
     std::vector<std::vector<std::int64_t>> exchange_left = exchange_room_;
+    std::vector<std::vector<double>> received(
+        traffic_.values.size(), std::vector<double>(static_cast<std::size_t>(traffic_.nodes), 0.0));
     const auto lacks = [](const std::vector<std::int64_t>& rooms, const Unit& unit, std::int64_t amount) {
       return !rooms.empty() && amount > rooms[static_cast<std::size_t>(unit.rank)];
     };
@@ -195,36 +204,91 @@ class Allocator {
     bool full = false;
     bool refused = false;
     double poorest = 0.0;  // of what is kept
+    const auto fits = [&](const Unit& unit) {
+      const std::int64_t bytes = bytes_of(unit);
+      if (bytes > left) {
+        if (!full) choice.threshold = unit.per_byte();
+        full = true;
+        return false;  // a channel of a smaller value may still fit
+      }
+      const bool lacking = lacks(weights_left, unit, unit.weights) || lacks(macs_left, unit, unit.macs) ||
+                           lacks(bytes_left, unit, bytes);
+      refused = refused || lacking;
+      return !lacking;
+    };
+    const auto keep = [&](const Unit& unit) {
+      const std::int64_t bytes = bytes_of(unit);
+      left -= bytes;
+      take(weights_left, unit, unit.weights);
+      take(macs_left, unit, unit.macs);
+      take(bytes_left, unit, bytes);
+      received[unit.value][static_cast<std::size_t>(unit.rank)] += static_cast<double>(bytes);
+      poorest = unit.per_byte();
+      choice.score += unit.score;
+      choice.kept[unit.value][static_cast<std::size_t>(unit.rank)][static_cast<std::size_t>(unit.channel)] =
+          true;
+    };
+    const auto is_out = [&](const Unit& unit) {
+      return is_kept(choice.kept, {unit.value, unit.channel}, static_cast<std::size_t>(unit.rank)) ||
+             (!dropped.empty() && dropped.contains(exchange_of(unit)));
+    };
     const auto pass = [&](bool level) {
       for (const Unit& unit : units_) {
-        auto kept = choice.kept[unit.value][static_cast<std::size_t>(unit.rank)].begin() + unit.channel;
-        if (*kept || (!dropped.empty() && dropped.contains(exchange_of(unit)))) continue;
-        const std::int64_t bytes = bytes_of(unit);
-        if (bytes > left) {
-          if (!full) choice.threshold = unit.per_byte();
-          full = true;
-          continue;  // a channel of a smaller value may still fit
-        }
-        if (lacks(weights_left, unit, unit.weights) || lacks(macs_left, unit, unit.macs) ||
-            lacks(bytes_left, unit, bytes) || (level && lacks(exchange_left[unit.value], unit, bytes))) {
+        if (is_out(unit) || !fits(unit)) continue;
+        if (level && lacks(exchange_left[unit.value], unit, bytes_of(unit))) {
           refused = true;
           continue;
         }
-        left -= bytes;
-        take(weights_left, unit, unit.weights);
-        take(macs_left, unit, unit.macs);
-        take(bytes_left, unit, bytes);
-        if (level) take(exchange_left[unit.value], unit, bytes);
-        poorest = unit.per_byte();
-        choice.score += unit.score;
-        *kept = true;
+        if (level) take(exchange_left[unit.value], unit, bytes_of(unit));
+        keep(unit);
+      }
+    };
+    // The ranks that read a value take turns: who is ahead waits for the others.
+    const auto pass_in_turns = [&] {
+      std::vector<std::vector<std::deque<const Unit*>>> waiting(
+          traffic_.values.size(),
+          std::vector<std::deque<const Unit*>>(static_cast<std::size_t>(traffic_.nodes)));
+      for (const Unit& unit : units_) {
+        if (is_out(unit)) continue;
+        auto& queues = waiting[unit.value];
+        queues[static_cast<std::size_t>(unit.rank)].push_back(&unit);
+        for (std::size_t rank = 0; rank < queues.size();) {
+          if (queues[rank].empty() || is_ahead(received[unit.value], unit.value, rank)) {
+            ++rank;
+            continue;
+          }
+          const Unit& next = *queues[rank].front();
+          queues[rank].pop_front();
+          if (!fits(next)) continue;
+          keep(next);
+          rank = 0;  // another's turn may have come
+        }
       }
     };
     if (!exchange_left.empty()) pass(true);
-    pass(false);  // also what is left of the budget since features come whole
+    // What is left of the budget, since features come whole, or since something else is used up first.
+    if (turns_) {
+      pass_in_turns();
+    } else {
+      pass(false);
+    }
     if (!full && refused) choice.threshold = poorest;
     choice.bytes = traffic_.fixed_bytes + room_ - left;
     return choice;
+  }
+
+  /// Whether a rank has received more of a value than all others, by what each could.
+  [[nodiscard]] bool is_ahead(const std::vector<double>& received, std::size_t value,
+                              std::size_t rank) const {
+    const std::vector<double>& receivable = receivable_[value];
+    const double mine = received[rank] / receivable[rank];
+    bool others = false;
+    for (std::size_t other = 0; other < received.size(); ++other) {
+      if (other == rank || receivable[other] == 0.0) continue;
+      if (mine <= received[other] / receivable[other]) return false;
+      others = true;
+    }
+    return others;
   }
 
   const Traffic& traffic_;
@@ -233,6 +297,8 @@ class Allocator {
   std::vector<std::int64_t> mac_room_;                    // likewise
   std::vector<std::int64_t> byte_room_;                   // likewise, of what it receives
   std::vector<std::vector<std::int64_t>> exchange_room_;  // by value, by rank: likewise of that value
+  bool turns_ = false;
+  std::vector<std::vector<double>> receivable_;  // by value, by rank: bytes, were all read
   std::vector<double> rows_;  // by rank: multiply-accumulates of its outputs, were all features read
   std::vector<Unit> units_;
 };
@@ -265,13 +331,18 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
   }
   Allocator allocator(traffic, scores, allowed - traffic.fixed_bytes, budget);
   // Two budgets to fill: of a few exchange rates between them the one that keeps most.
+  std::vector<double> emphases = {0.0};
+  if (!budget.weight_bytes.empty()) emphases = {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0};
+  double chosen = 0.0;         // of them, by the last choice
+  std::optional<double> rate;  // score a byte
   const auto choose = [&] {
     std::optional<Allocation> best;
-    for (const double emphasis : {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0}) {
+    for (const double emphasis : emphases) {
       allocator.order(emphasis);
-      Allocation choice = allocator.run(budget.message_bytes);
-      if (!best || choice.score > best->score) best = std::move(choice);
-      if (budget.weight_bytes.empty()) break;
+      Allocation choice = allocator.run(budget.message_bytes, rate);
+      if (best && choice.score <= best->score) continue;
+      best = std::move(choice);
+      chosen = emphasis;
     }
     return std::move(*best);
   };
@@ -281,7 +352,12 @@ Result<Allocation> allocate(const Traffic& traffic, const Scores& scores, const 
     choice = choose();
   }
   if (budget.level_exchanges) {
-    allocator.level_exchanges(choice);
+    allocator.level_exchanges(choice, budget.level_work);
+    // Whoever takes turns reaches far down the list, where nothing tells what a byte is worth; that is known.
+    if (budget.level_work) {
+      emphases = {chosen};
+      rate = choice.threshold;
+    }
     choice = choose();
   }
   return choice;

@@ -29,7 +29,8 @@ struct Budget {
   bool level_work = false;
   /// An exchange takes as long as its fullest direction: features are chosen once more so that of each value
   /// no rank receives more than its share of what the choice before has all of them receive, but for what is
-  /// left of the budget then.
+  /// left of the budget then. With level_work that goes to the ranks in turns, by value, since where weights
+  /// or messages limit the choice much of the budget is left.
   bool level_exchanges = false;
 };
 

@@ -77,7 +77,9 @@ std::ostream& operator<<(std::ostream& stream, const Case& c) {
 
 class Sparsify : public ::testing::TestWithParam<Case> {
  protected:
-  void SetUp() override {
+  void SetUp() override { use(12); }
+  void use(std::int64_t width) {
+    graph_ = network(width);
     auto made = partition_channels(graph_, {GetParam().nodes, GetParam().shares});
     ASSERT_TRUE(made.ok()) << made.error().message;
     partition_ = std::move(*made);
@@ -85,7 +87,24 @@ class Sparsify : public ::testing::TestWithParam<Case> {
     ASSERT_TRUE(traffic.ok()) << traffic.error().message;
     traffic_ = std::move(*traffic);
   }
-  Graph graph_ = network(12);
+  /// By rank: the bytes of a value that arrive, and those that could.
+  [[nodiscard]] std::vector<std::pair<double, double>> received(const Allocation& choice,
+                                                                std::size_t v) const {
+    std::vector<std::pair<double, double>> by_rank;
+    const Exchangeable& value = traffic_.values[v];
+    for (std::size_t rank = 0; rank < static_cast<std::size_t>(traffic_.nodes); ++rank) {
+      double some = 0.0, all = 0.0;
+      for (std::size_t c = 0; c < value.owner.size(); ++c) {
+        if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
+        all += static_cast<double>(value.channel_bytes);
+        if (choice.kept[v][rank][c]) some += static_cast<double>(value.channel_bytes);
+      }
+      by_rank.emplace_back(some, all);
+    }
+    return by_rank;
+  }
+
+  Graph graph_;
   Partition partition_;
   Traffic traffic_;
 };
@@ -180,20 +199,17 @@ TEST_P(Sparsify, WorkIsLevelledByTheOutputsOwned) {
   // What arrives is shared too where messages have a price.
   const auto choice =
       allocate(traffic_, scores, {.communication = 0.3, .message_bytes = 1, .level_work = true});
-  std::vector<double> received(rows.size(), 0.0), receivable(rows.size(), 0.0);
+  std::vector<double> arrived(rows.size(), 0.0), receivable(rows.size(), 0.0);
   for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
-    const Exchangeable& value = traffic_.values[v];
+    const auto by_rank = received(*choice, v);
     for (std::size_t rank = 0; rank < rows.size(); ++rank) {
-      for (std::size_t c = 0; c < value.owner.size(); ++c) {
-        if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
-        receivable[rank] += static_cast<double>(value.channel_bytes);
-        if (choice->kept[v][rank][c]) received[rank] += static_cast<double>(value.channel_bytes);
-      }
+      arrived[rank] += by_rank[rank].first;
+      receivable[rank] += by_rank[rank].second;
     }
   }
   const double bound = 0.3 * static_cast<double>(traffic_.dense_bytes) * receivable[0] /
                        std::accumulate(receivable.begin(), receivable.end(), 0.0);
-  EXPECT_LE(received[0], 1.003 * bound) << GetParam();
+  EXPECT_LE(arrived[0], 1.003 * bound) << GetParam();
 }
 
 /// Whatever one rank would gain by receiving more, an exchange is as full for the others, by what each could
@@ -203,20 +219,6 @@ TEST_P(Sparsify, ExchangesAreLevelled) {
   for (auto& of_value : scores) {
     for (double& each : of_value[0]) each *= 4.0;
   }
-  const auto received = [&](const Allocation& choice, std::size_t v) {
-    std::vector<std::pair<double, double>> by_rank;  // bytes that arrive, and that could
-    const Exchangeable& value = traffic_.values[v];
-    for (std::size_t rank = 0; rank < static_cast<std::size_t>(traffic_.nodes); ++rank) {
-      double some = 0.0, all = 0.0;
-      for (std::size_t c = 0; c < value.owner.size(); ++c) {
-        if (value.owner[c] == static_cast<std::int32_t>(rank) || value.forced[rank][c]) continue;
-        all += static_cast<double>(value.channel_bytes);
-        if (choice.kept[v][rank][c]) some += static_cast<double>(value.channel_bytes);
-      }
-      by_rank.emplace_back(some, all);
-    }
-    return by_rank;
-  };
   const auto free = allocate(traffic_, scores, {.communication = 0.3});
   const auto level = allocate(traffic_, scores, {.communication = 0.3, .level_exchanges = true});
   ASSERT_TRUE(free.ok() && level.ok());
@@ -239,6 +241,53 @@ TEST_P(Sparsify, ExchangesAreLevelled) {
   // But for what is left since features come whole.
   EXPECT_LE(beyond, 0.06 * static_cast<double>(free->bytes)) << GetParam();
   EXPECT_TRUE(uneven) << GetParam() << ": nothing was to be levelled";
+}
+
+/// Where weights are used up before bytes are, what is left of those makes no exchange lopsided.
+TEST_P(Sparsify, ExchangesStayLevelWhereWeightsAreTheLimit) {
+  use(64);
+  Scores scores = score(traffic_, random_sensitivities(graph_, traffic_, 9));
+  // Every value is worth more to another rank.
+  for (std::size_t v = 0; v < scores.size(); ++v) {
+    for (double& each : scores[v][v % scores[v].size()]) each *= 20.0;
+  }
+  // What ranks receive less of a value than the one that receives most, by what they could, but for a
+  // feature.
+  const auto lopsided = [&](const Budget& budget) {
+    const auto choice = allocate(traffic_, scores, budget);
+    EXPECT_TRUE(choice.ok()) << choice.error().message;
+    double behind = 0.0, kept = 0.0;
+    for (std::size_t v = 0; v < traffic_.values.size(); ++v) {
+      double fullest = 0.0;
+      const auto by_rank = received(*choice, v);
+      for (const auto& [bytes, could] : by_rank)
+        fullest = std::max(fullest, could > 0.0 ? bytes / could : 0.0);
+      for (const auto& [bytes, could] : by_rank) {
+        kept += bytes;
+        behind +=
+            std::max(0.0, fullest * could - bytes - static_cast<double>(traffic_.values[v].channel_bytes));
+      }
+    }
+    return behind / kept;
+  };
+  Budget budget{.communication = 0.9, .message_bytes = 1, .level_exchanges = true};
+  for (std::int32_t rank = 0; rank < traffic_.nodes; ++rank) {
+    std::int64_t most = 0;  // were everything read
+    for (const LinearMap& map : traffic_.maps) {
+      most += std::count(map.owner.begin(), map.owner.end(), rank) * map.pair_bytes *
+              static_cast<std::int64_t>(map.columns.size());
+    }
+    const std::int64_t least = traffic_.least_weights[static_cast<std::size_t>(rank)];
+    budget.weight_bytes.push_back(least + std::max<std::int64_t>(0, most - least) / 2);
+  }
+  const double before = lopsided(budget);
+  budget.level_work = true;
+  const double after = lopsided(budget);
+  EXPECT_LT(after, 0.1) << GetParam();
+  if (before > 0.1) {
+    EXPECT_LT(after, 0.2 * before) << GetParam();
+  }
+  EXPECT_TRUE(before > 0.1 || traffic_.nodes == 2) << GetParam() << ": nothing was to be levelled";
 }
 
 TEST_P(Sparsify, NoNodeHoldsMoreWeightsThanItMay) {
