@@ -67,11 +67,18 @@ Status report(const Flags& flags, const train::Sparsified& made, const NamedTens
   const double communication = share(made.bytes, made.dense_bytes);
   const train::Distilled& distilled = made.distilled;
   if (distilled.held_out > 0) {
-    lines += fmt::format(
-        "distilled in {} epochs: {} held-out samples are answered {:.4g} from the dense model, {:.4g} "
-        "before{}\n",
-        distilled.epochs, distilled.held_out, distilled.after, distilled.before,
-        distilled.kept ? "" : ", so the weights stay as the refit left them");
+    lines += fmt::format("distilled in {} epochs: {} held-out samples are answered ", distilled.epochs,
+                         distilled.held_out);
+    lines +=
+        distilled.part > 0.0
+            ? fmt::format("{:.4g} from the dense model, {:.4g} before{}\n", distilled.after, distilled.before,
+                          distilled.part < 1.0
+                              ? fmt::format(", with {:.0f} % of what was learnt", 100 * distilled.part)
+                              : "")
+            : fmt::format(
+                  "no closer to the dense model than before ({:.4g}), so the weights stay as the "
+                  "refit left them\n",
+                  distilled.before);
   }
   if (flags.as_json) {
     const nlohmann::json document = {{"output", flags.output},
@@ -84,7 +91,7 @@ Status report(const Flags& flags, const train::Sparsified& made, const NamedTens
                                      {"nodes", nodes},
                                      {"distillation",
                                       {{"epochs", distilled.epochs},
-                                       {"kept", distilled.epochs > 0 && distilled.kept},
+                                       {"part", distilled.epochs > 0 ? distilled.part : 0.0},
                                        {"held_out", distilled.held_out},
                                        {"distance_before", distilled.before},
                                        {"distance_after", distilled.after}}}};

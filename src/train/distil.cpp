@@ -50,9 +50,7 @@ class Distiller {
     const std::vector<at::Tensor> first = copies();
     DISCO_TRY(made.before, distance());
     DISCO_CHECK(learn(static_cast<std::int64_t>(batches.size()), first));
-    DISCO_TRY(made.after, distance());
-    made.kept = made.held_out == 0 || made.after < made.before;
-    if (!made.kept) restore(first);
+    if (made.held_out > 0) DISCO_CHECK(go_as_far_as_it_helps(first, made));
     return made;
   }
 
@@ -75,7 +73,33 @@ class Distiller {
     for (auto& [name, tensor] : weights_.parameters) tensor.copy_(*saved++);
   }
 
-  /// Of the answers to what is held out, in the mean; 0 where nothing is. With gradients, since outputs that
+  /// Of the weights on the line from `first` to what was learnt, those whose answers to what is held out are
+  /// closest. Few samples are learnt by heart in part: three quarters of the way are often better than all.
+  Status go_as_far_as_it_helps(const std::vector<at::Tensor>& first, Distilled& made) {
+    const std::vector<at::Tensor> learnt = copies();
+    const auto go = [&](double part) {
+      std::vector<at::Tensor> between;
+      for (std::size_t i = 0; i < first.size(); ++i) between.push_back(at::lerp(first[i], learnt[i], part));
+      restore(between);
+    };
+    made.part = 0.0;
+    made.after = made.before;
+    for (const double part : {0.25, 0.5, 0.75, 1.0}) {
+      go(part);
+      DISCO_TRY(const double now, distance());
+      if (!(now < made.after)) continue;  // nor where it is no number
+      made.after = now;
+      made.part = part;
+    }
+    if (made.part == 0.0) {
+      restore(first);
+    } else {
+      go(made.part);
+    }
+    return {};
+  }
+
+  /// Of the answers to what is held out, in the mean. With gradients, since outputs that
   /// have none are taken for ones that nothing can change.
   Result<double> distance() const {
     double total = 0.0;
@@ -85,7 +109,7 @@ class Distiller {
       DISCO_TRY(const at::Tensor loss, answers_.loss(batch_at(first), {}, {}));
       total += loss.item<double>();
     }
-    return count == 0 ? 0.0 : total / static_cast<double>(count);
+    return total / static_cast<double>(std::max<std::int64_t>(1, count));
   }
 
   /// What step `s` of an epoch is shown.

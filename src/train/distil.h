@@ -20,8 +20,9 @@ struct DistilOptions {
   bool augment = true;   ///< image inputs: mirrored and shifted by up to an eighth; the dense model answers
                          ///< for what is shown
   double blended = 1.0;  ///< with `augment`, the share of images that others are mixed into
-  /// So many of the last samples are not learnt from, but judge: where the answers to them have come no
-  /// closer to the dense model's, the weights are what they were. In whole batches; 0: nothing judges.
+  /// So many of the last samples are not learnt from, but judge how far the weights go from what they were to
+  /// what was learnt: as far as the answers to these come closest to the dense model's. In whole batches; 0:
+  /// all of the way.
   std::int64_t held_out = 0;
   std::uint64_t seed = 1;
   std::function<void(std::int64_t epoch, double loss)> on_epoch{};
@@ -32,7 +33,7 @@ struct Distilled {
   std::int64_t epochs = 0;
   std::int64_t held_out = 0;         ///< samples that judged
   double before = 0.0, after = 0.0;  ///< distance of the answers to them from the dense model's
-  bool kept = true;                  ///< false: the weights are what they were
+  double part = 1.0;                 ///< of the way; 0: the weights are what they were
 };
 
 /// Trains `weights` (those of `sparse`) with the masks held. Batch norms keep their statistics. Steps after

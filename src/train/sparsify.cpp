@@ -272,7 +272,7 @@ class Pipeline {
     DISCO_TRY(const auto task_loss, make_task_loss(task ? &*task : nullptr, student.graph(), {}));
     DISCO_TRY(distilled_,
               distil(teacher, student, *task_loss, *sparse_, traffic_, masks, distilled_over(plan), plan));
-    if (distilled_.kept) return {};
+    if (distilled_.part > 0.0) return {};
     // What was held out need not be then.
     begin_sparse();
     return refit_on(count_, batched, batch);
