@@ -272,8 +272,8 @@ void add_sparsify(CLI::App& app, Action& action) {
   command
       ->add_option("--distil", flags->distil,
                    "epochs over the samples in which the weights learn to answer as the dense model does "
-                   "(default: what some minutes allow, up to 40, undone where samples held out say that it "
-                   "did not help)")
+                   "(default: what some minutes allow, up to 40, and as much of it as samples held out "
+                   "say that helps)")
       ->check(CLI::Range(0, 100000))
       ->type_name("EPOCHS");
   command->add_flag("--no-refit", flags->no_refit, "leave the weights that remain as they are");
