@@ -70,9 +70,9 @@ struct Simulation {
 };
 
 /// Whether `a` serves better than `b`, of as many requests in flight: by answers a second where there are
-/// several, else by latency.
-[[nodiscard]] inline bool is_faster(const Simulation& a, const Simulation& b) {
-  return a.concurrency > 1 ? a.throughput > b.throughput : a.latency_ms < b.latency_ms;
+/// several, else by latency. By a factor of `margin` at least.
+[[nodiscard]] inline bool is_faster(const Simulation& a, const Simulation& b, double margin = 1.0) {
+  return a.concurrency > 1 ? a.throughput > b.throughput * margin : a.latency_ms * margin < b.latency_ms;
 }
 
 /// Runs programs on the nodes of a profile.

@@ -66,7 +66,9 @@ class Tuner {
   }
 
   static void keep_if_faster(const Partition& partition, Simulation simulation, Tuned& best) {
-    if (!is_faster(simulation, best.simulation)) return;
+    // Steps take that much more or less from one measurement to the next.
+    constexpr double kWorthIt = 1.01;
+    if (!is_faster(simulation, best.simulation, kWorthIt)) return;
     best.partition = partition;
     best.simulation = std::move(simulation);
   }

@@ -31,8 +31,8 @@ struct Tuned {
 /// @param profile  at least partition.nodes nodes
 /// @param done     is told after every simulation how many there were
 /// @return the fastest of all that was simulated: by latency, or by throughput where `concurrency` is above
-/// 1, the partition's own overlap where nothing is faster. Or InvalidArgument: more nodes than the profile
-/// has; or the error of a step or a simulation
+/// 1, each by 1 % at least; the partition's own overlap where nothing is. Or InvalidArgument: more nodes than
+/// the profile has; or the error of a step or a simulation
 [[nodiscard]] Result<Tuned> tune_overlap(const Graph& graph, const Partition& partition,
                                          const Profile& profile, StepCosts& costs, int concurrency = 1,
                                          const std::function<void(std::size_t)>& done = nullptr);

@@ -101,6 +101,18 @@ TEST(Simulate, OverheadsOfMessagesAddUp) {
   EXPECT_NEAR(latency_ms(programs, profile), 1 + 2 + 4 + 8 + 16 + 32, 1e-3);
 }
 
+TEST(Simulate, FasterIsMeasuredByLatencyOrByAnswersASecond) {
+  const Simulation quick{.latency_ms = 10.0, .throughput = 100.0};
+  const Simulation slow{.latency_ms = 10.05, .throughput = 120.0};
+  EXPECT_TRUE(is_faster(quick, slow));
+  EXPECT_FALSE(is_faster(slow, quick));
+  EXPECT_FALSE(is_faster(quick, slow, 1.01)) << "by half a per cent only";
+  Simulation many = slow;
+  many.concurrency = 4;
+  EXPECT_TRUE(is_faster(many, quick, 1.19));
+  EXPECT_FALSE(is_faster(many, quick, 1.21));
+}
+
 TEST(Simulate, NodesAreAskedOneAfterAnother) {
   Profile profile = free_of_overhead(3, 1e12, 0);
   for (NodeProfile& node : profile.nodes) node.ask_s = 1e-3, node.ask_byte_s = 1e-6, node.request_s = 6e-3;
