@@ -16,7 +16,7 @@ namespace disco {
 struct CostOptions {
   /// From the profile's speeds alone; nothing is run. Nodes without speeds are taken for this machine.
   bool estimate = false;
-  int runs = 5;  ///< of a program, at least
+  int runs = 9;  ///< of a program, at least
 };
 
 /// Compiles shards and finds out what their steps cost on the nodes of a profile. Equal steps are measured

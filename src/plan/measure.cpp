@@ -21,6 +21,7 @@ constexpr int kRuns = 5;
 constexpr int kPings = 40;
 constexpr int kBig = 16;
 constexpr int kPauses = 4;
+constexpr int kRelays = 16;
 constexpr int kRequests = 25;
 constexpr std::int64_t kFedNumbers = 1 << 18;
 constexpr std::int64_t kWorkNumbers = 1 << 22;  // more than a core has caches for
@@ -117,6 +118,7 @@ struct PairProgram {
   std::int64_t hidden_numbers = 0;  ///< of those that travel while their node computes
   std::int64_t burst_numbers = 0;   ///< of a message after a pause
   int pause_layers = 0;             ///< of computing that makes the pause
+  int relay_layers = 0;             ///< of computing between two messages that take turns
   int layers = 0;                   ///< of each stretch of computing; a multiple of kBig, or 0
 };
 
@@ -170,6 +172,15 @@ Graph pair_graph(int rank, const PairProgram& plan) {
     compute("warm", plan.layers);
     meet();
     compute("alone", plan.layers);
+    meet();
+    // In turns: one computes while the other sleeps, which takes longer to wake from than from a moment's
+    // wait.
+    for (int i = 0; i < kRelays; ++i) {
+      if (rank == 1) graph.receive_all("relay", {16}, peer);
+      compute("relayed", plan.relay_layers);
+      graph.send("relay", tiny, peer);
+      if (rank == 0) graph.receive_all("relay", {16}, peer);
+    }
     meet();
     // As layers do: each sends what it has, and computes while that travels.
     const ValueId features = graph.filled("hidden", {1, plan.hidden_numbers});
@@ -229,6 +240,14 @@ void read_figures(const NodeTrace& trace, const PairProgram& plan, Figures& figu
     // The first is also packed.
     for (std::size_t i = 1; i < sent.size(); ++i)
       figures[name].push_back(static_cast<double>(came[i]->end_ns - sent[i]->start_ns) * 1e-9);
+  }
+  if (trace.rank == 0) {
+    const auto sent = events_of(trace, "relay", TracePhase::Pack);
+    const auto came = events_of(trace, "relay", TracePhase::Unpack);
+    for (std::size_t i = 1; i < sent.size(); ++i)
+      figures["relay"].push_back(static_cast<double>(came[i]->end_ns - sent[i]->start_ns) * 1e-9);
+  } else {
+    figures["relayed"].push_back(sum_of(trace, "relayed") / kRelays);
   }
   const auto add_all = [&](const char* figure, const char* name, TracePhase phase) {
     const auto events = events_of(trace, name, phase);
@@ -411,6 +430,14 @@ void learn_messages(const Figures& figures, const PairProgram& plan, NodeProfile
   cost.send_byte_s = cost.receive_byte_s = beside / 2;
 }
 
+/// What a message takes to a node that has slept while the other computed, without what both processors do
+/// for it: half of the time that two take, less what the first of a pair waits for the second's computing.
+double one_way_asleep(const Figures& first, const Figures& second, const MessageCost& first_cost,
+                      const MessageCost& second_cost) {
+  const double both = median(first.at("relay")) - median(second.at("relayed"));
+  return (both - first_cost.send_s - first_cost.receive_s - second_cost.send_s - second_cost.receive_s) / 2;
+}
+
 /// What passes at once after a pause, up to the size that was tried; 0 where that is next to nothing.
 double burst_of(const Figures& figures, const PairProgram& plan, double bytes_per_s) {
   const double bytes = static_cast<double>(plan.burst_numbers) * 4;
@@ -454,6 +481,7 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
     step();
   }
   std::vector<bool> known(nodes.size(), false);
+  std::vector<double> wake_asleep(nodes.size(), 1e-3);
   double slowest = 1e15, longest = 0;
   for (const auto& pairs : rounds) {
     // A short look first, so that slow links are not kept busy for long, and fast ones are.
@@ -474,6 +502,7 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
       plan.hidden_numbers = static_cast<std::int64_t>(hidden / 4);
       plan.burst_numbers = static_cast<std::int64_t>(std::clamp(rough * 0.6e-3, 4096.0, 262144.0) / 4);
       plan.pause_layers = static_cast<int>(std::clamp(0.003 / layer, 1.0, 20.0));
+      plan.relay_layers = static_cast<int>(std::clamp(0.0003 / layer, 1.0, 10.0));
       plans.push_back(plan);
     }
     DISCO_TRY(const auto figures, run_pairs(pairs, plans, start, kRuns));
@@ -495,6 +524,11 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
       for (const std::size_t n : {a, b})
         nodes[n].messages.wake_s = std::min(nodes[n].messages.wake_s, 0.7 * way);
       way -= (nodes[a].messages.wake_s + nodes[b].messages.wake_s) / 2;
+      const double asleep =
+          std::clamp(one_way_asleep(figures.at(a), figures.at(b), nodes[a].messages, nodes[b].messages) -
+                         std::max(way, 0.0),
+                     0.0, 1e-3);
+      for (const std::size_t n : {a, b}) wake_asleep[n] = std::min(wake_asleep[n], asleep);
       for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
         LinkProfile link;
         link.bytes_per_s = 1.0 / typical(figures.at(to).at("stream_byte"));
@@ -507,6 +541,8 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
     }
     step();
   }
+  for (std::size_t n = 0; n < nodes.size() && !rounds.empty(); ++n)
+    nodes[n].messages.wake_s = std::max(nodes[n].messages.wake_s, wake_asleep[n]);
   const auto home = std::find_if(nodes.begin(), nodes.end(), [&](const NodeProfile& node) {
     return !options.coordinator.empty() && node.name == options.coordinator;
   });
