@@ -40,21 +40,28 @@ function read(said, concurrency) {
           one_per_second: one ? one.requests_per_second : null};
 }
 
-// What the simulator says of every split on this link, from a profile of nodes like those that ran.
-async function predict(link, profile, {net, started, setting, options, tools, say, progress}) {
+// What the simulator says of every split on this link, from a profile of nodes like those that run: {id: {latency_ms, nodes}}.
+async function predict(name, profile, {net, started, setting, options, tools, say, progress}) {
+  const predicted = {};
+  if (!options.predict || !profile || !offers(tools.disco, 'simulate', '--profile')) return predicted;
   for (const {about} of splitsOf(started)) {
-    const result = link.contenders[about.id];
-    if (!result || result.error) continue;
-    progress(`${link.name}: simulating ${about.label}`);
+    progress(`${name}: simulating ${about.label}`);
     try {
       // On the other core, where there is one: nothing else of this run works now.
       const said = await json([tools.disco, 'simulate', about.file, ...(about.id === 'dense' ? ['--nodes', String(net.nodes)] : []), '--profile', profile,
                                ...shapeFlags(options.shapes), '--json'], {core: setting.cores[0]});
-      result.predicted = {latency_ms: said.latency_ms, nodes: said.nodes.map(({compute_ms, pack_ms, wait_ms}) => ({compute_ms, pack_ms, wait_ms}))};
+      predicted[about.id] = {latency_ms: said.latency_ms, nodes: said.nodes.map(({compute_ms, pack_ms, wait_ms}) => ({compute_ms, pack_ms, wait_ms}))};
     } catch (error) {
-      say(`${link.name}: ${about.label}: not simulated: ${error.message}`);
+      say(`${name}: ${about.label}: not simulated: ${error.message}`);
     }
   }
+  return predicted;
+}
+
+// Of what was predicted before the runs and after them: a machine's speed drifts by several per cent within minutes.
+function meanOf(before, after) {
+  const mean = (one, other) => Object.fromEntries(Object.keys(one).map((key) => [key, (one[key] + other[key]) / 2]));
+  return {latency_ms: (before.latency_ms + after.latency_ms) / 2, nodes: before.nodes.map((node, rank) => mean(node, after.nodes[rank]))};
 }
 
 // A cluster for the simulator: nodes like this machine's first core, on links like the one that was probed.
@@ -97,10 +104,13 @@ async function scaling(recording, {setting, options, tools, say, progress}) {
 }
 
 // After the latencies of a link, while it is still as it was.
-async function beyondLatency(link, profile, context) {
+async function beyondLatency(link, profile, before, context) {
   const {options, tools} = context;
   if (options.concurrency > 0 && offers(tools.disco, 'bench', '--concurrency')) await throughput(link, context);
-  if (options.predict && profile && offers(tools.disco, 'simulate', '--profile')) await predict(link, profile, context);
+  for (const [id, after] of Object.entries(await predict(link.name, profile, context))) {
+    const result = link.contenders[id];
+    if (result && !result.error && before[id]) result.predicted = meanOf(before[id], after);
+  }
 }
 // After all links.
 async function beyondNodes(recording, context) {
@@ -108,4 +118,4 @@ async function beyondNodes(recording, context) {
   if (options.scaling.length && offers(tools.disco, 'simulate', '--cluster')) recording.scaling = await scaling(recording, context);
 }
 
-module.exports = {beyondLatency, beyondNodes};
+module.exports = {beyondLatency, beyondNodes, meanOf, predict};

@@ -72,7 +72,7 @@ ${table(['', 'link', 'latency, ms', 'of the clear run', 'CPU by node, ms'], rows
 function predictedSection(summary) {
   const rows = summary.links.flatMap((link) => link.rows.filter((row) => row.predicted).map((row) => cells([
     escape(row.label), escape(link.name), digits(row.predicted.latency_ms), digits(row.latency_ms.median), percent(row.predicted.error)])));
-  return rows.length ? `<h2>Predicted and measured</h2><p>What <code>disco simulate</code> says of the same artifacts, from a profile of these nodes and links.</p>
+  return rows.length ? `<h2>Predicted and measured</h2><p>What <code>disco simulate</code> says of the same artifacts, from a profile of these nodes and links: the mean of before and after the runs.</p>
 ${table(['', 'link', 'predicted, ms', 'measured, ms', 'error'], rows)}` : '';
 }
 

@@ -7,6 +7,7 @@ const os = require('os');
 const path = require('path');
 const {partitionOf} = require('./artifacts');
 const {checks} = require('./checks');
+const {meanOf} = require('./extras');
 const {quantile, spread, digits, bytes} = require('./figures');
 const {toHtml} = require('./html');
 const families = require('../family/page');
@@ -45,6 +46,11 @@ const tests = {
     assert.deepStrictEqual([[], ['--no-tune'], ['--quick']].map((words) => parse(words).tune), [true, false, false]);
     for (const wrong of [['--nodes', '1'], ['--nodes', 'two'], ['--keep', '1.5'], ['--wires', 'u9'], ['--fast'], ['--runs'], ['--shape', 'x=1'], ['file.onnx'], ['--coordinator', 'here']])
       assert.throws(() => parse(wrong), (error) => error.usage === true, wrong.join(' '));
+  },
+  'predictions before and after'() {
+    const before = {latency_ms: 10, nodes: [{compute_ms: 4, wait_ms: 0}, {compute_ms: 6, wait_ms: 2}]};
+    const after = {latency_ms: 14, nodes: [{compute_ms: 6, wait_ms: 1}, {compute_ms: 6, wait_ms: 0}]};
+    assert.deepStrictEqual(meanOf(before, after), {latency_ms: 12, nodes: [{compute_ms: 5, wait_ms: 0.5}, {compute_ms: 6, wait_ms: 1}]});
   },
   'the partition in an artifact'() {
     const file = path.join(os.tmpdir(), `disco-bench-test-${process.pid}`);
