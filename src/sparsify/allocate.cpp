@@ -2,38 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <map>
 #include <numeric>
 #include <optional>
 #include <set>
 #include <tuple>
 
+#include "sparsify/fill.h"
+
 namespace disco {
 
 namespace {
 
-/// One channel on its way to one rank.
-struct Unit {
-  std::size_t value;
-  std::int32_t rank;
-  std::int32_t channel;
-  double score;
-  std::int64_t weights;  ///< bytes that the rank holds to read it
-  std::int64_t macs;     ///< that the rank computes to read it
-  double price = 0;      ///< bytes on the wire, and what the weights count beside them
-  [[nodiscard]] double per_byte() const { return score / price; }
-};
-
-/// An exchange: value, and the two ranks.
-using Exchange = std::tuple<std::size_t, std::int32_t, std::int32_t>;
-
 class Allocator {
  public:
   Allocator(const Traffic& traffic, const Scores& scores, std::int64_t room, const Budget& budget)
-      : traffic_(traffic), room_(room) {
+      : traffic_(traffic), rooms_{.bytes = room} {
     for (std::size_t r = 0; r < budget.weight_bytes.size(); ++r)
-      weight_room_.push_back(budget.weight_bytes[r] - traffic.least_weights[r]);
+      rooms_.weights.push_back(budget.weight_bytes[r] - traffic.least_weights[r]);
     for (std::int32_t rank = 0; rank < traffic.nodes; ++rank) {
       const auto r = static_cast<std::size_t>(rank);
       // By value, by channel: what the rank reads it with.
@@ -70,10 +56,10 @@ class Allocator {
   void order(double emphasis) {
     for (Unit& unit : units_) {
       unit.price = static_cast<double>(traffic_.values[unit.value].channel_bytes);
-      if (weight_room_.empty()) continue;
+      if (rooms_.weights.empty()) continue;
       const auto room =
-          static_cast<double>(std::max<std::int64_t>(1, weight_room_[static_cast<std::size_t>(unit.rank)]));
-      unit.price += emphasis * static_cast<double>(room_) * static_cast<double>(unit.weights) / room;
+          static_cast<double>(std::max<std::int64_t>(1, rooms_.weights[static_cast<std::size_t>(unit.rank)]));
+      unit.price += emphasis * static_cast<double>(rooms_.bytes) * static_cast<double>(unit.weights) / room;
     }
     // Ties are broken by position, so that the choice is the same everywhere.
     std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
@@ -97,8 +83,8 @@ class Allocator {
       bytes[rank] += size;
     }
     const std::vector<std::int64_t> nothing(macs.size(), 0);
-    mac_room_ = shares(macs, rows_, traffic_.least_macs);
-    byte_room_ = shares(bytes, all_bytes, nothing);
+    rooms_.macs = shares(macs, rows_, traffic_.least_macs);
+    rooms_.received = shares(bytes, all_bytes, nothing);
   }
 
   /// From now on, no rank receives more than its share of a value's bytes after `choice`, but for what is
@@ -117,11 +103,11 @@ class Allocator {
     }
     const std::vector<std::int64_t> nothing(ranks, 0);
     receivable_ = all_bytes;
-    exchange_room_.clear();
+    rooms_.of_value.clear();
     for (std::size_t v = 0; v < bytes.size(); ++v) {
-      exchange_room_.push_back(shares(bytes[v], all_bytes[v], nothing));
+      rooms_.of_value.push_back(shares(bytes[v], all_bytes[v], nothing));
       // Half a feature more, so that an odd one is not left out.
-      for (std::int64_t& room : exchange_room_.back()) room += traffic_.values[v].channel_bytes / 2;
+      for (std::int64_t& room : rooms_.of_value.back()) room += traffic_.values[v].channel_bytes / 2;
     }
   }
 
@@ -142,7 +128,7 @@ class Allocator {
       std::map<Exchange, Worth> exchanges;
       for (const Unit& unit : units_) {
         if (!is_kept(choice.kept, {unit.value, unit.channel}, static_cast<std::size_t>(unit.rank))) continue;
-        Worth& worth = exchanges[exchange_of(unit)];
+        Worth& worth = exchanges[exchange_of(traffic_, unit)];
         worth.surplus += unit.score - choice.threshold * unit.price;
         worth.to.insert(unit.rank);
       }
@@ -180,123 +166,23 @@ class Allocator {
   [[nodiscard]] std::int64_t bytes_of(const Unit& unit) const {
     return traffic_.values[unit.value].channel_bytes;
   }
-  [[nodiscard]] Exchange exchange_of(const Unit& unit) const {
-    const std::int32_t owner = traffic_.values[unit.value].owner[static_cast<std::size_t>(unit.channel)];
-    return {unit.value, std::min(owner, unit.rank), std::max(owner, unit.rank)};
-  }
 
-  Allocation fill(const std::set<Exchange>& dropped) const {
-    Allocation choice;
-    choice.kept = keep_forced(traffic_);
-    std::int64_t left = room_;
-    std::vector<std::int64_t> weights_left = weight_room_;
-    std::vector<std::int64_t> macs_left = mac_room_;
-    std::vector<std::int64_t> bytes_left = byte_room_;
-    std::vector<std::vector<std::int64_t>> exchange_left = exchange_room_;
-    std::vector<std::vector<double>> received(
-        traffic_.values.size(), std::vector<double>(static_cast<std::size_t>(traffic_.nodes), 0.0));
-    const auto lacks = [](const std::vector<std::int64_t>& rooms, const Unit& unit, std::int64_t amount) {
-      return !rooms.empty() && amount > rooms[static_cast<std::size_t>(unit.rank)];
-    };
-    const auto take = [](std::vector<std::int64_t>& rooms, const Unit& unit, std::int64_t amount) {
-      if (!rooms.empty()) rooms[static_cast<std::size_t>(unit.rank)] -= amount;
-    };
-    bool full = false;
-    bool refused = false;
-    double poorest = 0.0;  // of what is kept
-    const auto fits = [&](const Unit& unit) {
-      const std::int64_t bytes = bytes_of(unit);
-      if (bytes > left) {
-        if (!full) choice.threshold = unit.per_byte();
-        full = true;
-        return false;  // a channel of a smaller value may still fit
-      }
-      const bool lacking = lacks(weights_left, unit, unit.weights) || lacks(macs_left, unit, unit.macs) ||
-                           lacks(bytes_left, unit, bytes);
-      refused = refused || lacking;
-      return !lacking;
-    };
-    const auto keep = [&](const Unit& unit) {
-      const std::int64_t bytes = bytes_of(unit);
-      left -= bytes;
-      take(weights_left, unit, unit.weights);
-      take(macs_left, unit, unit.macs);
-      take(bytes_left, unit, bytes);
-      received[unit.value][static_cast<std::size_t>(unit.rank)] += static_cast<double>(bytes);
-      poorest = unit.per_byte();
-      choice.score += unit.score;
-      choice.kept[unit.value][static_cast<std::size_t>(unit.rank)][static_cast<std::size_t>(unit.channel)] =
-          true;
-    };
-    const auto is_out = [&](const Unit& unit) {
-      return is_kept(choice.kept, {unit.value, unit.channel}, static_cast<std::size_t>(unit.rank)) ||
-             (!dropped.empty() && dropped.contains(exchange_of(unit)));
-    };
-    const auto pass = [&](bool level) {
-      for (const Unit& unit : units_) {
-        if (is_out(unit) || !fits(unit)) continue;
-        if (level && lacks(exchange_left[unit.value], unit, bytes_of(unit))) {
-          refused = true;
-          continue;
-        }
-        if (level) take(exchange_left[unit.value], unit, bytes_of(unit));
-        keep(unit);
-      }
-    };
-    // The ranks that read a value take turns: who is ahead waits for the others.
-    const auto pass_in_turns = [&] {
-      std::vector<std::vector<std::deque<const Unit*>>> waiting(
-          traffic_.values.size(),
-          std::vector<std::deque<const Unit*>>(static_cast<std::size_t>(traffic_.nodes)));
-      for (const Unit& unit : units_) {
-        if (is_out(unit)) continue;
-        auto& queues = waiting[unit.value];
-        queues[static_cast<std::size_t>(unit.rank)].push_back(&unit);
-        for (std::size_t rank = 0; rank < queues.size();) {
-          if (queues[rank].empty() || is_ahead(received[unit.value], unit.value, rank)) {
-            ++rank;
-            continue;
-          }
-          const Unit& next = *queues[rank].front();
-          queues[rank].pop_front();
-          if (!fits(next)) continue;
-          keep(next);
-          rank = 0;  // another's turn may have come
-        }
-      }
-    };
-    if (!exchange_left.empty()) pass(true);
+  [[nodiscard]] Allocation fill(const std::set<Exchange>& dropped) const {
+    Filling filling(traffic_, units_, rooms_, dropped);
+    if (!rooms_.of_value.empty()) filling.fill(true);
     // What is left of the budget, since features come whole, or since something else is used up first.
     if (turns_) {
-      pass_in_turns();
+      filling.fill_in_turns(receivable_);
     } else {
-      pass(false);
+      filling.fill(false);
     }
-    if (!full && refused) choice.threshold = poorest;
-    choice.bytes = traffic_.fixed_bytes + room_ - left;
+    Allocation choice = filling.finish();
+    choice.bytes += traffic_.fixed_bytes;
     return choice;
   }
 
-  /// Whether a rank has received more of a value than all others, by what each could.
-  [[nodiscard]] bool is_ahead(const std::vector<double>& received, std::size_t value,
-                              std::size_t rank) const {
-    const std::vector<double>& receivable = receivable_[value];
-    const double mine = received[rank] / receivable[rank];
-    bool others = false;
-    for (std::size_t other = 0; other < received.size(); ++other) {
-      if (other == rank || receivable[other] == 0.0) continue;
-      if (mine <= received[other] / receivable[other]) return false;
-      others = true;
-    }
-    return others;
-  }
-
   const Traffic& traffic_;
-  std::int64_t room_;
-  std::vector<std::int64_t> weight_room_;                 // by rank; empty: no limit
-  std::vector<std::int64_t> mac_room_;                    // likewise
-  std::vector<std::int64_t> byte_room_;                   // likewise, of what it receives
-  std::vector<std::vector<std::int64_t>> exchange_room_;  // by value, by rank: likewise of that value
+  Rooms rooms_;
   bool turns_ = false;
   std::vector<std::vector<double>> receivable_;  // by value, by rank: bytes, were all read
   std::vector<double> rows_;  // by rank: multiply-accumulates of its outputs, were all features read
