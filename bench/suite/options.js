@@ -114,6 +114,7 @@ function parse(words) {
     const less = {runs: 8, warmup: 1, seconds: 4, concurrency: 0, encryption: options.contenders.some((id) => id.endsWith('-encrypted')), tune: false, predict: false, scaling: []};
     for (const [name, value] of Object.entries(less)) if (!given.has(name)) options[name] = value;
   }
+  if (options.artifacts.length) options.tune = false;  // they are measured as they are
   return options;
 }
 

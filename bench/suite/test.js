@@ -43,7 +43,7 @@ const tests = {
     assert.deepStrictEqual([options.model, options.links, options.shapes, options.artifacts], ['a.onnx', ['10mbit', 'unshaped'], {x: [1, 3, 8, 8]}, ['b.onnx', 'c.onnx']]);
     // What is given wins over --quick, wherever it stands.
     assert.deepStrictEqual([options.runs, options.warmup], [5, parse(['--quick']).warmup]);
-    assert.deepStrictEqual([[], ['--no-tune'], ['--quick']].map((words) => parse(words).tune), [true, false, false]);
+    assert.deepStrictEqual([[], ['--no-tune'], ['--quick'], ['--artifact', 'a.onnx']].map((words) => parse(words).tune), [true, false, false, false]);
     for (const wrong of [['--nodes', '1'], ['--nodes', 'two'], ['--keep', '1.5'], ['--wires', 'u9'], ['--fast'], ['--runs'], ['--shape', 'x=1'], ['file.onnx'], ['--coordinator', 'here']])
       assert.throws(() => parse(wrong), (error) => error.usage === true, wrong.join(' '));
   },

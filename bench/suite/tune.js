@@ -28,7 +28,7 @@ async function profileOf(name, {setting, tools, say, progress}) {
 // Gives contenders the files that suit the link: {id: {bands, in_two_parts, layers}}.
 async function tuneFor(name, profile, {net, started, setting, options, tools, say, progress}) {
   const tuned = {};
-  if (!options.tune || !profile || options.artifacts.length || !offers(tools.disco, 'tune', '--profile')) return tuned;
+  if (!options.tune || !profile || !offers(tools.disco, 'tune', '--profile')) return tuned;
   for (const {about} of started.filter(({about}) => about.kind === 'split' && !about.clear)) {
     const file = path.join(setting.folder, `${about.id}-${name}.onnx`);
     progress(`${name}: tuning ${about.label}`);
