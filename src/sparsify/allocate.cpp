@@ -28,10 +28,8 @@ class Allocator {
         weights.emplace_back(value.owner.size(), 0);
         macs.emplace_back(value.owner.size(), 0);
       }
-      std::int64_t rows = 0;
       for (const LinearMap& map : traffic.maps) {
         const std::int64_t outputs = std::count(map.owner.begin(), map.owner.end(), rank);
-        rows += outputs * map.pair_macs * static_cast<std::int64_t>(map.columns.size());
         for (const Column& column : map.columns) {
           if (column.value == Column::kEverywhere) continue;
           const auto channel = static_cast<std::size_t>(column.channel);
@@ -39,7 +37,6 @@ class Allocator {
           macs[column.value][channel] += outputs * map.pair_macs;
         }
       }
-      rows_.push_back(static_cast<double>(rows));
       for (std::size_t v = 0; v < traffic.values.size(); ++v) {
         const Exchangeable& value = traffic.values[v];
         for (std::size_t c = 0; c < value.owner.size(); ++c) {
@@ -68,23 +65,22 @@ class Allocator {
     });
   }
 
-  /// From now on, no rank computes more than its share, by its rows, of what all compute after `choice`, or
-  /// receives more than its share, by what it could receive.
+  /// From now on, no rank computes or receives more, for what others own, than its share of what all do after
+  /// `choice`, by what each could.
   void level(const Allocation& choice) {
-    std::vector<double> macs(traffic_.least_macs.begin(), traffic_.least_macs.end());
-    std::vector<double> bytes(macs.size(), 0.0);
-    std::vector<double> all_bytes(macs.size(), 0.0);
+    const auto ranks = static_cast<std::size_t>(traffic_.nodes);
+    std::vector<double> macs(ranks, 0.0), all_macs = macs, bytes = macs, all_bytes = macs;
     for (const Unit& unit : units_) {
       const auto rank = static_cast<std::size_t>(unit.rank);
       const auto size = static_cast<double>(bytes_of(unit));
+      all_macs[rank] += static_cast<double>(unit.macs);
       all_bytes[rank] += size;
       if (!is_kept(choice.kept, {unit.value, unit.channel}, rank)) continue;
       macs[rank] += static_cast<double>(unit.macs);
       bytes[rank] += size;
     }
-    const std::vector<std::int64_t> nothing(macs.size(), 0);
-    rooms_.macs = shares(macs, rows_, traffic_.least_macs);
-    rooms_.received = shares(bytes, all_bytes, nothing);
+    rooms_.macs = shares(macs, all_macs);
+    rooms_.received = shares(bytes, all_bytes);
   }
 
   /// From now on, no rank receives more than its share of a value's bytes after `choice`, but for what is
@@ -101,11 +97,10 @@ class Allocator {
       all_bytes[unit.value][rank] += size;
       if (is_kept(choice.kept, {unit.value, unit.channel}, rank)) bytes[unit.value][rank] += size;
     }
-    const std::vector<std::int64_t> nothing(ranks, 0);
     receivable_ = all_bytes;
     rooms_.of_value.clear();
     for (std::size_t v = 0; v < bytes.size(); ++v) {
-      rooms_.of_value.push_back(shares(bytes[v], all_bytes[v], nothing));
+      rooms_.of_value.push_back(shares(bytes[v], all_bytes[v]));
       // Half a feature more, so that an odd one is not left out.
       for (std::int64_t& room : rooms_.of_value.back()) room += traffic_.values[v].channel_bytes / 2;
     }
@@ -148,17 +143,16 @@ class Allocator {
   }
 
  private:
-  /// By rank: its part, by `weights`, of the sum of `amounts`, less what it has anyway.
+  /// By rank: its part, by `weights`, of the sum of `amounts`.
   static std::vector<std::int64_t> shares(const std::vector<double>& amounts,
-                                          const std::vector<double>& weights,
-                                          const std::vector<std::int64_t>& least) {
+                                          const std::vector<double>& weights) {
     constexpr double kSlack = 1.002;  // features come whole
     const double amount = std::accumulate(amounts.begin(), amounts.end(), 0.0);
     const double weight = std::accumulate(weights.begin(), weights.end(), 0.0);
     std::vector<std::int64_t> rooms;
-    for (std::size_t r = 0; r < amounts.size(); ++r) {
-      const double share = weight > 0.0 ? amount * weights[r] / weight : amount;
-      rooms.push_back(std::max<std::int64_t>(0, static_cast<std::int64_t>(kSlack * share) - least[r]));
+    for (const double each : weights) {
+      const double share = weight > 0.0 ? amount * each / weight : amount;
+      rooms.push_back(static_cast<std::int64_t>(kSlack * share));
     }
     return rooms;
   }
@@ -185,7 +179,6 @@ class Allocator {
   Rooms rooms_;
   bool turns_ = false;
   std::vector<std::vector<double>> receivable_;  // by value, by rank: bytes, were all read
-  std::vector<double> rows_;  // by rank: multiply-accumulates of its outputs, were all features read
   std::vector<Unit> units_;
 };
 

@@ -24,8 +24,8 @@ struct Budget {
   /// are then worth less there.
   std::vector<std::int64_t> weight_bytes{};
   /// Every answer waits for the busiest node and the fullest link: features are chosen a second time so that
-  /// no rank computes more than its share, by the outputs that it owns, of what the first choice has all of
-  /// them compute, or receives more than its share. Bytes may remain unused.
+  /// no rank computes or receives more, for features of others, than its share of what the first choice has
+  /// all of them do, by what each could. Bytes may remain unused.
   bool level_work = false;
   /// An exchange takes as long as its fullest direction: features are chosen once more so that of each value
   /// no rank receives more than its share of what the choice before has all of them receive, but for what is
