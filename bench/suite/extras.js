@@ -3,23 +3,21 @@
 'use strict';
 const fs = require('fs');
 const path = require('path');
-const {Nodes, offers, shapeFlags, json} = require('./nodes');
-
-const splitsOf = (started) => started.filter(({about, contender}) => about.kind === 'split' && !about.clear && !contender.out);
+const {Nodes, offers, shapeFlags, json, splitsOf, wordsOf} = require('./nodes');
 
 // Answers a second with K requests in flight: {concurrency, per_second, least_busy}, by contender.
 async function throughput(link, {net, started, setting, options, tools, say, progress}) {
-  for (const {about} of splitsOf(started)) {
+  for (const {about, contender} of splitsOf(started)) {
     const result = link.contenders[about.id];
     if (!result || result.error) continue;
     progress(`${link.name}: ${options.concurrency} in flight, ${about.label}`);
-    const nodes = new Nodes(setting, `${about.id}-flight`, about.label, about.file);
+    const nodes = new Nodes(setting, `${about.id}-flight`, about.label, contender.file);
     try {
       const cluster = await nodes.start();
       // As many as take about as long as the latency's runs did.
       const one = result.samples.map((sample) => sample.ms).sort((a, b) => a - b)[result.samples.length >> 1];
       const runs = Math.max(8, Math.min(options.runs, Math.round(options.seconds * 500 / one)));
-      const said = await json([tools.disco, 'bench', about.file, '--cluster', cluster, '--concurrency', String(options.concurrency),
+      const said = await json([tools.disco, 'bench', contender.file, '--cluster', cluster, '--concurrency', String(options.concurrency),
                                '--runs', String(runs), '--warmup', '2', ...shapeFlags(options.shapes), '--json'],
                               nodes.place(setting.coordinator === 'outside' ? 'outside' : 0));
       result.throughput = read(said, options.concurrency);
@@ -41,15 +39,16 @@ function read(said, concurrency) {
 }
 
 // What the simulator says of every split on this link, from a profile of nodes like those that run: {id: {latency_ms, nodes}}.
-async function predict(name, profile, {net, started, setting, options, tools, say, progress}) {
+async function predict(name, profile, context) {
+  const {started, setting, options, tools, say, progress} = context;
   const predicted = {};
   if (!options.predict || !profile || !offers(tools.disco, 'simulate', '--profile')) return predicted;
-  for (const {about} of splitsOf(started)) {
+  for (const split of splitsOf(started)) {
+    const {about, contender} = split;
     progress(`${name}: simulating ${about.label}`);
     try {
       // On the other core, where there is one: nothing else of this run works now.
-      const said = await json([tools.disco, 'simulate', about.file, ...(about.id === 'dense' ? ['--nodes', String(net.nodes)] : []), '--profile', profile,
-                               ...shapeFlags(options.shapes), '--json'], {core: setting.cores[0]});
+      const said = await json([tools.disco, 'simulate', ...wordsOf(split, contender.file, context), '--profile', profile, '--json'], {core: setting.cores[0]});
       predicted[about.id] = {latency_ms: said.latency_ms, nodes: said.nodes.map(({compute_ms, pack_ms, wait_ms}) => ({compute_ms, pack_ms, wait_ms}))};
     } catch (error) {
       say(`${name}: ${about.label}: not simulated: ${error.message}`);

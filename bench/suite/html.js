@@ -22,7 +22,7 @@ function answers(summary) {
 
 // How `disco tune` had each split run on this link.
 function tunedNote(link) {
-  const said = link.rows.filter((row) => row.tuned && !row.of_clear).map((row) => {
+  const said = link.rows.filter((row) => row.tuned).map((row) => {
     const {bands, in_two_parts: parts, layers} = row.tuned;
     return `${escape(row.label)}: ${bands > 1 ? `in ${bands} bands` : 'whole'}, ${parts} of ${layers} layers in two parts`;
   });

@@ -21,4 +21,9 @@ class Nodes extends Split {
 const shapeFlags = (shapes) => Object.entries(shapes).flatMap(([name, dims]) => ['--shape', `${name}:${dims.join(',')}`]);
 const json = async (words, place) => JSON.parse(await new Worker(words, place).output());
 
-module.exports = {Nodes, offers, shapeFlags, json};
+const splitsOf = (started) => started.filter(({about, contender}) => about.kind === 'split' && !about.clear && !contender.out);
+
+// What a command is told of a split: a file, over how many nodes where that does not say, and the inputs' extents.
+const wordsOf = ({about}, file, {net, options}) => [file, ...(about.id === 'dense' ? ['--nodes', String(net.nodes)] : []), ...shapeFlags(options.shapes)];
+
+module.exports = {Nodes, offers, shapeFlags, json, splitsOf, wordsOf};

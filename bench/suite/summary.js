@@ -70,7 +70,7 @@ function summarise(recording) {
       row.coordinator_cpu_ms = coordinator < 0 ? null : result.cpu_s[coordinator] * 1e3;
       const limits = bound(row, link, recording.setting);
       if (contender.kind === 'split') row.bound = limits;
-      if (link.tuned && link.tuned[contender.clear || contender.id]) row.tuned = link.tuned[contender.clear || contender.id];
+      if (link.tuned && link.tuned[contender.id]) row.tuned = link.tuned[contender.id];
       if (result.throughput) row.throughput = result.throughput;
       if (result.predicted) row.predicted = {...result.predicted, error: result.predicted.latency_ms / row.latency_ms.median - 1};
       return row;

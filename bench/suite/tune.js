@@ -2,7 +2,7 @@
 // anybody would who reads docs/plan.md. What travels, and so what is answered, stays as it is.
 'use strict';
 const path = require('path');
-const {Nodes, shapeFlags, json, offers} = require('./nodes');
+const {Nodes, json, offers, splitsOf, wordsOf} = require('./nodes');
 const {Worker} = require('./worker');
 
 // The file of `disco profile`, on a link as it is shaped now; null where it could not be made.
@@ -26,19 +26,19 @@ async function profileOf(name, {setting, tools, say, progress}) {
 }
 
 // Gives contenders the files that suit the link: {id: {bands, in_two_parts, layers}}.
-async function tuneFor(name, profile, {net, started, setting, options, tools, say, progress}) {
+async function tuneFor(name, profile, context) {
+  const {started, setting, options, tools, say, progress} = context;
   const tuned = {};
   if (!options.tune || !profile || !offers(tools.disco, 'tune', '--profile')) return tuned;
-  for (const {about} of started.filter(({about}) => about.kind === 'split' && !about.clear)) {
+  for (const split of splitsOf(started)) {
+    const {about} = split;
     const file = path.join(setting.folder, `${about.id}-${name}.onnx`);
     progress(`${name}: tuning ${about.label}`);
     try {
-      const said = await json([tools.disco, 'tune', about.made, ...(about.id === 'dense' ? ['--nodes', String(net.nodes)] : []), '--profile', profile,
-                               ...shapeFlags(options.shapes), '-o', file, '--json'], {core: setting.cores[0]});
+      const said = await json([tools.disco, 'tune', ...wordsOf(split, about.file, context), '--profile', profile, '-o', file, '--json'], {core: setting.cores[0]});
       tuned[about.id] = {bands: said.bands, in_two_parts: said.in_two_parts, layers: said.layers};
       for (const other of started) {
-        if (other.about.id !== about.id && other.about.clear !== about.id) continue;
-        other.about.file = other.contender.file = file;
+        if (other.about.id === about.id || other.about.clear === about.id) other.contender.file = file;
       }
     } catch (error) {
       say(`${name}: ${about.label} is measured as it was made: ${error.message}`);

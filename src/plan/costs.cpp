@@ -13,6 +13,7 @@
 #include "compile/program.h"
 #include "kernels/simd.h"
 #include "plan/other_work.h"
+#include "plan/quantile.h"
 #include "runtime/executor.h"
 #include "zoo/inputs.h"
 
@@ -75,11 +76,7 @@ Result<std::vector<double>> measure(const Program& program, const NamedTensors& 
     sum = std::min(sum, now);
   }
   std::vector<double> seconds;
-  for (std::vector<double>& of_step : times) {
-    const auto middle = of_step.begin() + static_cast<std::ptrdiff_t>(of_step.size() / 2);
-    std::nth_element(of_step.begin(), middle, of_step.end());
-    seconds.push_back(*middle);
-  }
+  for (std::vector<double>& of_step : times) seconds.push_back(median(std::move(of_step)));
   return seconds;
 }
 

@@ -9,10 +9,11 @@
 #include <thread>
 #include <tuple>
 
-#include "base/random.h"
 #include "cluster/palette.h"
 #include "plan/other_work.h"
 #include "plan/probe_graph.h"
+#include "plan/quantile.h"
+#include "zoo/inputs.h"
 
 namespace disco {
 
@@ -24,21 +25,12 @@ constexpr int kBig = 16;
 constexpr int kPauses = 4;
 constexpr int kRelays = 16;
 constexpr int kRequests = 25;
-constexpr std::int64_t kFedNumbers = 1 << 18;
+constexpr std::int64_t kFedExtent = 512;
 constexpr std::int64_t kWorkNumbers = 1 << 22;  // more than a core has caches for
 constexpr std::chrono::milliseconds kBetweenRequests{2};
 
-double quantile(std::vector<double> values, std::size_t numerator, std::size_t denominator) {
-  if (values.empty()) return 0.0;
-  const auto at = values.begin() + static_cast<std::ptrdiff_t>(values.size() * numerator / denominator);
-  std::nth_element(values.begin(), at, values.end());
-  return *at;
-}
-
 /// The lower quartile: what else a machine does comes on top of a time.
-double typical(std::vector<double> values) { return quantile(std::move(values), 1, 4); }
-
-double median(std::vector<double> values) { return quantile(std::move(values), 1, 2); }
+double typical(std::vector<double> values) { return quantile(std::move(values), 0.25); }
 
 double seconds(const TraceEvent& event) { return static_cast<double>(event.end_ns - event.start_ns) * 1e-9; }
 
@@ -235,21 +227,14 @@ void read_figures(const NodeTrace& trace, const PairProgram& plan, Figures& figu
   const double streamed = static_cast<double>(stream.back()->end_ns - stream.front()->end_ns) * 1e-9;
   figures["stream_byte"].push_back(std::max(streamed, 1e-7) / (bytes * (kBig - 1)));
   if (plan.layers == 0) return;
-  for (const char* name : {"burst", "paced"}) {  // of the one that begins; the other's say nothing
+  for (const char* name : {"burst", "paced", "relay"}) {  // of the one that begins; the other's say nothing
     const auto sent = events_of(trace, name, TracePhase::Pack);
     const auto came = events_of(trace, name, TracePhase::Unpack);
     // The first is also packed.
     for (std::size_t i = 1; i < sent.size(); ++i)
       figures[name].push_back(static_cast<double>(came[i]->end_ns - sent[i]->start_ns) * 1e-9);
   }
-  if (trace.rank == 0) {
-    const auto sent = events_of(trace, "relay", TracePhase::Pack);
-    const auto came = events_of(trace, "relay", TracePhase::Unpack);
-    for (std::size_t i = 1; i < sent.size(); ++i)
-      figures["relay"].push_back(static_cast<double>(came[i]->end_ns - sent[i]->start_ns) * 1e-9);
-  } else {
-    figures["relayed"].push_back(sum_of(trace, "relayed") / kRelays);
-  }
+  figures["relayed"].push_back(sum_of(trace, "relayed") / kRelays);
   const auto add_all = [&](const char* figure, const char* name, TracePhase phase) {
     const auto events = events_of(trace, name, phase);
     for (std::size_t i = 1; i < events.size(); ++i)  // the first one of a value is also packed
@@ -340,10 +325,10 @@ Status measure_node(NodeProfile& node, std::size_t index, const StartCluster& st
   return {};
 }
 
-/// A program that takes in `fed` numbers and has used up the caches once it answers.
-Graph request_graph(std::int64_t fed) {
+/// A program that takes in an image of so many pixels a side and has used up the caches once it answers.
+Graph request_graph(std::int64_t extent) {
   ProbeGraph graph("requests", "one");
-  graph.keep(graph.fed("x", {fed}), "sum");
+  graph.keep(graph.fed("x", {1, 1, extent, extent}), "sum");
   graph.keep(graph.filled("work", {1, kWorkNumbers}), "worked");
   return graph.take();
 }
@@ -389,15 +374,10 @@ Status measure_requests(NodeProfile& node, std::size_t index, const StartCluster
   std::array<RequestTime, 2> times{};
   std::array<double, 2> bytes{};
   for (std::size_t large = 0; large < 2; ++large) {
-    NamedTensors inputs = {{"one", Tensor::of<float>({1}, {1.0F})},
-                           {"x", Tensor::zeros(DataType::Float32, {large == 1 ? kFedNumbers : 1})}};
-    Tensor& x = inputs.at("x");
-    Random random(1);
-    for (std::int64_t i = 0; i < x.elements(); ++i)
-      x.data<float>()[i] = static_cast<float>(random.below(256)) / 255.0F;
-    bytes[large] = static_cast<double>(palette::wire_size(x));
     std::vector<Graph> shards;
-    shards.push_back(request_graph(x.elements()));
+    shards.push_back(request_graph(large == 1 ? kFedExtent : 1));
+    const NamedTensors inputs = random_inputs(shards[0]);
+    bytes[large] = static_cast<double>(palette::wire_size(inputs.at("x")));
     DISCO_TRY(const std::unique_ptr<Cluster> cluster, start({index}, std::move(shards)));
     DISCO_TRY(times[large], time_request(*cluster, inputs));
   }
@@ -542,8 +522,9 @@ Result<Profile> measure_cluster(std::vector<NodeProfile> nodes, const StartClust
     }
     step();
   }
-  for (std::size_t n = 0; n < nodes.size() && !rounds.empty(); ++n)
-    nodes[n].messages.wake_s = std::max(nodes[n].messages.wake_s, wake_asleep[n]);
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    if (known[n]) nodes[n].messages.wake_s = std::max(nodes[n].messages.wake_s, wake_asleep[n]);
+  }
   const auto home = std::find_if(nodes.begin(), nodes.end(), [&](const NodeProfile& node) {
     return !options.coordinator.empty() && node.name == options.coordinator;
   });

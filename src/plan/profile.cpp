@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plan/quantile.h"
+
 namespace disco {
 
 namespace {
@@ -24,12 +26,6 @@ std::optional<std::pair<double, std::string>> number_and_unit(std::string_view t
   std::string unit(end);
   std::erase(unit, ' ');
   return std::pair{number, unit};
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 std::optional<double> measured_slowness(const NodeProfile& node, const Speeds& here, std::size_t work) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -46,6 +47,7 @@ class Allocator {
         }
       }
     }
+    all_ = tally(nullptr);
   }
 
   /// Orders what may be kept by score per byte, where filling a rank's room for weights costs `emphasis`
@@ -68,19 +70,9 @@ class Allocator {
   /// From now on, no rank computes or receives more, for what others own, than its share of what all do after
   /// `choice`, by what each could.
   void level(const Allocation& choice) {
-    const auto ranks = static_cast<std::size_t>(traffic_.nodes);
-    std::vector<double> macs(ranks, 0.0), all_macs = macs, bytes = macs, all_bytes = macs;
-    for (const Unit& unit : units_) {
-      const auto rank = static_cast<std::size_t>(unit.rank);
-      const auto size = static_cast<double>(bytes_of(unit));
-      all_macs[rank] += static_cast<double>(unit.macs);
-      all_bytes[rank] += size;
-      if (!is_kept(choice.kept, {unit.value, unit.channel}, rank)) continue;
-      macs[rank] += static_cast<double>(unit.macs);
-      bytes[rank] += size;
-    }
-    rooms_.macs = shares(macs, all_macs);
-    rooms_.received = shares(bytes, all_bytes);
+    const Tally now = tally(&choice.kept);
+    rooms_.macs = shares(now.macs, all_.macs);
+    rooms_.received = shares(over_values(now.bytes), over_values(all_.bytes));
   }
 
   /// From now on, no rank receives more than its share of a value's bytes after `choice`, but for what is
@@ -88,19 +80,10 @@ class Allocator {
   /// @param turns  that goes to the ranks in turns
   void level_exchanges(const Allocation& choice, bool turns) {
     turns_ = turns;
-    const auto ranks = static_cast<std::size_t>(traffic_.nodes);
-    std::vector<std::vector<double>> bytes(traffic_.values.size(), std::vector<double>(ranks, 0.0));
-    std::vector<std::vector<double>> all_bytes = bytes;
-    for (const Unit& unit : units_) {
-      const auto rank = static_cast<std::size_t>(unit.rank);
-      const auto size = static_cast<double>(bytes_of(unit));
-      all_bytes[unit.value][rank] += size;
-      if (is_kept(choice.kept, {unit.value, unit.channel}, rank)) bytes[unit.value][rank] += size;
-    }
-    receivable_ = all_bytes;
+    const Tally now = tally(&choice.kept);
     rooms_.of_value.clear();
-    for (std::size_t v = 0; v < bytes.size(); ++v) {
-      rooms_.of_value.push_back(shares(bytes[v], all_bytes[v]));
+    for (std::size_t v = 0; v < now.bytes.size(); ++v) {
+      rooms_.of_value.push_back(shares(now.bytes[v], all_.bytes[v]));
       // Half a feature more, so that an odd one is not left out.
       for (std::int64_t& room : rooms_.of_value.back()) room += traffic_.values[v].channel_bytes / 2;
     }
@@ -143,6 +126,30 @@ class Allocator {
   }
 
  private:
+  /// What reading takes.
+  struct Tally {
+    std::vector<double> macs;                // by rank
+    std::vector<std::vector<double>> bytes;  // by value, by rank
+  };
+  /// Of all units, or of those in `kept`.
+  [[nodiscard]] Tally tally(const KeptChannels* kept) const {
+    const std::vector<double> none(static_cast<std::size_t>(traffic_.nodes), 0.0);
+    Tally sums{none, std::vector<std::vector<double>>(traffic_.values.size(), none)};
+    for (const Unit& unit : units_) {
+      const auto rank = static_cast<std::size_t>(unit.rank);
+      if (kept != nullptr && !is_kept(*kept, {unit.value, unit.channel}, rank)) continue;
+      sums.macs[rank] += static_cast<double>(unit.macs);
+      sums.bytes[unit.value][rank] += static_cast<double>(traffic_.values[unit.value].channel_bytes);
+    }
+    return sums;
+  }
+  [[nodiscard]] std::vector<double> over_values(const std::vector<std::vector<double>>& bytes) const {
+    std::vector<double> sums(static_cast<std::size_t>(traffic_.nodes), 0.0);
+    for (const std::vector<double>& of_value : bytes)
+      std::transform(sums.begin(), sums.end(), of_value.begin(), sums.begin(), std::plus<>());
+    return sums;
+  }
+
   /// By rank: its part, by `weights`, of the sum of `amounts`.
   static std::vector<std::int64_t> shares(const std::vector<double>& amounts,
                                           const std::vector<double>& weights) {
@@ -157,16 +164,12 @@ class Allocator {
     return rooms;
   }
 
-  [[nodiscard]] std::int64_t bytes_of(const Unit& unit) const {
-    return traffic_.values[unit.value].channel_bytes;
-  }
-
   [[nodiscard]] Allocation fill(const std::set<Exchange>& dropped) const {
     Filling filling(traffic_, units_, rooms_, dropped);
     if (!rooms_.of_value.empty()) filling.fill(true);
     // What is left of the budget, since features come whole, or since something else is used up first.
     if (turns_) {
-      filling.fill_in_turns(receivable_);
+      filling.fill_in_turns(all_.bytes);
     } else {
       filling.fill(false);
     }
@@ -178,8 +181,8 @@ class Allocator {
   const Traffic& traffic_;
   Rooms rooms_;
   bool turns_ = false;
-  std::vector<std::vector<double>> receivable_;  // by value, by rank: bytes, were all read
   std::vector<Unit> units_;
+  Tally all_;  // were all read
 };
 
 }  // namespace

@@ -99,7 +99,7 @@ class Distiller {
     return {};
   }
 
-  /// Of the answers to what is held out, in the mean. With gradients, since outputs that
+  /// Of the answers to what is held out, in the mean; 0 where nothing is. With gradients, since outputs that
   /// have none are taken for ones that nothing can change.
   Result<double> distance() const {
     double total = 0.0;
@@ -109,7 +109,7 @@ class Distiller {
       DISCO_TRY(const at::Tensor loss, answers_.loss(batch_at(first), {}, {}));
       total += loss.item<double>();
     }
-    return total / static_cast<double>(std::max<std::int64_t>(1, count));
+    return count == 0 ? 0.0 : total / static_cast<double>(count);
   }
 
   /// What step `s` of an epoch is shown.
