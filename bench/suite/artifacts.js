@@ -9,8 +9,11 @@ function partitionOf(file) {
   const bytes = fs.readFileSync(file);
   const key = bytes.lastIndexOf('disco.partition');
   if (key < 0) return null;
-  const start = bytes.indexOf('{', key);
-  if (start < 0 || start > key + 64) return null;
+  // Behind the key stand the value's tag and its length, seven bits a byte, one of which may look like a brace.
+  let start = key + 'disco.partition'.length + 1;
+  while (bytes[start] & 0x80) ++start;
+  ++start;
+  if (bytes[start] !== 0x7b) return null;
   let depth = 0;
   let quoted = false;
   for (let i = start; i < bytes.length; ++i) {

@@ -58,6 +58,8 @@ const tests = {
     try {
       fs.writeFileSync(file, Buffer.concat([Buffer.from('weights {'), Buffer.from('\x0a\x0fdisco.partition\x12\xff\x01', 'latin1'), Buffer.from(JSON.stringify(partition)), Buffer.from('}}tail')]));
       assert.deepStrictEqual(partitionOf(file), partition);
+      fs.writeFileSync(file, Buffer.concat([Buffer.from('disco.partition\x12\xd8\x7b', 'latin1'), Buffer.from(JSON.stringify(partition))]));
+      assert.deepStrictEqual(partitionOf(file), partition, 'a length that looks like a brace');
       fs.writeFileSync(file, 'a plain model {}');
       assert.strictEqual(partitionOf(file), null);
     } finally {
